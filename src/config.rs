@@ -1,0 +1,95 @@
+//! Flags and environment. Nothing here looks at the world; `main` and `run` do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+/// When phones start: at a moment on the server's clock, or when the event reaches them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Alignment {
+    /// Starts carry a time, a little ahead, and phones start then.
+    Clock,
+    /// Phones start at the moment an event arrives.
+    Event,
+}
+
+/// Plays one folder of music on every phone in the house, in step.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "lockstep", version, max_term_width = 100)]
+pub struct Config {
+    /// The folder of music
+    #[arg(
+        long,
+        env = "AUDIO_DIR",
+        value_name = "FOLDER",
+        default_value = "./audio"
+    )]
+    pub audio_dir: PathBuf,
+
+    /// The file that keeps the queue, the paired phones and where the music is
+    #[arg(
+        long,
+        env = "STATE_FILE",
+        value_name = "FILE",
+        default_value = "./state.json"
+    )]
+    pub state_file: PathBuf,
+
+    /// Address and port to listen on; port 0 picks a free one
+    #[arg(
+        long,
+        env = "LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "0.0.0.0:8080"
+    )]
+    pub listen: std::net::SocketAddr,
+
+    /// A fixed pairing code, for kiosks and tests [default: six random digits at each start]
+    #[arg(long, env = "PAIRING_CODE", value_name = "CODE", hide_env_values = true, value_parser = code)]
+    pub pairing_code: Option<String>,
+
+    /// Never show the code to a phone that is not paired, not even the first
+    #[arg(long, env = "NO_PAIRING_WINDOW")]
+    pub no_pairing_window: bool,
+
+    /// How long a dropped event stream may be gone before its listener counts as gone, in milliseconds
+    #[arg(
+        long,
+        env = "LEAVE_GRACE_MS",
+        value_name = "MS",
+        default_value_t = 2000
+    )]
+    pub leave_grace_ms: u64,
+
+    /// Whether starts are aligned by the server's clock or happen when their event arrives
+    #[arg(long, env = "ALIGNMENT", value_enum, default_value_t = Alignment::Clock)]
+    pub alignment: Alignment,
+
+    /// A name that phones may reach this server by, besides addresses and local names; may be repeated
+    #[arg(long, env = "HOST_NAME", value_name = "NAME", value_delimiter = ',')]
+    pub host_name: Vec<String>,
+
+    /// Move the state file aside and start with a new one
+    #[arg(long)]
+    pub reset_state: bool,
+
+    /// Answer GET /debug/state to paired devices
+    #[arg(long, env = "LOCKSTEP_DEBUG")]
+    pub debug: bool,
+}
+
+impl Config {
+    /// How long a dropped event stream may be gone before its listener counts as gone.
+    pub fn leave_grace(&self) -> Duration {
+        Duration::from_millis(self.leave_grace_ms)
+    }
+}
+
+fn code(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    Ok(text.into())
+}

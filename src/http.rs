@@ -1,0 +1,189 @@
+//! Requests and answers: the accept loop, the way through the gate, and the order in which the server closes.
+//! Statuses live in `error`, routes in `router`; nothing in here decides what happens in the room.
+
+mod app;
+mod control;
+mod error;
+mod events;
+mod file;
+mod gate;
+mod music;
+mod pair;
+mod range;
+mod router;
+mod validators;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::library::Index;
+use crate::library::cover::Covers;
+use crate::pairing::Pairing;
+
+/// How long a client may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long running answers may take once the server closes.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(3);
+/// After accepting has failed (out of file descriptors, say), it is tried again this much later.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Sent bytes that nobody confirms for so long end a connection. With a heartbeat every 5 s and the grace,
+/// a phone that walked out of range is gone within 15 s.
+const UNCONFIRMED: Duration = Duration::from_secs(8);
+
+type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Whether there is a room to speak of.
+#[derive(Debug)]
+pub enum House {
+    /// There is, and this is the way to it.
+    Open(Hub),
+    /// The state file is damaged, and this is what is wrong with it.
+    Damaged(String),
+}
+
+/// What every request can reach.
+#[derive(Debug)]
+pub struct App {
+    house: House,
+    index: Arc<Index>,
+    covers: Covers,
+    pairing: Pairing,
+    names: gate::Names,
+    debug: bool,
+    url: String,
+}
+
+impl App {
+    /// `url` is how phones in the house reach this server.
+    pub fn new(
+        house: House,
+        index: Arc<Index>,
+        pairing: Pairing,
+        config: &Config,
+        url: String,
+    ) -> Self {
+        App {
+            house,
+            index,
+            covers: Covers::default(),
+            pairing,
+            names: gate::Names::new(&config.host_name),
+            debug: config.debug,
+            url,
+        }
+    }
+}
+
+/// Serves until `closing` turns true. Then it accepts nobody any more, has the hub end the event streams, and gives
+/// other answers a moment to finish.
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    mut closing: watch::Receiver<bool>,
+    close_hub: watch::Sender<bool>,
+) {
+    let app = Arc::new(app);
+    let running = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = closing.wait_for(|closing| *closing) => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => serve_connection(stream, peer, &app, &running),
+            Err(error) => {
+                tracing::warn!("cannot accept a connection: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    // An event stream never finishes by itself, so those end first.
+    close_hub.send_replace(true);
+    if tokio::time::timeout(CLOSING_TIMEOUT, running.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::info!("closing although some answers are not finished");
+    }
+}
+
+fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: &Arc<App>,
+    running: &GracefulShutdown,
+) {
+    if let Err(error) = notice_silence(&stream) {
+        tracing::debug!("cannot watch a connection: {error}");
+    }
+    let app = app.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let app = app.clone();
+        async move { Ok::<_, Infallible>(router::answer(&app, peer, request).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let connection = running.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!("a connection ended: {error}");
+        }
+    });
+}
+
+/// Has the system end a connection whose other end is silent: a phone out of range closes nothing.
+fn notice_silence(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let probes = Duration::from_secs(3);
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(probes)
+            .with_interval(probes)
+            .with_retries(3),
+    )?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNCONFIRMED))?;
+    Ok(())
+}
+
+/// A body that is all there.
+fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+fn empty() -> Body {
+    full(Bytes::new())
+}
+
+/// An answer in JSON.
+fn json(value: &impl serde::Serialize) -> Response<Body> {
+    let mut response = Response::new(full(serde_json::to_vec(value).unwrap_or_default()));
+    let json = hyper::header::HeaderValue::from_static("application/json");
+    response
+        .headers_mut()
+        .insert(hyper::header::CONTENT_TYPE, json);
+    response
+}

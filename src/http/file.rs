@@ -1,0 +1,132 @@
+//! A file, or a part of it, as a body: read off the async threads, a piece at a time, as fast as the other end takes it.
+
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::Body;
+use crate::hub::Hub;
+use crate::room::{MemberId, TrackId};
+
+/// Read at once, in bytes.
+const PIECE: u64 = 128 << 10;
+/// Progress is told at most so often.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
+
+/// Tells the hub how far a download is.
+pub(super) struct Progress {
+    hub: Hub,
+    member: MemberId,
+    track_id: TrackId,
+    size: u64,
+    told: Option<Instant>,
+}
+
+impl Progress {
+    pub(super) fn new(hub: Hub, member: MemberId, track_id: TrackId, size: u64) -> Self {
+        Progress {
+            hub,
+            member,
+            track_id,
+            size,
+            told: None,
+        }
+    }
+
+    fn sent_up_to(&mut self, byte: u64) {
+        let now = Instant::now();
+        let due = self
+            .told
+            .is_none_or(|told| now.duration_since(told) >= PROGRESS_PAUSE);
+        if due || byte == self.size {
+            self.told = Some(now);
+            self.hub
+                .report_download(self.member, self.track_id, byte, self.size);
+        }
+    }
+}
+
+/// The body.
+pub(super) struct FileBody {
+    file: Arc<File>,
+    next: u64,
+    end: u64,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    progress: Progress,
+}
+
+impl FileBody {
+    /// `length` bytes of `file` from byte `first` on.
+    pub(super) fn new(file: File, first: u64, length: u64, progress: Progress) -> Self {
+        FileBody {
+            file: Arc::new(file),
+            next: first,
+            end: first + length,
+            reading: None,
+            progress,
+        }
+    }
+
+    pub(super) fn boxed(self) -> Body {
+        self.boxed_unsync()
+    }
+
+    fn read(&self) -> JoinHandle<io::Result<Bytes>> {
+        let (file, from) = (self.file.clone(), self.next);
+        let length = PIECE.min(self.end - from) as usize;
+        spawn_blocking(move || {
+            let mut piece = vec![0; length];
+            let got = file.read_at(&mut piece, from)?;
+            piece.truncate(got);
+            Ok(piece.into())
+        })
+    }
+}
+
+impl hyper::body::Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if self.is_end_stream() {
+            return Poll::Ready(None);
+        }
+        let mut reading = self.reading.take().unwrap_or_else(|| self.read());
+        let Poll::Ready(read) = Pin::new(&mut reading).poll(cx) else {
+            self.reading = Some(reading);
+            return Poll::Pending;
+        };
+        let piece = match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            // The file has shrunk: an error, so that the connection breaks and nobody takes it for the whole.
+            Ok(piece) if piece.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+            other => other,
+        };
+        Poll::Ready(Some(piece.map(|piece| {
+            self.next += piece.len() as u64;
+            let next = self.next;
+            self.progress.sent_up_to(next);
+            Frame::data(piece)
+        })))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.next == self.end
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.end - self.next)
+    }
+}

@@ -1,0 +1,182 @@
+//! What is served of the library: index, covers, whole files.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderValue, LAST_MODIFIED,
+};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::error::ApiError;
+use super::file::{FileBody, Progress};
+use super::gate::Paired;
+use super::range::{Asked, ByteRange};
+use super::validators::{self, Outcome, Validators};
+use super::{App, Body, empty, full};
+use crate::library::{Index, Track, Version};
+
+/// The name carries the version, so it never has to be asked for again.
+const FOR_GOOD: &str = "private, max-age=31536000, immutable";
+/// Kept, but asked for each time.
+const ASK_AGAIN: &str = "private, no-cache";
+
+/// `GET /index`.
+pub(super) fn index(app: &App, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+    let index = &app.index;
+    let validators = Validators {
+        etag: index.etag().into(),
+        modified: None,
+    };
+    let send = || full(index.json());
+    answer(headers, &validators, "application/json", ASK_AGAIN, send)
+}
+
+/// `GET /cover/:trackId`.
+pub(super) async fn cover(
+    app: &App,
+    id: &str,
+    request: &Request<Incoming>,
+) -> Result<Response<Body>, ApiError> {
+    let track = track(&app.index, id)?;
+    let caching = caching(request, track.version)?;
+    let cover = app.covers.get(&app.index, track.track_id).await;
+    let cover = cover.ok_or(ApiError::NotFound("this track has no cover"))?;
+    let validators = Validators {
+        etag: format!("\"{}-cover\"", track.version),
+        modified: None,
+    };
+    answer(
+        request.headers(),
+        &validators,
+        "image/jpeg",
+        caching,
+        || full(cover),
+    )
+}
+
+/// Something small and whole, with its validators.
+fn answer(
+    headers: &HeaderMap,
+    validators: &Validators,
+    media_type: &'static str,
+    caching: &'static str,
+    body: impl FnOnce() -> Body,
+) -> Result<Response<Body>, ApiError> {
+    let mut response = match validators::evaluate(headers, validators, 0) {
+        Outcome::Failed => return Err(ApiError::PreconditionFailed),
+        Outcome::NotModified => not_modified(),
+        Outcome::Send(_) => Response::new(body()),
+    };
+    set(&mut response, media_type, caching, validators);
+    Ok(response)
+}
+
+/// `GET /file/:trackId`.
+pub(super) async fn file(
+    app: &App,
+    paired: &Paired<'_>,
+    id: &str,
+    request: &Request<Incoming>,
+) -> Result<Response<Body>, ApiError> {
+    let track = track(&app.index, id)?;
+    let opened = {
+        let (index, id) = (app.index.clone(), track.track_id);
+        let open = move || index.track(id).map(|track| index.open(track));
+        tokio::task::spawn_blocking(open).await.ok().flatten()
+    };
+    let opened = match opened {
+        Some(Ok(opened)) => opened,
+        Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(ApiError::NotFound("the file is gone"));
+        }
+        other => {
+            tracing::warn!(track = %track.track_id, "cannot open the file: {other:?}");
+            return Err(ApiError::Unreadable);
+        }
+    };
+    // Of the open file, not of the last scan: what is sent is what it says.
+    let version = Version::of(&opened.metadata);
+    let size = opened.metadata.len();
+    let caching = caching(request, version)?;
+    let validators = Validators {
+        etag: format!("\"{version}\""),
+        modified: opened.metadata.modified().ok(),
+    };
+    let (status, part) = match validators::evaluate(request.headers(), &validators, size) {
+        Outcome::Failed => return Err(ApiError::PreconditionFailed),
+        Outcome::NotModified => {
+            let mut response = not_modified();
+            set(&mut response, track.mime, caching, &validators);
+            return Ok(response);
+        }
+        Outcome::Send(Asked::Nothing) => return Err(ApiError::RangeNotSatisfiable { size }),
+        Outcome::Send(Asked::Whole) => (StatusCode::OK, None),
+        Outcome::Send(Asked::Part(part)) => (StatusCode::PARTIAL_CONTENT, Some(part)),
+    };
+    let (first, length) = part.map_or((0, size), |ByteRange { first, last }| {
+        (first, last - first + 1)
+    });
+    let body = if *request.method() == Method::HEAD {
+        empty()
+    } else {
+        let progress = Progress::new(paired.hub.clone(), paired.member, track.track_id, size);
+        FileBody::new(opened.file, first, length, progress).boxed()
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    set(&mut response, track.mime, caching, &validators);
+    let headers = response.headers_mut();
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CONTENT_LENGTH, length.into());
+    if let Some(ByteRange { first, last }) = part {
+        if let Ok(range) = HeaderValue::try_from(format!("bytes {first}-{last}/{size}")) {
+            headers.insert(CONTENT_RANGE, range);
+        }
+    }
+    Ok(response)
+}
+
+fn track<'a>(index: &'a Arc<Index>, id: &str) -> Result<&'a Track, ApiError> {
+    let id = id.parse().ok();
+    id.and_then(|id| index.track(id))
+        .ok_or(ApiError::NotFound("there is no such track"))
+}
+
+/// How long the answer may be kept: for good when the request names the version. One that is no longer the
+/// file's is gone, so that nobody keeps new bytes under an old name.
+fn caching(request: &Request<Incoming>, version: Version) -> Result<&'static str, ApiError> {
+    let query = request.uri().query().unwrap_or_default();
+    match query.split('&').find_map(|pair| pair.strip_prefix("v=")) {
+        None => Ok(ASK_AGAIN),
+        Some(asked) if asked == version.to_string() => Ok(FOR_GOOD),
+        Some(_) => Err(ApiError::NotFound("the file has another version by now")),
+    }
+}
+
+fn not_modified() -> Response<Body> {
+    let mut response = Response::new(empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response
+}
+
+fn set(
+    response: &mut Response<Body>,
+    media_type: &'static str,
+    caching: &'static str,
+    validators: &Validators,
+) {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    if let Ok(etag) = HeaderValue::try_from(&validators.etag) {
+        headers.insert(ETAG, etag);
+    }
+    if let Some(Ok(date)) = validators
+        .modified
+        .map(|time| HeaderValue::try_from(httpdate::fmt_http_date(time)))
+    {
+        headers.insert(LAST_MODIFIED, date);
+    }
+}

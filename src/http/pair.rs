@@ -1,0 +1,145 @@
+//! Pairing over HTTP: the code and who may see it, the QR code, coming and going.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE};
+use hyper::{HeaderMap, Request, Response, StatusCode};
+use serde_json::json;
+
+use super::error::ApiError;
+use super::{App, Body, control, empty, full, gate, json};
+use crate::address;
+use crate::hub::Accepted;
+use crate::pairing::{self, Refused};
+use crate::room::Command;
+use crate::wire::PairRequest;
+
+/// The longest name a device may have, in characters.
+const LONGEST_NAME: usize = 40;
+/// How long a browser keeps the token: as long as browsers do at most.
+const COOKIE_SECONDS: u32 = 400 * 24 * 60 * 60;
+
+/// `POST /pair`.
+pub(super) async fn pair(
+    app: &App,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, ApiError> {
+    let hub = gate::hub(app)?;
+    let body = control::read(request.into_body()).await?;
+    let PairRequest { code, client_name } = control::from_json(&body)?;
+    let name = tidy(&client_name.unwrap_or_default());
+    match app.pairing.check(&code, peer.ip(), Instant::now()) {
+        Ok(()) => {}
+        Err(Refused::WrongCode) => return Err(ApiError::Forbidden("that is not the pairing code")),
+        Err(Refused::TooManyTries { retry_after }) => {
+            return Err(ApiError::TooManyTries { retry_after });
+        }
+    }
+    let (token, key) = pairing::new_token();
+    let Accepted { room } = hub.submit(Command::Pair { name, key }).await?;
+    app.pairing.shut_window();
+    let member = room
+        .private
+        .keys
+        .get(&key)
+        .copied()
+        .ok_or(ApiError::Unauthorized)?;
+    tracing::info!("{member} is paired");
+    let mut response = json(&json!({
+        "clientId": token,
+        "memberId": member,
+        "eventCount": room.durable.event_count,
+        "snapshot": hub.view().snapshot_of(&room),
+    }));
+    set_cookie(&mut response, &token, COOKIE_SECONDS);
+    Ok(response)
+}
+
+/// `POST /leave`.
+pub(super) async fn leave(app: &App, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+    let paired = gate::paired(app, headers)?;
+    paired
+        .hub
+        .submit(Command::Leave {
+            member: paired.member,
+        })
+        .await?;
+    tracing::info!("{} is no longer paired", paired.member);
+    let mut response = Response::new(empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    set_cookie(&mut response, "", 0);
+    Ok(response)
+}
+
+/// `GET /code`: for this machine itself, for paired devices, and for everybody while the window is open.
+pub(super) fn code(
+    app: &App,
+    peer: SocketAddr,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, ApiError> {
+    let may_see = peer.ip().to_canonical().is_loopback()
+        || app.pairing.window_open()
+        || gate::paired(app, headers).is_ok();
+    if !may_see {
+        return Err(ApiError::Forbidden(
+            "ask somebody who is paired already for the code, or look at the server's terminal",
+        ));
+    }
+    Ok(json(&json!({ "code": app.pairing.code() })))
+}
+
+/// `GET /qr`: of the name by which this phone came, since that works in this house; of the address on the
+/// LAN for whoever came by a name that only this machine understands.
+pub(super) fn qr(app: &App, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+    let host = headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let own = ["localhost", "127.", "[::1]", "0.0.0.0"];
+    let url = if own
+        .iter()
+        .any(|name| host.to_ascii_lowercase().starts_with(name))
+    {
+        app.url.clone()
+    } else {
+        format!("http://{host}")
+    };
+    let png =
+        address::png_qr(&url).ok_or(ApiError::NotFound("the address is too long for a QR code"))?;
+    let mut response = Response::new(full(png));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("image/png"));
+    Ok(response)
+}
+
+fn set_cookie(response: &mut Response<Body>, token: &str, seconds: u32) {
+    let cookie = format!(
+        "{}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict",
+        gate::COOKIE_NAME
+    );
+    if let Ok(cookie) = HeaderValue::try_from(cookie) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+}
+
+/// A name in one line of printable text.
+fn tidy(name: &str) -> String {
+    let printable = name.replace(char::is_control, " ");
+    let words: Vec<_> = printable.split_whitespace().collect();
+    words.join(" ").chars().take(LONGEST_NAME).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_short_line() {
+        assert_eq!(tidy("  Ann\u{0}e \n\t Marie "), "Ann e Marie");
+        assert_eq!(tidy(&"ü".repeat(100)).chars().count(), LONGEST_NAME);
+    }
+}

@@ -1,0 +1,161 @@
+//! Which request goes where: one match on method and path.
+
+use std::net::SocketAddr;
+
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::json;
+
+use super::error::ApiError;
+use super::gate::{self, Paired};
+use super::{App, Body, House, app, control, events, full, json, music, pair};
+use crate::clock;
+use crate::room::MemberId;
+
+/// Tells a device who it is: its cookie is hidden from its page.
+const MEMBER: HeaderName = HeaderName::from_static("lockstep-member");
+
+/// Answers a request, whatever it is.
+pub(super) async fn answer(
+    app: &App,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let answer = match gate::same_site(&app.names, request.headers()) {
+        Ok(()) => route(app, peer, request).await,
+        Err(error) => Err(error),
+    };
+    let mut response = answer.unwrap_or_else(ApiError::into_response);
+    let headers = response.headers_mut();
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-resource-policy", "same-origin"),
+    ] {
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    response
+}
+
+async fn route(
+    app: &App,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, ApiError> {
+    let path = request.uri().path().to_owned();
+    let get = matches!(*request.method(), Method::GET | Method::HEAD);
+    let post = *request.method() == Method::POST;
+    let wrong = |allowed| Err(ApiError::MethodNotAllowed(allowed));
+    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    match parts[..] {
+        ["healthz"] if get => healthz(app),
+        ["qr"] if get => pair::qr(app, request.headers()),
+        ["code"] if get => pair::code(app, peer, request.headers()),
+        ["pair"] if post => pair::pair(app, peer, request).await,
+        ["leave"] if post => pair::leave(app, request.headers()).await,
+        ["pair" | "leave"] => wrong("POST"),
+        ["healthz" | "qr" | "code"] => wrong("GET, HEAD"),
+
+        ["index" | "snapshot" | "events" | "clock"] | ["cover" | "file", _] if !get => {
+            wrong("GET, HEAD")
+        }
+        ["index" | "snapshot" | "events" | "clock"]
+        | ["cover" | "file", _]
+        | ["debug", "state"] => {
+            let paired = gate::paired(app, request.headers())?;
+            let member = paired.member;
+            guarded(app, paired, &parts, &request)
+                .await
+                .map(|response| named(response, member))
+        }
+
+        [name] if control::is_command(name) => {
+            if !post {
+                return wrong("POST");
+            }
+            let paired = gate::paired(app, request.headers())?;
+            let member = paired.member;
+            control::command(&paired, name, request)
+                .await
+                .map(|response| named(response, member))
+        }
+
+        _ if get => app::file(&path, request.headers()),
+        _ => Err(ApiError::NotFound("there is nothing here")),
+    }
+}
+
+async fn guarded(
+    app: &App,
+    paired: Paired<'_>,
+    parts: &[&str],
+    request: &Request<Incoming>,
+) -> Result<Response<Body>, ApiError> {
+    match *parts {
+        ["index"] => music::index(app, request.headers()),
+        ["cover", id] => music::cover(app, id, request).await,
+        ["file", id] => music::file(app, &paired, id, request).await,
+        ["snapshot"] => Ok(json(&paired.hub.view().snapshot())),
+        ["events"] => events::stream(&paired, request).await,
+        ["clock"] => Ok(json(&json!({ "serverMs": clock::now_ms() }))),
+        ["debug", "state"] if app.debug => Ok(debug_state(app, &paired)),
+        _ => Err(ApiError::NotFound("there is nothing here")),
+    }
+}
+
+fn named(mut response: Response<Body>, member: MemberId) -> Response<Body> {
+    if let Ok(value) = HeaderValue::try_from(member.to_string()) {
+        response.headers_mut().insert(MEMBER, value);
+    }
+    response
+}
+
+fn healthz(app: &App) -> Result<Response<Body>, ApiError> {
+    match &app.house {
+        House::Open(_) => Ok(Response::new(full("ok"))),
+        House::Damaged(why) => {
+            let mut response = ApiError::Damaged(why.clone()).into_response();
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            Ok(response)
+        }
+    }
+}
+
+/// Everything inside, tokens and the code left out.
+fn debug_state(app: &App, paired: &Paired<'_>) -> Response<Body> {
+    let view = paired.hub.view();
+    let holdings: serde_json::Map<_, _> = view
+        .room
+        .live
+        .holdings
+        .iter()
+        .map(|(member, h)| {
+            (
+                member.to_string(),
+                json!({ "held": h.held, "unplayable": h.unplayable }),
+            )
+        })
+        .collect();
+    json(&json!({
+        "snapshot": view.snapshot(),
+        "private": {
+            "barrierOpenedAt": view.room.private.barrier_opened_at,
+            "lastMember": view.room.private.last_member,
+        },
+        "live": {
+            "active": *view.room.live.listeners,
+            "needleMs": view.room.live.needle_ms,
+            "holdings": holdings,
+        },
+        "library": { "tracks": app.index.len() },
+        "pairingWindowOpen": app.pairing.window_open(),
+        "serverMs": clock::now_ms(),
+    }))
+}

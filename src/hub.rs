@@ -1,0 +1,235 @@
+//! The one task that owns the room, and the handle by which everybody else asks it.
+//!
+//! Commands that wait are taken together: each is applied to the room that the one before it left,
+//! then all is written once, and only then does anybody hear of it: first the event streams, in
+//! order, then those who asked. While the disk works, streams may still begin and end. Nothing in here decides what
+//! a command does (`room`) or how it was spelled (`http`).
+
+mod presence;
+mod task;
+
+use std::sync::Arc;
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::room::{Command, Held, MemberId, Rejection, Room, TrackId};
+use crate::store::Store;
+use crate::wire::{self, Message, Role};
+
+pub use presence::{Connected, StreamId};
+
+/// Commands that may wait for the hub; whoever comes then waits to hand over.
+const QUEUE: usize = 1024;
+/// Messages that a stream may lie behind before it is cut off.
+const BEHIND: usize = 1024;
+
+/// How the hub was told to behave.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Whether starts carry a time.
+    pub aligned: bool,
+    /// How long a listener's stream may be gone.
+    pub leave_grace: std::time::Duration,
+}
+
+/// The room as last committed, with who is connected.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The room.
+    pub room: Arc<Room>,
+    connected: Arc<Connected>,
+    aligned: bool,
+}
+
+impl View {
+    /// What phones see of it.
+    pub fn snapshot(&self) -> wire::Snapshot<'_> {
+        self.snapshot_of(&self.room)
+    }
+
+    /// What phones see of `room`, with those who are connected now.
+    pub fn snapshot_of<'a>(&self, room: &'a Room) -> wire::Snapshot<'a> {
+        wire::Snapshot {
+            durable: &room.durable,
+            live: self.live_of(room),
+        }
+    }
+
+    fn live_of(&self, room: &Room) -> wire::Live {
+        wire::live(
+            room,
+            self.aligned,
+            &self.connected.downloads,
+            self.connected.remotes.iter().copied(),
+        )
+    }
+}
+
+/// A command that was accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The room right after it.
+    pub room: Arc<Room>,
+}
+
+/// A command that was not.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// By the room.
+    #[error("{rejection}")]
+    Rejected {
+        /// Why.
+        rejection: Rejection,
+        /// The room as it is.
+        room: Arc<Room>,
+    },
+    /// The state could not be written; nothing has happened.
+    #[error("the state could not be written: {0}")]
+    NotWritten(String),
+    /// The server is going down.
+    #[error("the server is closing")]
+    Closing,
+}
+
+/// An event stream: what it begins with, and what follows without a gap.
+#[derive(Debug)]
+pub struct Subscription {
+    /// A snapshot, or the events missed.
+    pub first: Vec<Message>,
+    /// What happens from then on.
+    pub messages: broadcast::Receiver<Message>,
+    /// Ends when the stream is to end.
+    pub end: oneshot::Receiver<()>,
+    /// Tells the hub, when dropped, that the stream is gone.
+    pub guard: StreamGuard,
+}
+
+/// Lives as long as its stream.
+#[derive(Debug)]
+pub struct StreamGuard {
+    stream: StreamId,
+    hub: mpsc::UnboundedSender<Signal>,
+}
+
+impl Drop for StreamGuard {
+    fn drop(&mut self) {
+        // A hub that is gone needs no telling.
+        let _ = self.hub.send(Signal::StreamClosed(self.stream));
+    }
+}
+
+/// A wish for an event stream.
+#[derive(Debug)]
+pub struct Subscribe {
+    /// Whose.
+    pub member: MemberId,
+    /// How that device takes part.
+    pub role: Role,
+    /// The last event that it has seen.
+    pub last_event_id: Option<u64>,
+    /// What it says that it plays.
+    pub held: Option<Held>,
+}
+
+/// What is asked of the hub.
+enum Request {
+    Submit(Command, oneshot::Sender<Result<Accepted, Refused>>),
+    Subscribe(Subscribe, oneshot::Sender<Result<Subscription, Refused>>),
+}
+
+/// What the hub is told; few, small, and never refused.
+enum Signal {
+    StreamClosed(StreamId),
+    Download {
+        member: MemberId,
+        download: wire::Download,
+    },
+}
+
+/// The handle.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    requests: mpsc::Sender<Request>,
+    signals: mpsc::UnboundedSender<Signal>,
+    view: watch::Receiver<View>,
+}
+
+impl Hub {
+    /// Starts the task that owns `room`. It ends, with all streams, when `closing` turns true, or
+    /// its sender is dropped; the handle that comes back with it is then done.
+    pub fn start(
+        room: Room,
+        store: Store,
+        settings: Settings,
+        closing: watch::Receiver<bool>,
+    ) -> (Hub, tokio::task::JoinHandle<()>) {
+        let (requests, request_queue) = mpsc::channel(QUEUE);
+        let (signals, signal_queue) = mpsc::unbounded_channel();
+        let view = View {
+            room: Arc::new(room),
+            connected: Arc::default(),
+            aligned: settings.aligned,
+        };
+        let (views, view) = watch::channel(view);
+        let task = task::Task::new(views, store, settings, signals.clone());
+        let running = tokio::spawn(task.run(request_queue, signal_queue, closing));
+        (
+            Hub {
+                requests,
+                signals,
+                view,
+            },
+            running,
+        )
+    }
+
+    /// The room as last committed. Never waits, not even for the disk.
+    pub fn view(&self) -> View {
+        self.view.borrow().clone()
+    }
+
+    /// Has a command decided, written and told, in that order.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing has changed then.
+    pub async fn submit(&self, command: Command) -> Result<Accepted, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Submit(command, reply);
+        self.requests
+            .send(request)
+            .await
+            .map_err(|_| Refused::Closing)?;
+        answer.await.unwrap_or(Err(Refused::Closing))
+    }
+
+    /// Begins an event stream.
+    ///
+    /// # Errors
+    /// [`Refused`] when the device is not paired any more, or the server is going down.
+    pub async fn subscribe(&self, wish: Subscribe) -> Result<Subscription, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Subscribe(wish, reply);
+        self.requests
+            .send(request)
+            .await
+            .map_err(|_| Refused::Closing)?;
+        answer.await.unwrap_or(Err(Refused::Closing))
+    }
+
+    /// Says how far a download is.
+    pub fn report_download(
+        &self,
+        member: MemberId,
+        track_id: TrackId,
+        received_bytes: u64,
+        size: u64,
+    ) {
+        let download = wire::Download {
+            track_id,
+            received_bytes,
+            size,
+        };
+        // A hub that is gone needs no telling.
+        let _ = self.signals.send(Signal::Download { member, download });
+    }
+}

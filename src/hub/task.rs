@@ -1,0 +1,448 @@
+//! The hub's loop: what comes in, batch by batch, and what goes out after each write.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::sleep_until;
+
+use super::presence::Presence;
+use super::{
+    Accepted, BEHIND, Refused, Request, Settings, Signal, StreamGuard, Subscribe, Subscription,
+    View,
+};
+use crate::clock;
+use crate::room::{self, Command, Control, Event, MemberId, Moment, Rejection, Room};
+use crate::store::Store;
+use crate::wire::{Listener, Message};
+
+/// Commands that share one write at most.
+const BATCH: usize = 512;
+/// Events remembered for streams that come back.
+const REMEMBERED: usize = 1024;
+/// How far ahead of now a start is put: the event must reach every phone before.
+const LEAD: Duration = Duration::from_millis(150);
+/// How long after a track's end the server waits for a phone to ask for the next.
+const END_PATIENCE: Duration = Duration::from_secs(3);
+/// Presence and progress are told at most so often.
+const LIVE_PAUSE: Duration = Duration::from_millis(500);
+/// With nothing due, the hub looks around this often all the same.
+const IDLE: Duration = Duration::from_secs(60);
+/// After a write failed, what nobody asked for (a departure, say) is tried again this much later.
+const RETRY: Duration = Duration::from_secs(1);
+
+type Reply = oneshot::Sender<Result<Accepted, Refused>>;
+
+/// Who waits for a command's outcome: nobody, for what the hub itself noticed.
+struct Waiting {
+    command: Command,
+    reply: Option<Reply>,
+}
+
+/// What one write is about.
+struct Batch {
+    next: Arc<Room>,
+    events: Vec<Event>,
+    answers: Vec<(Reply, Result<Accepted, Refused>)>,
+    left: Vec<MemberId>,
+}
+
+/// A write under way.
+struct Writing {
+    task: JoinHandle<io::Result<()>>,
+    batch: Batch,
+}
+
+pub(super) struct Task {
+    room: Arc<Room>,
+    presence: Presence,
+    views: watch::Sender<View>,
+    messages: broadcast::Sender<Message>,
+    remembered: VecDeque<(u64, Message)>,
+    backlog: VecDeque<Waiting>,
+    store: Arc<Store>,
+    settings: Settings,
+    signals: mpsc::UnboundedSender<Signal>,
+    /// Who was last told to be there, and when.
+    told: (BTreeMap<MemberId, Listener>, Instant),
+    /// Whether that may have changed since.
+    live_changed: bool,
+    /// When something may be due that nobody asks for.
+    look_at: Instant,
+    retry_at: Option<Instant>,
+}
+
+impl Task {
+    pub(super) fn new(
+        views: watch::Sender<View>,
+        store: Store,
+        settings: Settings,
+        signals: mpsc::UnboundedSender<Signal>,
+    ) -> Self {
+        let room = views.borrow().room.clone();
+        let now = Instant::now();
+        Task {
+            presence: Presence::new(&room, settings.leave_grace, now),
+            room,
+            views,
+            messages: broadcast::channel(BEHIND).0,
+            remembered: VecDeque::with_capacity(REMEMBERED),
+            backlog: VecDeque::new(),
+            store: Arc::new(store),
+            settings,
+            signals,
+            told: (BTreeMap::new(), now),
+            live_changed: false,
+            look_at: now,
+            retry_at: None,
+        }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        mut signals: mpsc::UnboundedReceiver<Signal>,
+        mut closing: watch::Receiver<bool>,
+    ) {
+        let mut writing = None;
+        loop {
+            if writing.is_none() {
+                self.notice();
+                writing = self.begin_batch();
+            }
+            // While the disk works nothing new is begun, so nothing is due but what is live.
+            let due = if writing.is_none() {
+                self.look_at
+            } else {
+                Instant::now() + IDLE
+            };
+            let wake = self.tell_live().unwrap_or(due).min(due);
+            tokio::select! {
+                Some((batch, written)) = finished(&mut writing) => self.finish_batch(batch, written),
+                Some(request) = requests.recv(), if self.backlog.len() < BATCH => {
+                    self.take(request);
+                    while self.backlog.len() < BATCH {
+                        let Ok(request) = requests.try_recv() else { break };
+                        self.take(request);
+                    }
+                }
+                Some(signal) = signals.recv() => {
+                    self.hear(signal);
+                    while let Ok(signal) = signals.try_recv() {
+                        self.hear(signal);
+                    }
+                }
+                () = sleep_until(wake.into()) => {}
+                _ = closing.wait_for(|closing| *closing) => break,
+            }
+        }
+        if let Some((batch, written)) = finished(&mut writing).await {
+            self.finish_batch(batch, written);
+        }
+        self.say(Message::live(
+            "server.closing",
+            &serde_json::json!({}),
+            self.room.durable.event_count,
+        ));
+    }
+
+    /// Tells every stream. There may be none.
+    fn say(&self, message: Message) {
+        let _ = self.messages.send(message);
+    }
+
+    fn take(&mut self, request: Request) {
+        match request {
+            Request::Submit(command, reply) => {
+                if let Command::Control {
+                    member,
+                    control: Control::AckDownload { track_id, .. },
+                    ..
+                } = command
+                {
+                    self.presence.acknowledged(member, track_id, Instant::now());
+                }
+                self.backlog.push_back(Waiting {
+                    command,
+                    reply: Some(reply),
+                });
+            }
+            Request::Subscribe(wish, reply) => {
+                let subscription = self.subscribe(wish);
+                // Whoever asked may be gone; then the subscription's guard closes the stream.
+                let _ = reply.send(subscription);
+            }
+        }
+    }
+
+    fn hear(&mut self, signal: Signal) {
+        let now = Instant::now();
+        self.live_changed = true;
+        match signal {
+            Signal::StreamClosed(stream) => {
+                self.presence.close(stream, now);
+                self.look_at = now;
+            }
+            Signal::Download { member, download } => {
+                self.presence.downloaded(member, download, now)
+            }
+        }
+    }
+
+    /// Snapshot, or what was missed, and receiver, in one turn: no gap and no doubles.
+    fn subscribe(&mut self, wish: Subscribe) -> Result<Subscription, Refused> {
+        if !self.room.durable.clients.contains_key(&wish.member) {
+            return Err(Refused::Rejected {
+                rejection: Rejection::NotPaired,
+                room: self.room.clone(),
+            });
+        }
+        let now = Instant::now();
+        let (stream, end) = self.presence.open(wish.member, wish.role, wish.held, now);
+        self.live_changed = true;
+        self.look_at = now;
+        let view = self.publish();
+        let mut first = match wish.last_event_id.and_then(|id| self.missed_since(id)) {
+            Some(missed) => missed,
+            None => vec![Message::snapshot(&view.snapshot())],
+        };
+        if wish.last_event_id.is_some() {
+            // Events say nothing of the live state, which a stream that comes back has missed as well.
+            let live = view.live_of(&self.room);
+            first.push(Message::live(
+                "presence",
+                &live,
+                self.room.durable.event_count,
+            ));
+        }
+        Ok(Subscription {
+            first,
+            messages: self.messages.subscribe(),
+            end,
+            guard: StreamGuard {
+                stream,
+                hub: self.signals.clone(),
+            },
+        })
+    }
+
+    /// The events after `id`; `None` when it is not remembered.
+    fn missed_since(&self, id: u64) -> Option<Vec<Message>> {
+        let known = self.remembered.iter().position(|(count, _)| *count == id)?;
+        Some(
+            self.remembered
+                .range(known + 1..)
+                .map(|(_, message)| message.clone())
+                .collect(),
+        )
+    }
+
+    /// Puts into the backlog what nobody asks for: arrivals, departures, the end of a track.
+    fn notice(&mut self) {
+        let now = Instant::now();
+        if now < self.look_at {
+            return;
+        }
+        match self.retry_at {
+            Some(later) if later > now => {
+                self.look_at = later;
+                return;
+            }
+            _ => self.retry_at = None,
+        }
+        self.presence.follow(&self.room, now);
+        let (commands, next) = self.presence.due(&self.room, now);
+        self.look_at = next.unwrap_or(now + IDLE).min(now + IDLE);
+        self.backlog
+            .extend(commands.into_iter().map(|command| Waiting {
+                command,
+                reply: None,
+            }));
+        if let Some(ends_at_ms) = self.room.ends_at_ms() {
+            let left_ms = ends_at_ms - clock::now_ms() + END_PATIENCE.as_secs_f64() * 1e3;
+            if left_ms <= 0.0 {
+                let command = Command::EndOfTrack {
+                    if_match: self.room.durable.event_count,
+                };
+                self.backlog.push_back(Waiting {
+                    command,
+                    reply: None,
+                });
+            } else {
+                self.look_at = self
+                    .look_at
+                    .min(now + Duration::from_secs_f64(left_ms / 1e3));
+            }
+        }
+    }
+
+    /// Tells everybody who is there and how far they are, if that has changed since it was last
+    /// told; if it is too early for that, says when it will not be.
+    fn tell_live(&mut self) -> Option<Instant> {
+        let (now, next) = (Instant::now(), self.told.1 + LIVE_PAUSE);
+        if !self.live_changed {
+            return None;
+        }
+        if now < next {
+            return Some(next);
+        }
+        self.live_changed = false;
+        let live = self.publish().live_of(&self.room);
+        let (told, told_at) = &mut self.told;
+        if live.listeners == *told {
+            return None;
+        }
+        let same_but_downloads = live.listeners.len() == told.len()
+            && live
+                .listeners
+                .iter()
+                .zip(told.iter())
+                .all(|((member, is), (other, was))| {
+                    member == other && is.role == was.role && is.playable == was.playable
+                });
+        let name = if same_but_downloads {
+            "progress"
+        } else {
+            "presence"
+        };
+        told.clone_from(&live.listeners);
+        *told_at = now;
+        self.say(Message::live(name, &live, self.room.durable.event_count));
+        None
+    }
+
+    fn publish(&mut self) -> View {
+        let view = View {
+            room: self.room.clone(),
+            connected: self.presence.connected(),
+            aligned: self.settings.aligned,
+        };
+        self.views.send_replace(view.clone());
+        view
+    }
+
+    /// Decides all that waits. Without an event there is nothing to write.
+    fn begin_batch(&mut self) -> Option<Writing> {
+        if self.backlog.is_empty() {
+            return None;
+        }
+        let at = Moment {
+            now_ms: clock::now_ms(),
+            lead_ms: if self.settings.aligned {
+                LEAD.as_secs_f64() * 1e3
+            } else {
+                0.0
+            },
+            aligned: self.settings.aligned,
+        };
+        let mut batch = Batch {
+            next: self.room.clone(),
+            events: Vec::new(),
+            answers: Vec::new(),
+            left: Vec::new(),
+        };
+        for Waiting { command, reply } in mem::take(&mut self.backlog) {
+            let outcome = match room::apply(&batch.next, &command, at) {
+                Ok((room, events)) => {
+                    batch.next = Arc::new(room);
+                    batch.events.extend(events);
+                    if let Command::Leave { member } = command {
+                        batch.left.push(member);
+                    }
+                    Ok(Accepted {
+                        room: batch.next.clone(),
+                    })
+                }
+                Err(rejection) => {
+                    note_refused_own(&command, &reply, rejection);
+                    Err(Refused::Rejected {
+                        rejection,
+                        room: batch.next.clone(),
+                    })
+                }
+            };
+            batch.answers.extend(reply.map(|reply| (reply, outcome)));
+        }
+        if batch.events.is_empty() {
+            self.commit(batch);
+            return None;
+        }
+        let (store, room) = (self.store.clone(), batch.next.clone());
+        let task = tokio::task::spawn_blocking(move || store.save(&room));
+        Some(Writing { task, batch })
+    }
+
+    fn finish_batch(&mut self, batch: Batch, written: io::Result<()>) {
+        match written {
+            Ok(()) => self.commit(batch),
+            Err(error) => {
+                tracing::error!("the state could not be written, so nothing has changed: {error}");
+                let retry_at = Instant::now() + RETRY;
+                self.retry_at = Some(retry_at);
+                self.look_at = retry_at;
+                for (reply, _) in batch.answers {
+                    // Whoever asked may be gone.
+                    let _ = reply.send(Err(Refused::NotWritten(error.to_string())));
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, batch: Batch) {
+        let promised = self.room.live.segue;
+        self.retry_at = None;
+        self.look_at = Instant::now();
+        self.live_changed = true;
+        self.room = batch.next;
+        for member in batch.left {
+            self.presence.forget(member);
+        }
+        self.publish();
+        for event in &batch.events {
+            tracing::debug!(count = event.event_count, "{}", event.kind.name());
+            let message = Message::durable(event);
+            if self.remembered.len() == REMEMBERED {
+                self.remembered.pop_front();
+            }
+            self.remembered
+                .push_back((event.event_count, message.clone()));
+            self.say(message);
+        }
+        if let Some(segue) = self
+            .room
+            .live
+            .segue
+            .filter(|segue| Some(*segue) != promised)
+        {
+            self.say(Message::live(
+                "segue",
+                &segue,
+                self.room.durable.event_count,
+            ));
+        }
+        for (reply, outcome) in batch.answers {
+            // Whoever asked may be gone.
+            let _ = reply.send(outcome);
+        }
+    }
+}
+
+/// The batch whose write is under way, once that has ended, and how; `None` at once when there is
+/// none. May be dropped and called again.
+async fn finished(writing: &mut Option<Writing>) -> Option<(Batch, io::Result<()>)> {
+    // A write that did not even run to its end has failed.
+    let written = (&mut writing.as_mut()?.task)
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)));
+    writing.take().map(|done| (done.batch, written))
+}
+
+fn note_refused_own(command: &Command, reply: &Option<Reply>, rejection: Rejection) {
+    if reply.is_none() {
+        tracing::debug!(?command, "not needed any more: {rejection}");
+    }
+}

@@ -1,0 +1,174 @@
+//! Lockstep: everybody in the house hears the same song at the same moment, each from their own phone.
+//!
+//! # The map
+//!
+//! One direction of dependence: [`http`] → [`hub`] → [`room`], [`store`], [`library`].
+//!
+//! | module | what lives there |
+//! | --- | --- |
+//! | [`room`] | the pure core: what happens in a room, decided without I/O, clock or await |
+//! | [`hub`] | the one task that owns the room: batches, timers, presence, event streams |
+//! | [`store`] | the state file, replaced atomically, and its lock |
+//! | [`library`] | the immutable index of the audio folder; scan, tags, covers |
+//! | [`pairing`] | the code, tokens, and the price of guessing |
+//! | [`wire`] | what crosses the wire, in its JSON shape |
+//! | [`http`] | requests and answers; the only place that knows statuses |
+//! | [`address`] | by which address phones reach this machine, and the QR code of it |
+//! | [`config`], [`clock`] | flags and environment; the server's clock |
+//!
+//! # The way of a command
+//!
+//! `http::control` caps and parses the body into a [`room::Command`]. [`hub::Hub::submit`] hands it to the
+//! hub, which takes all that waits, applies each with the pure [`room::apply`], writes once with
+//! [`store::Store::save`], and only then sends the events and the answers. If the write fails, nothing has happened. What is
+//! not asked for (arrivals, departures, a track's end) becomes a command too, so there is one
+//! way in, and a room's history can be replayed from its commands.
+
+pub mod address;
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod hub;
+pub mod library;
+pub mod pairing;
+pub mod room;
+pub mod store;
+pub mod wire;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use config::{Alignment, Config};
+use hub::Hub;
+use library::Index;
+use pairing::Pairing;
+use store::{Loaded, Store, StoreError};
+
+/// Why the server could not start. Each is one sentence for whoever started it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The audio folder is missing or cannot be read.
+    #[error("cannot read the audio folder {path}: {error}")]
+    AudioDir {
+        /// As configured.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// As configured.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The state file cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state file cannot be moved aside, or the first write failed.
+    #[error("cannot write the state file {path}: {error}")]
+    State {
+        /// As configured.
+        path: PathBuf,
+        /// What the system said.
+        error: String,
+    },
+}
+
+/// What a host is told on the terminal before the first request is served.
+#[derive(Debug)]
+pub struct Welcome {
+    /// The URL that phones in the house reach.
+    pub url: String,
+    /// The pairing code.
+    pub code: String,
+    /// How many tracks there are.
+    pub tracks: usize,
+}
+
+/// Serves until `closing` turns true, then ends the streams, finishes what is being written and returns.
+/// `welcome` is called once, right before the first request is served.
+///
+/// # Errors
+/// [`StartError`], before anything is served.
+pub async fn run(
+    listener: TcpListener,
+    config: Config,
+    closing: watch::Receiver<bool>,
+    welcome: impl FnOnce(&Welcome),
+) -> Result<(), StartError> {
+    let state_error = |error: String| StartError::State {
+        path: config.state_file.clone(),
+        error,
+    };
+    let store = Store::open(&config.state_file)?;
+    let index = Arc::new(scan(config.audio_dir.clone()).await?);
+    if config.reset_state {
+        let aside = store
+            .set_aside()
+            .map_err(|error| state_error(error.to_string()))?;
+        if let Some(aside) = aside {
+            tracing::warn!("the old state is now in {}", aside.display());
+        }
+    }
+    let url = address::url(listener.local_addr().unwrap_or(config.listen));
+    let pairing = Pairing::new(config.pairing_code.clone(), !config.no_pairing_window);
+    let settings = hub::Settings {
+        aligned: config.alignment == Alignment::Clock,
+        leave_grace: config.leave_grace(),
+    };
+    // The hub closes after nobody can ask it any more: what was accepted is answered.
+    let (close_hub, hub_closing) = watch::channel(false);
+    let (house, hub_task) = match open_room(store) {
+        Ok((room, store)) => {
+            let (hub, task) = Hub::start(room, store, settings, hub_closing);
+            let library = room::Command::Library(Arc::new(index.for_room()));
+            hub.submit(library)
+                .await
+                .map_err(|error| state_error(error.to_string()))?;
+            (http::House::Open(hub), Some(task))
+        }
+        Err(why) => {
+            tracing::error!(
+                "THE STATE FILE {} IS DAMAGED: {why}. It is left as it is, and every command will be refused. \
+                 Mend it, or start with --reset-state to move it aside.",
+                config.state_file.display()
+            );
+            (http::House::Damaged(why), None)
+        }
+    };
+    welcome(&Welcome {
+        url: url.clone(),
+        code: pairing.code().into(),
+        tracks: index.len(),
+    });
+    let app = http::App::new(house, index, pairing, &config, url);
+    http::serve(listener, app, closing, close_hub).await;
+    if let Some(task) = hub_task {
+        // A hub that panicked has nothing left to finish.
+        let _ = task.await;
+    }
+    Ok(())
+}
+
+async fn scan(folder: PathBuf) -> Result<Index, StartError> {
+    let path = folder.clone();
+    tokio::task::spawn_blocking(move || library::scan(&folder))
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
+        .map_err(|error| StartError::AudioDir { path, error })
+}
+
+/// The room in `store`, or a new one, or why what is there is neither.
+fn open_room(store: Store) -> Result<(room::Room, Store), String> {
+    match store.load() {
+        Loaded::Fresh => Ok((room::Room::default(), store)),
+        Loaded::Sound(room) => Ok((*room, store)),
+        Loaded::Damaged(why) => Err(why),
+    }
+}

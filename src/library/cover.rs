@@ -1,0 +1,174 @@
+//! Covers: the embedded picture, scaled for a phone, and kept for the next one who asks.
+
+use std::collections::VecDeque;
+use std::io::Cursor;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::FilterType;
+use image::{ImageReader, Limits};
+use tokio::sync::Semaphore;
+
+use super::{Index, Version, tags};
+use crate::room::TrackId;
+
+/// The longer side of a scaled cover, in pixels.
+const LONGEST_SIDE: u32 = 512;
+const JPEG_QUALITY: u8 = 82;
+/// Larger pictures are not decoded: a picture bomb costs a log line.
+const LARGEST_SOURCE: u32 = 10_000;
+/// What decoding one may take, in bytes.
+const MOST_MEMORY: u64 = 128 << 20;
+/// What is kept of scaled covers, in bytes.
+const CACHE: usize = 16 << 20;
+/// How many are scaled at once: it is heavy work on a Pi, and the music comes first.
+const AT_ONCE: usize = 1;
+
+/// The scaled covers of a library.
+#[derive(Debug)]
+pub struct Covers {
+    kept: Mutex<Kept>,
+    turns: Semaphore,
+}
+
+impl Default for Covers {
+    fn default() -> Self {
+        Covers {
+            kept: Mutex::default(),
+            turns: Semaphore::new(AT_ONCE),
+        }
+    }
+}
+
+/// The most recently made ones, oldest first.
+#[derive(Debug, Default)]
+struct Kept {
+    covers: VecDeque<(TrackId, Version, Bytes)>,
+    bytes: usize,
+}
+
+impl Covers {
+    /// A track's cover as JPEG; `None` where there is none that can be shown.
+    pub async fn get(&self, index: &Arc<Index>, id: TrackId) -> Option<Bytes> {
+        let version = index
+            .track(id)
+            .filter(|track| track.cover_url.is_some())?
+            .version;
+        if let Some(cover) = self.lock().find(id, version) {
+            return Some(cover);
+        }
+        let _turn = self.turns.acquire().await.ok()?;
+        // Several phones ask for a cover at the same time: whoever waited finds it made.
+        if let Some(cover) = self.lock().find(id, version) {
+            return Some(cover);
+        }
+        let index = index.clone();
+        let made = tokio::task::spawn_blocking(move || make(&index, id))
+            .await
+            .ok()?;
+        let cover = made
+            .inspect_err(|error| tracing::warn!(track = %id, "the cover cannot be shown: {error}"))
+            .ok()?;
+        self.lock().keep(id, version, cover.clone());
+        Some(cover)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn find(&self, id: TrackId, version: Version) -> Option<Bytes> {
+        let found = self
+            .covers
+            .iter()
+            .find(|kept| (kept.0, kept.1) == (id, version));
+        found.map(|kept| kept.2.clone())
+    }
+
+    fn keep(&mut self, id: TrackId, version: Version, cover: Bytes) {
+        self.bytes += cover.len();
+        self.covers.push_back((id, version, cover));
+        while self.bytes > CACHE {
+            let Some((_, _, oldest)) = self.covers.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.len();
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum NoCover {
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("{0}")]
+    Image(#[from] image::ImageError),
+    #[error("it is gone")]
+    Gone,
+}
+
+fn make(index: &Index, id: TrackId) -> Result<Bytes, NoCover> {
+    let track = index.track(id).ok_or(NoCover::Gone)?;
+    let opened = index.open(track)?;
+    let picture = tags::cover(&opened.file).ok_or(NoCover::Gone)?;
+    scale(picture.data())
+}
+
+fn scale(encoded: &[u8]) -> Result<Bytes, NoCover> {
+    let mut reader = ImageReader::new(Cursor::new(encoded)).with_guessed_format()?;
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(LARGEST_SOURCE);
+    limits.max_image_height = Some(LARGEST_SOURCE);
+    limits.max_alloc = Some(MOST_MEMORY);
+    reader.limits(limits);
+    let mut picture = reader.decode()?;
+    if picture.width().max(picture.height()) > LONGEST_SIDE {
+        picture = picture.resize(LONGEST_SIDE, LONGEST_SIDE, FilterType::Triangle);
+    }
+    let mut jpeg = Vec::new();
+    picture
+        .to_rgb8()
+        .write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY))?;
+    Ok(jpeg.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{DynamicImage, ImageFormat};
+
+    use super::*;
+
+    fn png(width: u32, height: u32) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        DynamicImage::new_rgba8(width, height)
+            .write_to(&mut bytes, ImageFormat::Png)
+            .unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn a_large_cover_is_scaled_and_keeps_its_shape() {
+        let scaled = image::load_from_memory(&scale(&png(2000, 1000)).unwrap()).unwrap();
+        assert_eq!((scaled.width(), scaled.height()), (512, 256));
+    }
+
+    #[test]
+    fn a_small_cover_is_not_blown_up() {
+        let scaled = image::load_from_memory(&scale(&png(64, 64)).unwrap()).unwrap();
+        assert_eq!((scaled.width(), scaled.height()), (64, 64));
+    }
+
+    #[test]
+    fn a_picture_bomb_is_refused_before_it_is_unpacked() {
+        assert!(scale(&png(LARGEST_SOURCE + 1, 1)).is_err());
+        assert!(scale(&png(6_000, 6_000)).is_err(), "144 MB of pixels");
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused() {
+        assert!(scale(b"not a picture").is_err());
+    }
+}

@@ -1,0 +1,69 @@
+//! Opening a file below a folder so that it surely is below that folder, whatever links do meanwhile.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// An open file, and what the system says of it: not of its name, which may be another file's by now.
+#[derive(Debug)]
+pub struct Opened {
+    /// For reading, at the beginning.
+    pub file: File,
+    /// Of that very file.
+    pub metadata: Metadata,
+}
+
+/// Opens the regular file at `path`, if where `path` really leads is below `root`, which must be
+/// canonical. Blocks on the disk, but not on a FIFO.
+pub(super) fn open(root: &Path, path: &Path) -> io::Result<Opened> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(denied("it is not a regular file"));
+    }
+    // Looked up after opening: a link swapped in between gives another inode.
+    let real = path.canonicalize()?;
+    let there = real.symlink_metadata()?;
+    if !real.starts_with(root) || (there.dev(), there.ino()) != (metadata.dev(), metadata.ino()) {
+        return Err(denied("it leads out of the audio folder"));
+    }
+    Ok(Opened { file, metadata })
+}
+
+fn denied(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_are_followed_inside_the_folder_and_refused_when_they_lead_out() {
+        let outside = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::write(outside.path().join("secret"), "s").unwrap();
+        fs::write(root.join("song"), "s").unwrap();
+        symlink(root.join("song"), root.join("inside")).unwrap();
+        symlink(outside.path().join("secret"), root.join("outside")).unwrap();
+        symlink(outside.path(), root.join("folder")).unwrap();
+
+        for (name, opens) in [
+            ("song", true),
+            ("inside", true),
+            ("outside", false),
+            ("folder/secret", false),
+            (".", false),
+        ] {
+            assert_eq!(open(&root, &root.join(name)).is_ok(), opens, "{name}");
+        }
+    }
+}

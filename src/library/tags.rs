@@ -1,0 +1,214 @@
+//! What one file says of itself, read with `lofty`: format by content, duration, tags, cover.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use lofty::config::{ParseOptions, ParsingMode};
+use lofty::file::{AudioFile, FileType, TaggedFile, TaggedFileExt};
+use lofty::picture::{Picture, PictureType};
+use lofty::probe::Probe;
+use lofty::tag::{Accessor, Tag};
+
+use super::Tags;
+
+/// Longer texts in tags are cut, in characters.
+const LONGEST_TEXT: usize = 300;
+
+/// What was read from one file.
+#[derive(Debug, PartialEq)]
+pub(super) struct Described {
+    pub(super) mime: &'static str,
+    pub(super) duration_sec: f64,
+    pub(super) tags: Tags,
+    pub(super) has_cover: bool,
+}
+
+/// Why a file is not a track.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(super) enum NotMusic {
+    /// Nobody would have expected it to be one: a picture, a playlist.
+    #[error("it is of no audio format that phones play")]
+    OtherFormat,
+    /// It claims to be one.
+    #[error("{0}")]
+    Unplayable(String),
+}
+
+/// The media type of a format that phones play.
+fn mime(format: FileType) -> Option<&'static str> {
+    Some(match format {
+        FileType::Mpeg => "audio/mpeg",
+        FileType::Flac => "audio/flac",
+        FileType::Vorbis => "audio/ogg; codecs=vorbis",
+        FileType::Opus => "audio/ogg; codecs=opus",
+        FileType::Mp4 => "audio/mp4",
+        FileType::Aac => "audio/aac",
+        FileType::Wav => "audio/wav",
+        FileType::Aiff => "audio/aiff",
+        _ => return None,
+    })
+}
+
+/// Whether the name says that this is audio. The content decides; but where the content's only mark is
+/// eleven set bits (MPEG, ADTS), which any file may hold by chance, the name must agree.
+fn named_as_audio(path: &Path) -> bool {
+    let extension = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default();
+    [
+        "mp3", "mp2", "mp1", "mpga", "aac", "flac", "ogg", "oga", "opus", "m4a", "m4b", "mp4",
+        "wav", "wave", "aif", "aiff", "aifc",
+    ]
+    .iter()
+    .any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+/// Reads what `file`, found at `path`, says of itself.
+///
+/// # Errors
+/// [`NotMusic`] when it holds no audio that could be played.
+pub(super) fn describe(file: &File, size: u64, path: &Path) -> Result<Described, NotMusic> {
+    let named = named_as_audio(path);
+    let unplayable = |why: String| {
+        if named {
+            NotMusic::Unplayable(why)
+        } else {
+            NotMusic::OtherFormat
+        }
+    };
+    if size == 0 {
+        return Err(unplayable("it is empty".into()));
+    }
+    let format = format(file).map_err(|error| unplayable(error.to_string()))?;
+    let format = format.ok_or_else(|| unplayable("its content is of no audio format".into()))?;
+    let mime = mime(format).ok_or(NotMusic::OtherFormat)?;
+    if matches!(format, FileType::Mpeg | FileType::Aac) && !named {
+        return Err(NotMusic::OtherFormat);
+    }
+    // A tag or a cover that cannot be read must not cost the track: try again with less.
+    let read = parse(file, ParseOptions::new().parsing_mode(ParsingMode::Relaxed))
+        .or_else(|_| parse(file, ParseOptions::new().read_cover_art(false)))
+        .or_else(|_| parse(file, ParseOptions::new().read_tags(false)))
+        .map_err(|error| unplayable(error.to_string()))?;
+    let duration_sec =
+        duration_sec(&read, size).ok_or_else(|| unplayable("it holds no audio".into()))?;
+    let tag = read.primary_tag().or_else(|| read.first_tag());
+    Ok(Described {
+        mime,
+        duration_sec,
+        tags: tags(tag, path),
+        has_cover: cover_of(&read).is_some(),
+    })
+}
+
+/// The embedded cover of `file`: the front if one is marked so, else the first.
+pub(super) fn cover(file: &File) -> Option<Picture> {
+    let read = parse(file, ParseOptions::new().read_properties(false)).ok()?;
+    cover_of(&read).cloned()
+}
+
+fn cover_of(read: &TaggedFile) -> Option<&Picture> {
+    let pictures = || read.tags().iter().flat_map(|tag| tag.pictures());
+    pictures()
+        .find(|picture| picture.pic_type() == PictureType::CoverFront)
+        .or_else(|| pictures().next())
+}
+
+fn format(file: &File) -> std::io::Result<Option<FileType>> {
+    rewound(file)?;
+    Ok(Probe::new(BufReader::new(file))
+        .guess_file_type()?
+        .file_type())
+}
+
+fn parse(file: &File, options: ParseOptions) -> lofty::error::Result<TaggedFile> {
+    rewound(file)?;
+    Probe::new(BufReader::new(file))
+        .options(options)
+        .guess_file_type()?
+        .read()
+}
+
+fn rewound(mut file: &File) -> std::io::Result<()> {
+    std::io::Seek::rewind(&mut file)
+}
+
+/// The duration in seconds; `None` when there is nothing to hear. A header may promise more than
+/// the file holds (a copy that broke off): less than a tenth of the promised bytes counts as nothing.
+fn duration_sec(read: &TaggedFile, size: u64) -> Option<f64> {
+    let properties = read.properties();
+    let duration = properties.duration().as_secs_f64();
+    let kbit_per_s = f64::from(properties.audio_bitrate().unwrap_or(0));
+    let promised_bytes = kbit_per_s * 1000.0 / 8.0 * duration;
+    (duration > 0.0 && size as f64 >= promised_bytes / 10.0).then_some(duration)
+}
+
+fn tags(tag: Option<&Tag>, path: &Path) -> Tags {
+    let text = |text: Option<std::borrow::Cow<'_, str>>| text.and_then(|text| clean(&text));
+    let title = text(tag.and_then(Accessor::title));
+    Tags {
+        title: title.unwrap_or_else(|| readable(path)),
+        artist: text(tag.and_then(Accessor::artist)),
+        album: text(tag.and_then(Accessor::album)),
+        track_number: tag.and_then(Accessor::track).filter(|number| *number > 0),
+        year: tag
+            .and_then(Accessor::date)
+            .map(|date| date.year)
+            .filter(|year| *year > 0),
+    }
+}
+
+/// One line of text; `None` when nothing is left.
+fn clean(text: &str) -> Option<String> {
+    let printable = text.replace(char::is_control, " ");
+    let words: Vec<_> = printable.split_whitespace().collect();
+    let line: String = words.join(" ").chars().take(LONGEST_TEXT).collect();
+    (!line.is_empty()).then_some(line)
+}
+
+/// A file name as a title: `03_-_my_song.mp3` becomes `my song`. What looks like a track number goes:
+/// one that is set off by a dot or a dash, or that begins with a nought.
+fn readable(path: &Path) -> String {
+    let stem = path
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .replace('_', " ");
+    let digits = stem.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = stem[digits..].trim_start_matches([' ', '.', '-']);
+    let set_off = stem[digits..stem.len() - rest.len()].contains(['.', '-']);
+    let numbered = digits > 0 && !rest.is_empty() && (set_off || stem.starts_with('0'));
+    let title = if numbered { rest } else { &stem };
+    let title = if title.contains(' ') {
+        title.into()
+    } else {
+        title.replace('-', " ")
+    };
+    clean(&title).unwrap_or_else(|| "Untitled".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_is_made_readable() {
+        for (name, title) in [
+            ("My Song.mp3", "My Song"),
+            ("03_-_my_song.mp3", "my song"),
+            ("03. my song.flac", "my song"),
+            ("01-blue-in-green.wav", "blue in green"),
+            ("99 Luftballons.mp3", "99 Luftballons"),
+            ("1999.mp3", "1999"),
+            ("4-3.ogg", "3"),
+            ("2+2.ogg", "2+2"),
+            ("untagged_song-name.mp3", "untagged song-name"),
+            ("line\nbreak.mp3", "line break"),
+            ("___.mp3", "Untitled"),
+        ] {
+            assert_eq!(readable(Path::new(name)), title, "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,679 @@
+//! One command, one room: the only way in which a room changes.
+
+use std::sync::Arc;
+
+use super::command::{Command, Control, Departure, Held, Moment, Rejection};
+use super::event::{Event, EventKind, Shrink};
+use super::patch;
+use super::queue;
+use super::state::{
+    BarrierType, Client, Durable, KeyHash, Library, MemberId, Mode, Room, Segue, TrackId,
+};
+
+/// How far from a promised start a `next` may be and still keep the promise, in milliseconds:
+/// a phone asks a little before its own last sample is heard, or up to the server's own patience after.
+const SEGUE_BEFORE_MS: f64 = 500.0;
+const SEGUE_AFTER_MS: f64 = 5_000.0;
+
+/// What `command` makes of `room`, and the events that lead there, in order.
+///
+/// No events means that nothing durable changed, though the live state may have.
+///
+/// # Errors
+/// A [`Rejection`] when the command is refused; nothing has changed then.
+pub fn apply(room: &Room, command: &Command, at: Moment) -> Result<(Room, Vec<Event>), Rejection> {
+    let mut turn = Turn::new(room.clone(), at);
+    match command {
+        Command::Control {
+            member,
+            if_match,
+            control,
+        } => {
+            turn.control(*member, *if_match, *control)?;
+        }
+        Command::Pair { name, key } => turn.pair(name, *key),
+        Command::Leave { member } => turn.leave(*member)?,
+        Command::Arrive { member, held } => turn.arrive(*member, *held)?,
+        Command::Depart { member, how } => turn.depart(
+            *member,
+            match how {
+                Departure::Left => Shrink::Left,
+                Departure::Vanished => Shrink::Vanished,
+            },
+        ),
+        Command::Excuse { member } => turn.excuse(*member),
+        Command::EndOfTrack { if_match } => {
+            turn.expect_count(*if_match)?;
+            turn.next()?;
+        }
+        Command::Library(library) => turn.follow_library(library),
+    }
+    Ok(turn.finish())
+}
+
+/// A room on its way from one state to the next.
+pub(super) struct Turn {
+    pub(super) room: Room,
+    pub(super) at: Moment,
+    told: Durable,
+    events: Vec<Event>,
+}
+
+impl Turn {
+    fn new(room: Room, at: Moment) -> Self {
+        Turn {
+            told: room.durable.clone(),
+            room,
+            at,
+            events: Vec::new(),
+        }
+    }
+
+    /// Makes an event of all that has changed since the last one.
+    pub(super) fn emit(&mut self, kind: EventKind) {
+        self.room.durable.event_count += 1;
+        self.events.push(Event {
+            event_count: self.room.durable.event_count,
+            kind,
+            patch: patch::between(&self.told, &self.room.durable),
+        });
+        self.told = self.room.durable.clone();
+    }
+
+    fn finish(mut self) -> (Room, Vec<Event>) {
+        debug_assert!(
+            patch::between(&self.told, &self.room.durable).is_empty(),
+            "a change without an event"
+        );
+        self.room.live.segue = self.segue();
+        (self.room, self.events)
+    }
+
+    fn expect_count(&self, if_match: u64) -> Result<(), Rejection> {
+        let expected = self.room.durable.event_count;
+        if if_match == expected {
+            Ok(())
+        } else {
+            Err(Rejection::Stale { expected })
+        }
+    }
+
+    fn control(
+        &mut self,
+        member: MemberId,
+        if_match: u64,
+        control: Control,
+    ) -> Result<(), Rejection> {
+        if !self.room.durable.clients.contains_key(&member) {
+            return Err(Rejection::NotPaired);
+        }
+        let waiting_since = self.room.private.barrier_opened_at;
+        let ack_in_time = matches!(control, Control::AckDownload { .. })
+            && self.room.durable.barrier.is_some()
+            && (waiting_since..=self.room.durable.event_count).contains(&if_match);
+        if !ack_in_time {
+            self.expect_count(if_match)?;
+        }
+        match control {
+            Control::Play { position_sec } => self.play(position_sec),
+            Control::Pause { position_sec } => self.pause(position_sec),
+            Control::Seek { position_sec } => self.seek(position_sec),
+            Control::Next => self.next(),
+            Control::Nudge { track_id } => self.nudge(track_id),
+            Control::AckDownload { track_id, playable } => {
+                self.acknowledge(member, track_id, playable)
+            }
+            Control::StartNow => self.start_now(),
+        }
+    }
+
+    fn current(&self) -> Result<TrackId, Rejection> {
+        self.room.current().ok_or(Rejection::EmptyLibrary)
+    }
+
+    fn play(&mut self, position_sec: f64) -> Result<(), Rejection> {
+        self.current()?;
+        self.settle_at(position_sec);
+        self.open_barrier(BarrierType::Resume);
+        Ok(())
+    }
+
+    fn pause(&mut self, position_sec: f64) -> Result<(), Rejection> {
+        self.current()?;
+        self.settle_at(position_sec);
+        let anchor_position_sec = self.room.durable.play_state.anchor_position_sec;
+        self.emit(EventKind::PlaybackPaused {
+            anchor_position_sec,
+        });
+        Ok(())
+    }
+
+    /// Silent at that position, waiting for nobody.
+    fn settle_at(&mut self, position_sec: f64) {
+        self.room.durable.play_state.mode = Mode::Paused;
+        self.room.durable.play_state.anchor_position_sec = self.room.clip(position_sec);
+        self.room.durable.barrier = None;
+        self.room.live.needle_ms = None;
+    }
+
+    fn seek(&mut self, position_sec: f64) -> Result<(), Rejection> {
+        self.current()?;
+        let anchor_position_sec = self.room.clip(position_sec);
+        self.room.durable.play_state.anchor_position_sec = anchor_position_sec;
+        if self.room.live.needle_ms.is_some() {
+            self.room.live.needle_ms = Some(self.at.now_ms + self.at.lead_ms);
+        }
+        let anchor_at_ms = self.told_needle();
+        self.emit(EventKind::PlaybackSeeked {
+            anchor_position_sec,
+            anchor_at_ms,
+        });
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<(), Rejection> {
+        self.current()?;
+        let promised = self.room.live.segue.filter(|segue| {
+            let late_ms = self.at.now_ms - segue.anchor_at_ms;
+            segue.event_count == self.room.durable.event_count
+                && (-SEGUE_BEFORE_MS..=SEGUE_AFTER_MS).contains(&late_ms)
+        });
+        let durable = &mut self.room.durable;
+        durable.queue_index = queue::advance(durable.queue.len(), durable.queue_index);
+        let track_id = self.current()?;
+        self.settle_at(0.0);
+        self.emit(EventKind::QueueAdvanced { track_id });
+        self.open_barrier_for(BarrierType::Track, promised.map(|segue| segue.anchor_at_ms));
+        Ok(())
+    }
+
+    fn nudge(&mut self, track_id: TrackId) -> Result<(), Rejection> {
+        let durable = &mut self.room.durable;
+        let from = durable.queue.iter().position(|track| *track == track_id);
+        let from = from.ok_or(Rejection::UnknownTrack)?;
+        if from == durable.queue_index {
+            return Err(Rejection::AlreadyCurrent);
+        }
+        let (ring, index) = queue::nudge(&durable.queue, durable.queue_index, from);
+        durable.queue = Arc::new(ring);
+        durable.queue_index = index;
+        self.emit(EventKind::QueueNudged { track_id });
+        Ok(())
+    }
+
+    fn acknowledge(
+        &mut self,
+        member: MemberId,
+        track_id: TrackId,
+        playable: bool,
+    ) -> Result<(), Rejection> {
+        if !self.room.library.contains(track_id) {
+            return Err(Rejection::UnknownTrack);
+        }
+        let holdings = Arc::make_mut(&mut self.room.live.holdings)
+            .entry(member)
+            .or_default();
+        if playable {
+            holdings.held.insert(track_id);
+            holdings.unplayable.remove(&track_id);
+        } else {
+            holdings.held.remove(&track_id);
+            holdings.unplayable.insert(track_id);
+        }
+        self.member_is_ready(member, track_id);
+        Ok(())
+    }
+
+    fn pair(&mut self, name: &str, key: KeyHash) {
+        self.room.private.last_member += 1;
+        let member_id = MemberId(self.room.private.last_member);
+        Arc::make_mut(&mut self.room.private.keys).insert(key, member_id);
+        Arc::make_mut(&mut self.room.durable.clients)
+            .insert(member_id, Client { name: name.into() });
+        self.emit(EventKind::ClientPaired { member_id });
+    }
+
+    fn leave(&mut self, member: MemberId) -> Result<(), Rejection> {
+        if !self.room.durable.clients.contains_key(&member) {
+            return Err(Rejection::NotPaired);
+        }
+        self.depart(member, Shrink::Left);
+        Arc::make_mut(&mut self.room.private.keys).retain(|_, owner| *owner != member);
+        Arc::make_mut(&mut self.room.durable.clients).remove(&member);
+        self.emit(EventKind::ClientLeft { member_id: member });
+        Ok(())
+    }
+
+    fn arrive(&mut self, member: MemberId, held: Option<Held>) -> Result<(), Rejection> {
+        if !self.room.durable.clients.contains_key(&member) {
+            return Err(Rejection::NotPaired);
+        }
+        let held = held.filter(|held| Some(held.track_id) == self.room.current());
+        Arc::make_mut(&mut self.room.live.listeners).insert(member);
+        if let Some(held) = held {
+            let holdings = Arc::make_mut(&mut self.room.live.holdings);
+            holdings
+                .entry(member)
+                .or_default()
+                .held
+                .insert(held.track_id);
+        }
+        let durable = &self.room.durable;
+        match &durable.barrier {
+            Some(barrier) if barrier.members.is_empty() => self.open_barrier(barrier.kind),
+            Some(barrier) => {
+                let track_id = barrier.track_id;
+                self.member_is_ready(member, track_id);
+                // A restarted server may find everybody ready and only now somebody there.
+                self.release_if_complete(None);
+            }
+            None if durable.play_state.mode == Mode::Playing
+                && self.room.live.needle_ms.is_none() =>
+            {
+                self.go_on_for(held);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Music that had lost its listeners, or its server, goes on: where this phone is, if it
+    /// plays already, and so at this very moment, without a lead; else at the anchor.
+    fn go_on_for(&mut self, held: Option<Held>) {
+        let position_sec = held.map_or(self.room.durable.play_state.anchor_position_sec, |held| {
+            held.position_sec
+        });
+        self.settle_at(position_sec);
+        self.open_barrier_for(BarrierType::Resume, held.map(|_| self.at.now_ms));
+    }
+
+    fn depart(&mut self, member: MemberId, reason: Shrink) {
+        let position_sec = self.room.position_sec(self.at.now_ms);
+        let was_listening = self.room.live.listeners.contains(&member);
+        Arc::make_mut(&mut self.room.live.listeners).remove(&member);
+        Arc::make_mut(&mut self.room.live.holdings).remove(&member);
+        self.shrink_barrier(member, reason);
+        if was_listening
+            && self.room.live.listeners.is_empty()
+            && self.room.live.needle_ms.is_some()
+        {
+            self.room.live.needle_ms = None;
+            self.room.durable.play_state.anchor_position_sec = position_sec;
+            self.emit(EventKind::PlaybackParked {
+                anchor_position_sec: position_sec,
+            });
+        }
+    }
+
+    fn excuse(&mut self, member: MemberId) {
+        let missing = self.room.durable.barrier.as_ref().is_some_and(|barrier| {
+            barrier.members.contains(&member) && !barrier.ready.contains(&member)
+        });
+        if missing {
+            self.shrink_barrier(member, Shrink::Stalled);
+        }
+    }
+
+    fn follow_library(&mut self, library: &Arc<Library>) {
+        let current = self.room.current();
+        let followed = queue::follow(
+            &self.room.durable.queue,
+            self.room.durable.queue_index,
+            library,
+        );
+        self.room.library = library.clone();
+        if followed.added.is_empty() && followed.removed.is_empty() {
+            return;
+        }
+        for holdings in Arc::make_mut(&mut self.room.live.holdings).values_mut() {
+            holdings.held.retain(|track| library.contains(*track));
+            holdings.unplayable.retain(|track| library.contains(*track));
+        }
+        self.room.durable.queue = Arc::new(followed.queue);
+        self.room.durable.queue_index = followed.index;
+        let durable = &self.room.durable;
+        let was_going = durable.barrier.is_some() || durable.play_state.mode == Mode::Playing;
+        let lost_current = current.is_some() && self.room.current() != current;
+        if lost_current {
+            self.settle_at(0.0);
+        }
+        self.emit(EventKind::LibraryChanged {
+            added: followed.added,
+            removed: followed.removed,
+        });
+        if lost_current && was_going && self.room.current().is_some() {
+            self.open_barrier(BarrierType::Track);
+        }
+    }
+
+    /// The needle as events tell it.
+    pub(super) fn told_needle(&self) -> Option<f64> {
+        self.room.live.needle_ms.filter(|_| self.at.aligned)
+    }
+
+    /// The promise that can be given now: see [`Segue`].
+    fn segue(&self) -> Option<Segue> {
+        let room = &self.room;
+        let track_id = room.next_up()?;
+        let all_ready = room
+            .live
+            .listeners
+            .iter()
+            .all(|member| room.is_ready(*member, track_id));
+        let given = all_ready && self.at.aligned && !room.live.listeners.is_empty();
+        Some(Segue {
+            track_id,
+            anchor_at_ms: room.ends_at_ms().filter(|_| given)?,
+            event_count: room.durable.event_count,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::PlayState;
+    use super::*;
+
+    const AT: Moment = Moment {
+        now_ms: 1_000.0,
+        lead_ms: 150.0,
+        aligned: true,
+    };
+
+    fn at(now_ms: f64) -> Moment {
+        Moment { now_ms, ..AT }
+    }
+
+    /// A room with tracks 1 to 3 of 60 s each and `members` paired, listening and holding all.
+    fn room(members: u32) -> Room {
+        let mut room = Room::default();
+        let library = Library::new((1..=3).map(|n| (TrackId(n), 60.0)));
+        run(&mut room, Command::Library(Arc::new(library)));
+        for n in 1..=members {
+            run(
+                &mut room,
+                Command::Pair {
+                    name: String::new(),
+                    key: KeyHash([n as u8; 32]),
+                },
+            );
+            run(
+                &mut room,
+                Command::Arrive {
+                    member: MemberId(n),
+                    held: None,
+                },
+            );
+            for track in 1..=3 {
+                ask(
+                    &mut room,
+                    n,
+                    Control::AckDownload {
+                        track_id: TrackId(track),
+                        playable: true,
+                    },
+                );
+            }
+        }
+        room
+    }
+
+    fn run_at(room: &mut Room, command: Command, at: Moment) -> Vec<&'static str> {
+        let (next, events) = apply(room, &command, at).unwrap();
+        *room = next;
+        assert_eq!(room.check(), Ok(()), "after {command:?}");
+        events.iter().map(|event| event.kind.name()).collect()
+    }
+
+    fn run(room: &mut Room, command: Command) -> Vec<&'static str> {
+        run_at(room, command, AT)
+    }
+
+    fn ask_at(room: &mut Room, member: u32, control: Control, at: Moment) -> Vec<&'static str> {
+        let if_match = room.durable.event_count;
+        run_at(
+            room,
+            Command::Control {
+                member: MemberId(member),
+                if_match,
+                control,
+            },
+            at,
+        )
+    }
+
+    fn ask(room: &mut Room, member: u32, control: Control) -> Vec<&'static str> {
+        ask_at(room, member, control, AT)
+    }
+
+    #[test]
+    fn play_is_released_at_once_when_everybody_has_the_track() {
+        let mut room = room(2);
+        assert_eq!(
+            ask(&mut room, 1, Control::Play { position_sec: 5.0 }),
+            ["barrier.opened", "barrier.release"]
+        );
+        assert_eq!(room.live.needle_ms, Some(1_150.0));
+        assert_eq!(room.position_sec(2_150.0), 6.0);
+    }
+
+    #[test]
+    fn an_acknowledgement_matches_any_count_since_the_barrier_opened_and_no_older_one() {
+        let mut room = room(0);
+        for n in 1..=2 {
+            run(
+                &mut room,
+                Command::Pair {
+                    name: String::new(),
+                    key: KeyHash([n; 32]),
+                },
+            );
+            run(
+                &mut room,
+                Command::Arrive {
+                    member: MemberId(n.into()),
+                    held: None,
+                },
+            );
+        }
+        let before = room.durable.event_count;
+        ask(&mut room, 1, Control::Play { position_sec: 0.0 });
+        let opened = room.durable.event_count;
+        run(
+            &mut room,
+            Command::Pair {
+                name: String::new(),
+                key: KeyHash([9; 32]),
+            },
+        );
+        let ack = |member, if_match| Command::Control {
+            member: MemberId(member),
+            if_match,
+            control: Control::AckDownload {
+                track_id: TrackId(1),
+                playable: true,
+            },
+        };
+        assert_eq!(
+            apply(&room, &ack(1, before), AT),
+            Err(Rejection::Stale {
+                expected: opened + 1
+            })
+        );
+        assert_eq!(run(&mut room, ack(1, opened)), ["barrier.ready"]);
+        assert_eq!(
+            run(&mut room, ack(2, opened)),
+            ["barrier.ready", "barrier.release"]
+        );
+    }
+
+    #[test]
+    fn a_barrier_without_listeners_waits_for_the_first_to_come() {
+        let mut room = room(1);
+        run(
+            &mut room,
+            Command::Depart {
+                member: MemberId(1),
+                how: Departure::Left,
+            },
+        );
+        assert_eq!(
+            ask(&mut room, 1, Control::Next),
+            ["queue.advanced", "barrier.opened"]
+        );
+        assert_eq!(
+            run(
+                &mut room,
+                Command::Arrive {
+                    member: MemberId(1),
+                    held: None
+                }
+            ),
+            ["barrier.opened"]
+        );
+        let ack = Control::AckDownload {
+            track_id: TrackId(2),
+            playable: true,
+        };
+        assert_eq!(ask(&mut room, 1, ack), ["barrier.ready", "barrier.release"]);
+    }
+
+    #[test]
+    fn the_music_is_parked_where_the_last_listener_left_it_and_goes_on_from_there() {
+        let mut room = room(1);
+        ask(&mut room, 1, Control::Play { position_sec: 10.0 });
+        let left = Command::Depart {
+            member: MemberId(1),
+            how: Departure::Vanished,
+        };
+        assert_eq!(run_at(&mut room, left, at(6_150.0)), ["playback.parked"]);
+        assert_eq!(
+            room.durable.play_state,
+            PlayState {
+                mode: Mode::Playing,
+                anchor_position_sec: 15.0
+            }
+        );
+        let back = Command::Arrive {
+            member: MemberId(1),
+            held: None,
+        };
+        assert_eq!(run_at(&mut room, back, at(60_000.0)), ["barrier.opened"]);
+        assert_eq!(room.durable.play_state.anchor_position_sec, 15.0);
+    }
+
+    #[test]
+    fn a_phone_that_plays_on_gives_a_restarted_server_the_place() {
+        let mut before = room(1);
+        ask(&mut before, 1, Control::Play { position_sec: 0.0 });
+        let mut room = Room::restore(before.durable, before.private);
+        run(&mut room, Command::Library(before.library));
+        let held = Some(Held {
+            track_id: TrackId(1),
+            position_sec: 31.5,
+        });
+        let back = Command::Arrive {
+            member: MemberId(1),
+            held,
+        };
+        assert_eq!(
+            run_at(&mut room, back, at(90_000.0)),
+            ["barrier.opened", "barrier.release"]
+        );
+        assert_eq!(room.position_sec(90_000.0), 31.5);
+    }
+
+    #[test]
+    fn start_now_names_each_one_it_goes_on_without() {
+        let mut room = room(1);
+        for n in 2..=3 {
+            run(
+                &mut room,
+                Command::Pair {
+                    name: String::new(),
+                    key: KeyHash([n; 32]),
+                },
+            );
+            run(
+                &mut room,
+                Command::Arrive {
+                    member: MemberId(n.into()),
+                    held: None,
+                },
+            );
+        }
+        assert_eq!(
+            ask(&mut room, 1, Control::Next),
+            ["queue.advanced", "barrier.opened"]
+        );
+        assert_eq!(
+            ask(&mut room, 1, Control::StartNow),
+            ["barrier.shrunk", "barrier.shrunk", "barrier.release"]
+        );
+    }
+
+    #[test]
+    fn a_segue_is_promised_once_everybody_has_next_up_and_the_release_keeps_it() {
+        let mut room = room(2);
+        ask(&mut room, 1, Control::Play { position_sec: 0.0 });
+        let segue = room.live.segue.expect("everybody holds next-up");
+        assert_eq!((segue.track_id, segue.anchor_at_ms), (TrackId(2), 61_150.0));
+        ask_at(&mut room, 2, Control::Next, at(61_200.0));
+        assert_eq!(room.live.needle_ms, Some(61_150.0));
+    }
+
+    #[test]
+    fn a_press_of_next_in_mid_song_does_not_wait_for_the_promised_moment() {
+        let mut room = room(1);
+        ask(&mut room, 1, Control::Play { position_sec: 0.0 });
+        ask_at(&mut room, 1, Control::Next, at(20_000.0));
+        assert_eq!(room.live.needle_ms, Some(20_150.0));
+    }
+
+    #[test]
+    fn when_the_current_track_is_removed_the_room_moves_on_to_the_next() {
+        let mut room = room(1);
+        ask(&mut room, 1, Control::Play { position_sec: 3.0 });
+        let library = Library::new([2, 3].map(|n| (TrackId(n), 60.0)));
+        let events = run(&mut room, Command::Library(Arc::new(library)));
+        assert_eq!(
+            events,
+            ["library.changed", "barrier.opened", "barrier.release"]
+        );
+        assert_eq!(room.current(), Some(TrackId(2)));
+    }
+
+    #[test]
+    fn a_position_past_the_end_is_cut_to_the_duration() {
+        let mut room = room(1);
+        ask(&mut room, 1, Control::Pause { position_sec: 1e9 });
+        assert_eq!(room.durable.play_state.anchor_position_sec, 60.0);
+    }
+
+    #[test]
+    fn the_last_member_excused_lets_the_music_start_for_those_who_come_late() {
+        let mut room = room(0);
+        run(
+            &mut room,
+            Command::Pair {
+                name: String::new(),
+                key: KeyHash([1; 32]),
+            },
+        );
+        run(
+            &mut room,
+            Command::Arrive {
+                member: MemberId(1),
+                held: None,
+            },
+        );
+        ask(&mut room, 1, Control::Play { position_sec: 0.0 });
+        let events = run(
+            &mut room,
+            Command::Excuse {
+                member: MemberId(1),
+            },
+        );
+        assert_eq!(events, ["barrier.shrunk", "barrier.release"]);
+    }
+}

@@ -1,0 +1,421 @@
+//! Ids, the durable state (exactly what `STATE_FILE` holds) and the live state (never written, never
+//! counted). What may be done with them lives in `apply`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A text that is not an id of the kind that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid {0}")]
+pub struct IdError(&'static str);
+
+/// Names a track: 64 bits, shown as 16 lower-case hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrackId(pub u64);
+
+impl fmt::Display for TrackId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for TrackId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if text.len() != 16 || !text.bytes().all(hex) {
+            return Err(IdError("track id"));
+        }
+        u64::from_str_radix(text, 16)
+            .map(TrackId)
+            .map_err(|_| IdError("track id"))
+    }
+}
+
+/// Names a paired device: `m1`, `m2`, … in the order of pairing, never given twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(pub u32);
+
+impl fmt::Display for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "m{}", self.0)
+    }
+}
+
+impl FromStr for MemberId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        text.strip_prefix('m')
+            .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+            .and_then(|digits| digits.parse().ok())
+            .map(MemberId)
+            .ok_or(IdError("member id"))
+    }
+}
+
+/// The SHA-256 of a device's token. The token itself is known to the device alone.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyHash(pub [u8; 32]);
+
+impl fmt::Display for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyHash(…)")
+    }
+}
+
+impl FromStr for KeyHash {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let mut hash = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(IdError("key"));
+        }
+        for (i, byte) in hash.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| IdError("key"))?;
+        }
+        Ok(KeyHash(hash))
+    }
+}
+
+/// The wire and the state file spell ids as strings, as values and as keys of maps.
+macro_rules! serde_as_string {
+    ($($id:ty),*) => {$(
+        impl Serialize for $id {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $id {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?
+                    .parse()
+                    .map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+serde_as_string!(TrackId, MemberId, KeyHash);
+
+/// Whether the room means to play or to be silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Music sounds, or will as soon as somebody is there to hear it.
+    Playing,
+    /// Silent: by somebody's wish, or while a barrier is open.
+    Paused,
+}
+
+/// The mode, and the position that the last event put the track at.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlayState {
+    /// See [`Mode`].
+    pub mode: Mode,
+    /// The anchor, in seconds from the track's start.
+    pub anchor_position_sec: f64,
+}
+
+/// What a barrier stands before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BarrierType {
+    /// A track starts from its beginning.
+    Track,
+    /// A paused track goes on.
+    Resume,
+}
+
+/// The wait until every member has the whole track.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Barrier {
+    /// What it stands before.
+    #[serde(rename = "type")]
+    pub kind: BarrierType,
+    /// The track that it is about: always the current one.
+    pub track_id: TrackId,
+    /// Who is waited for, or was. Never grows.
+    pub members: BTreeSet<MemberId>,
+    /// Those members that need not be waited for any more.
+    pub ready: BTreeSet<MemberId>,
+}
+
+/// A paired device, as everybody may know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// What its owner typed; may be empty.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// The part of the state that events change and that every snapshot shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Durable {
+    /// How many events there have been. It names this state: equal counts, equal states.
+    pub event_count: u64,
+    /// Every track of the library, as a ring in play order.
+    pub queue: Arc<Vec<TrackId>>,
+    /// Which of `queue` is the current one; 0 when there is none.
+    pub queue_index: usize,
+    /// Mode and anchor.
+    pub play_state: PlayState,
+    /// The open barrier.
+    pub barrier: Option<Barrier>,
+    /// Every paired device.
+    pub clients: Arc<BTreeMap<MemberId, Client>>,
+}
+
+/// What the state file holds besides, and no snapshot shows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Private {
+    /// Whose token has which hash.
+    pub keys: Arc<BTreeMap<KeyHash, MemberId>>,
+    /// The number of the last member id given.
+    pub last_member: u32,
+    /// The count of the open barrier's `barrier.opened`: acknowledgements match from there on.
+    pub barrier_opened_at: u64,
+}
+
+/// What one device has said of the tracks that it holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Whole on the device.
+    pub held: BTreeSet<TrackId>,
+    /// Nothing that the device can play.
+    pub unplayable: BTreeSet<TrackId>,
+}
+
+impl Holdings {
+    /// Whether nobody need wait for this device before `track`.
+    pub fn ready_for(&self, track: TrackId) -> bool {
+        self.held.contains(&track) || self.unplayable.contains(&track)
+    }
+}
+
+/// The promise that next-up starts at a known moment, so that phones can schedule it. It holds
+/// only as long as the event count is the one it was made at.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Segue {
+    /// Next-up.
+    pub track_id: TrackId,
+    /// When it starts, in milliseconds of the server's clock.
+    pub anchor_at_ms: f64,
+    /// The count that it holds for.
+    pub event_count: u64,
+}
+
+/// What is known only as long as the process lives.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Live {
+    /// The active set: every paired device with an open event stream that is not a remote.
+    pub listeners: Arc<BTreeSet<MemberId>>,
+    /// What devices said they hold. Forgotten when a listener departs.
+    pub holdings: Arc<BTreeMap<MemberId, Holdings>>,
+    /// When the track is at the anchor, in milliseconds of the server's clock. `None` while
+    /// nothing moves: paused, waiting, or playing with nobody there.
+    pub needle_ms: Option<f64>,
+    /// See [`Segue`].
+    pub segue: Option<Segue>,
+}
+
+/// What the core needs to know of the library: its tracks in order, each with its duration in seconds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Library {
+    order: Vec<TrackId>,
+    durations: BTreeMap<TrackId, f64>,
+}
+
+impl Library {
+    /// From tracks in the order in which a new queue plays them, with durations in seconds.
+    pub fn new(tracks: impl IntoIterator<Item = (TrackId, f64)>) -> Self {
+        let mut library = Library::default();
+        for (track, duration) in tracks {
+            if library.durations.insert(track, duration).is_none() {
+                library.order.push(track);
+            }
+        }
+        library
+    }
+
+    /// Every track, in order.
+    pub fn order(&self) -> &[TrackId] {
+        &self.order
+    }
+
+    /// How long a track is, in seconds; `None` when it is not in the library.
+    pub fn duration_sec(&self, track: TrackId) -> Option<f64> {
+        self.durations.get(&track).copied()
+    }
+
+    /// Whether there is such a track.
+    pub fn contains(&self, track: TrackId) -> bool {
+        self.durations.contains_key(&track)
+    }
+}
+
+/// One house's room, whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Room {
+    /// What events change and everybody sees.
+    pub durable: Durable,
+    /// What is written with it and nobody sees.
+    pub private: Private,
+    /// What is never written.
+    pub live: Live,
+    /// The library that the queue is a permutation of.
+    pub library: Arc<Library>,
+}
+
+impl Default for Room {
+    /// The room before its first event: no tracks, nobody paired.
+    fn default() -> Self {
+        Room::restore(
+            Durable {
+                event_count: 0,
+                queue: Arc::default(),
+                queue_index: 0,
+                play_state: PlayState {
+                    mode: Mode::Paused,
+                    anchor_position_sec: 0.0,
+                },
+                barrier: None,
+                clients: Arc::default(),
+            },
+            Private::default(),
+        )
+    }
+}
+
+impl Room {
+    /// The room that a process finds when it starts: durable state, nobody there yet. The library
+    /// follows by [`super::Command::Library`].
+    pub fn restore(durable: Durable, private: Private) -> Self {
+        let last = durable.clients.keys().next_back().map_or(0, |m| m.0);
+        Room {
+            private: Private {
+                last_member: private.last_member.max(last),
+                ..private
+            },
+            library: Arc::new(Library::new(
+                durable.queue.iter().map(|track| (*track, f64::INFINITY)),
+            )),
+            live: Live::default(),
+            durable,
+        }
+    }
+
+    /// What contradicts itself in a state that was read from outside; `Ok` when nothing does.
+    ///
+    /// # Errors
+    /// One sentence that names the first contradiction.
+    pub fn check(&self) -> Result<(), String> {
+        let durable = &self.durable;
+        let tracks: BTreeSet<_> = durable.queue.iter().collect();
+        if tracks.len() != durable.queue.len() {
+            return Err("a track is in the queue twice".into());
+        }
+        if durable.queue_index >= durable.queue.len().max(1) {
+            return Err("queueIndex points outside the queue".into());
+        }
+        let anchor = durable.play_state.anchor_position_sec;
+        if !anchor.is_finite() || anchor < 0.0 {
+            return Err("anchorPositionSec is not a position".into());
+        }
+        if let Some(barrier) = &durable.barrier {
+            if durable.play_state.mode != Mode::Paused {
+                return Err("a barrier is open while the mode is playing".into());
+            }
+            if Some(barrier.track_id) != self.current() {
+                return Err("the barrier is not about the current track".into());
+            }
+            if !barrier.ready.is_subset(&barrier.members) {
+                return Err("the barrier has somebody ready who is not a member".into());
+            }
+            if !barrier
+                .members
+                .iter()
+                .all(|m| durable.clients.contains_key(m))
+            {
+                return Err("the barrier has a member who is not paired".into());
+            }
+            if self.private.barrier_opened_at > durable.event_count {
+                return Err("the barrier opened in the future".into());
+            }
+        } else if durable.play_state.mode == Mode::Playing && durable.queue.is_empty() {
+            return Err("it plays, but the queue is empty".into());
+        }
+        if !self
+            .private
+            .keys
+            .values()
+            .all(|m| durable.clients.contains_key(m))
+        {
+            return Err("a token belongs to a device that is not paired".into());
+        }
+        Ok(())
+    }
+
+    /// The current track; `None` only when the library is empty.
+    pub fn current(&self) -> Option<TrackId> {
+        self.durable.queue.get(self.durable.queue_index).copied()
+    }
+
+    /// The track after the current one in the ring: the current one itself when it is alone.
+    pub fn next_up(&self) -> Option<TrackId> {
+        let queue = &self.durable.queue;
+        queue
+            .get((self.durable.queue_index + 1) % queue.len().max(1))
+            .copied()
+    }
+
+    /// Where the music is at `now_ms` of the server's clock, in seconds from the track's start.
+    pub fn position_sec(&self, now_ms: f64) -> f64 {
+        let anchor = self.durable.play_state.anchor_position_sec;
+        let passed = self
+            .live
+            .needle_ms
+            .map_or(0.0, |needle| ((now_ms - needle) / 1000.0).max(0.0));
+        self.clip(anchor + passed)
+    }
+
+    /// When the current track ends, in milliseconds of the server's clock; `None` while nothing moves.
+    pub fn ends_at_ms(&self) -> Option<f64> {
+        let duration = self.library.duration_sec(self.current()?)?;
+        let rest = duration - self.durable.play_state.anchor_position_sec;
+        Some(self.live.needle_ms? + rest.max(0.0) * 1000.0).filter(|end| end.is_finite())
+    }
+
+    /// A position cut to the current track's duration.
+    pub(super) fn clip(&self, position_sec: f64) -> f64 {
+        let duration = self
+            .current()
+            .and_then(|track| self.library.duration_sec(track));
+        position_sec.min(duration.unwrap_or(f64::INFINITY))
+    }
+
+    /// Whether nobody need wait for `member` before `track`.
+    pub(super) fn is_ready(&self, member: MemberId, track: TrackId) -> bool {
+        self.live
+            .holdings
+            .get(&member)
+            .is_some_and(|h| h.ready_for(track))
+    }
+}

@@ -1,0 +1,224 @@
+//! The state file: loading it, replacing it so that a crash at any moment leaves the old or the new one
+//! whole, and the lock that keeps a second server away. What the state means lives in `room`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::room::{Durable, Private, Room};
+
+/// Why the state file cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another server holds the lock.
+    #[error("the state file {0} is in use by another lockstep server")]
+    InUse(PathBuf),
+    /// The lock or the folder cannot be had.
+    #[error("cannot keep the state in {path}: {error}")]
+    Unusable {
+        /// The state file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// What was found where the state should be.
+#[derive(Debug)]
+pub enum Loaded {
+    /// Nothing: a first start.
+    Fresh,
+    /// A room.
+    Sound(Box<Room>),
+    /// Something that is not a room's state, and why. It must not be overwritten.
+    Damaged(String),
+}
+
+/// The place of the state, held by this process alone as long as this value lives.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    folder: PathBuf,
+    _lock: File,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    durable: &'a Durable,
+    private: &'a Private,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    #[serde(flatten)]
+    durable: Durable,
+    #[serde(default)]
+    private: Private,
+}
+
+impl Store {
+    /// Takes the lock of the state file at `path`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when another process holds it, or the folder cannot be written.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let unusable = |error| StoreError::Unusable {
+            path: path.into(),
+            error,
+        };
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        let name = path.file_name().ok_or_else(|| {
+            unusable(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is not the name of a file",
+            ))
+        })?;
+        // Beside the state, not on it: the state is replaced at each write, and a lock on it would go with it.
+        let mut lock_name = std::ffi::OsString::from(".");
+        lock_name.push(name);
+        lock_name.push(".lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(folder.join(lock_name))
+            .map_err(unusable)?;
+        match fs4::FileExt::try_lock(&lock) {
+            Ok(()) => Ok(Store {
+                path: path.into(),
+                folder,
+                _lock: lock,
+            }),
+            Err(fs4::TryLockError::WouldBlock) => Err(StoreError::InUse(path.into())),
+            Err(fs4::TryLockError::Error(error)) => Err(unusable(error)),
+        }
+    }
+
+    /// Reads the state.
+    pub fn load(&self) -> Loaded {
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Loaded::Fresh,
+            Err(error) => return Loaded::Damaged(format!("it cannot be read: {error}")),
+        };
+        match parse(&bytes) {
+            Ok(room) => Loaded::Sound(Box::new(room)),
+            Err(why) => Loaded::Damaged(why),
+        }
+    }
+
+    /// Replaces the state. When this returns, `room` is what the next start will find, whatever
+    /// happens to the machine in between.
+    ///
+    /// # Errors
+    /// What the file system said. The old state is whole then, unless only the last step failed (the
+    /// folder's `fsync`), and either may be found.
+    pub fn save(&self, room: &Room) -> io::Result<()> {
+        let written = Written {
+            durable: &room.durable,
+            private: &room.private,
+        };
+        let mut file = tempfile::Builder::new()
+            .prefix(".state-")
+            .suffix(".tmp")
+            .tempfile_in(&self.folder)?;
+        file.write_all(&serde_json::to_vec(&written)?)?;
+        file.as_file().sync_all()?;
+        file.persist(&self.path)?;
+        File::open(&self.folder)?.sync_all()
+    }
+
+    /// Moves a state that is there out of the way, and says where to.
+    ///
+    /// # Errors
+    /// What the file system said.
+    pub fn set_aside(&self) -> io::Result<Option<PathBuf>> {
+        if !self.path.try_exists()? {
+            return Ok(None);
+        }
+        let aside = (1u32..)
+            .map(|n| {
+                let mut name = self.path.clone().into_os_string();
+                name.push(format!(".aside-{n}"));
+                PathBuf::from(name)
+            })
+            .find(|candidate| !candidate.exists())
+            .unwrap_or_else(|| self.path.with_extension("aside"));
+        fs::rename(&self.path, &aside)?;
+        File::open(&self.folder)?.sync_all()?;
+        Ok(Some(aside))
+    }
+}
+
+/// A room from the bytes of a state file.
+///
+/// # Errors
+/// One sentence that says what is wrong with them.
+pub fn parse(bytes: &[u8]) -> Result<Room, String> {
+    let read: Read = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let room = Room::restore(read.durable, read.private);
+    room.check()?;
+    Ok(room)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_state_is_a_valid_one() {
+        let room = parse(include_bytes!("../state.json.example")).unwrap();
+        assert!(!room.durable.queue.is_empty());
+        assert!(!room.durable.clients.is_empty());
+    }
+
+    #[test]
+    fn a_state_cut_at_any_byte_is_damaged_and_never_a_panic() {
+        let whole = include_str!("../state.json.example").trim_end();
+        for end in 0..whole.len() {
+            assert!(parse(&whole.as_bytes()[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_damaged() {
+        let whole = include_str!("../state.json.example");
+        for (from, to) in [
+            (r#""queueIndex": 1"#, r#""queueIndex": 99"#),
+            (r#""queueIndex": 1"#, r#""queueIndex": -1"#),
+            (r#""members": ["m1", "m2"]"#, r#""members": ["m1", "m7"]"#),
+            (r#""ready": ["m1"]"#, r#""ready": ["m3"]"#),
+            (r#""mode": "paused""#, r#""mode": "playing""#),
+            (r#""mode": "paused""#, r#""mode": "dancing""#),
+            (r#""anchorPositionSec": 0.0"#, r#""anchorPositionSec": -1"#),
+            (r#""9f86d081884c7d65""#, r#""60303ae22b998861""#),
+            (r#""9f86d081884c7d65""#, r#""../../etc/passwd""#),
+        ] {
+            let damaged = whole.replacen(from, to, 1);
+            assert_ne!(damaged, whole, "{from} is in the example");
+            assert!(parse(damaged.as_bytes()).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn what_was_saved_is_found_again_and_a_second_server_is_kept_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let room = parse(include_bytes!("../state.json.example")).unwrap();
+        let store = Store::open(&path).unwrap();
+        assert!(matches!(store.load(), Loaded::Fresh));
+        store.save(&room).unwrap();
+        assert!(matches!(Store::open(&path), Err(StoreError::InUse(_))));
+        drop(store);
+        let Loaded::Sound(found) = Store::open(&path).unwrap().load() else {
+            panic!("the state is sound");
+        };
+        assert_eq!(found.durable, room.durable);
+    }
+}
