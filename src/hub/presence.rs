@@ -286,3 +286,155 @@ fn is_missing(room: &Room, member: MemberId) -> bool {
         barrier.members.contains(&member) && !barrier.ready.contains(&member)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::{self, Control, KeyHash, Library, Moment, TrackId};
+
+    const GRACE: Duration = Duration::from_secs(2);
+    const M1: MemberId = MemberId(1);
+    const TRACK: TrackId = TrackId(1);
+
+    fn apply(room: &mut Room, command: Command) {
+        let at = Moment {
+            now_ms: 0.0,
+            lead_ms: 150.0,
+            aligned: true,
+        };
+        *room = room::apply(room, &command, at).unwrap().0;
+    }
+
+    /// A room with one track and two paired devices, nobody connected.
+    fn room() -> Room {
+        let mut room = Room::default();
+        apply(
+            &mut room,
+            Command::Library(Arc::new(Library::new([(TRACK, 60.0)]))),
+        );
+        for n in 1..=2 {
+            let (name, key) = (String::new(), KeyHash([n; 32]));
+            apply(&mut room, Command::Pair { name, key });
+        }
+        room
+    }
+
+    /// Has the room follow what is due.
+    fn settle(presence: &mut Presence, room: &mut Room, now: Instant) -> Vec<Command> {
+        presence.follow(room, now);
+        let (commands, _) = presence.due(room, now);
+        for command in &commands {
+            apply(room, command.clone());
+        }
+        presence.follow(room, now);
+        commands
+    }
+
+    fn depart(how: Departure) -> Command {
+        Command::Depart { member: M1, how }
+    }
+
+    #[test]
+    fn a_listener_departs_when_its_last_stream_has_been_gone_for_the_grace() {
+        let (mut room, start) = (room(), Instant::now());
+        let mut presence = Presence::new(&room, GRACE, start);
+        let (first, _end) = presence.open(M1, Role::Listener, None, start);
+        let (second, _end) = presence.open(M1, Role::Listener, None, start);
+        settle(&mut presence, &mut room, start);
+        presence.close(first, start);
+        assert_eq!(settle(&mut presence, &mut room, start + 2 * GRACE), []);
+        presence.close(second, start + 2 * GRACE);
+        assert_eq!(settle(&mut presence, &mut room, start + 2 * GRACE), []);
+        let departed = settle(&mut presence, &mut room, start + 3 * GRACE);
+        assert_eq!(departed, [depart(Departure::Left)]);
+        assert!(room.live.listeners.is_empty());
+    }
+
+    #[test]
+    fn a_stream_that_comes_back_within_the_grace_moves_nothing() {
+        let (mut room, start) = (room(), Instant::now());
+        let mut presence = Presence::new(&room, GRACE, start);
+        for n in 0..20 {
+            let now = start + n * GRACE / 2;
+            let (stream, _end) = presence.open(M1, Role::Listener, None, now);
+            let arrived = settle(&mut presence, &mut room, now);
+            assert_eq!(arrived.len(), usize::from(n == 0), "the {n}th time");
+            presence.close(stream, now);
+        }
+    }
+
+    #[test]
+    fn a_member_that_does_nothing_is_excused_and_one_that_moves_is_waited_for() {
+        let (mut room, start) = (room(), Instant::now());
+        let mut presence = Presence::new(&room, GRACE, start);
+        let _streams = [M1, MemberId(2)].map(|m| presence.open(m, Role::Listener, None, start));
+        settle(&mut presence, &mut room, start);
+        let (if_match, control) = (room.durable.event_count, Control::Next);
+        apply(
+            &mut room,
+            Command::Control {
+                member: M1,
+                if_match,
+                control,
+            },
+        );
+        presence.follow(&room, start);
+        for second in 1..60 {
+            let now = start + Duration::from_secs(second);
+            let download = Download {
+                track_id: TRACK,
+                received_bytes: second,
+                size: 100,
+            };
+            presence.downloaded(MemberId(2), download, now);
+            let expected = if second == 15 {
+                vec![Command::Excuse { member: M1 }]
+            } else {
+                vec![]
+            };
+            assert_eq!(
+                settle(&mut presence, &mut room, now),
+                expected,
+                "{second} s"
+            );
+        }
+    }
+
+    #[test]
+    fn a_restarted_server_waits_a_while_for_the_members_of_its_barrier() {
+        let (mut room, start) = (room(), Instant::now());
+        apply(
+            &mut room,
+            Command::Arrive {
+                member: M1,
+                held: None,
+            },
+        );
+        let (if_match, control) = (room.durable.event_count, Control::Next);
+        apply(
+            &mut room,
+            Command::Control {
+                member: M1,
+                if_match,
+                control,
+            },
+        );
+        let mut room = Room::restore(room.durable, room.private);
+        let mut presence = Presence::new(&room, GRACE, start);
+        assert_eq!(settle(&mut presence, &mut room, start + 2 * GRACE), []);
+        let gone = settle(&mut presence, &mut room, start + PATIENCE);
+        assert_eq!(gone, [depart(Departure::Vanished)]);
+    }
+
+    #[test]
+    fn a_device_that_both_listens_and_follows_is_a_listener() {
+        let (room, start) = (room(), Instant::now());
+        let mut presence = Presence::new(&room, GRACE, start);
+        let (_remote, _end) = presence.open(M1, Role::Remote, None, start);
+        assert!(presence.connected().remotes.contains(&M1));
+        let (listener, _end) = presence.open(M1, Role::Listener, None, start);
+        assert!(!presence.connected().remotes.contains(&M1));
+        presence.close(listener, start);
+        assert!(presence.connected().remotes.contains(&M1));
+    }
+}

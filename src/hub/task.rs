@@ -257,11 +257,13 @@ impl Task {
         self.presence.follow(&self.room, now);
         let (commands, next) = self.presence.due(&self.room, now);
         self.look_at = next.unwrap_or(now + IDLE).min(now + IDLE);
-        self.backlog
-            .extend(commands.into_iter().map(|command| Waiting {
+        // Before what waits already: whoever has opened a stream and then asks for something listens by then.
+        for command in commands.into_iter().rev() {
+            self.backlog.push_front(Waiting {
                 command,
                 reply: None,
-            }));
+            });
+        }
         if let Some(ends_at_ms) = self.room.ends_at_ms() {
             let left_ms = ends_at_ms - clock::now_ms() + END_PATIENCE.as_secs_f64() * 1e3;
             if left_ms <= 0.0 {
