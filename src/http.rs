@@ -37,8 +37,8 @@ use crate::library::Index;
 use crate::library::cover::Covers;
 use crate::pairing::Pairing;
 
-/// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to send a request's head, and a connection may be idle before it.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long running answers may take once the server closes.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(3);
 /// After accepting has failed (out of file descriptors, say), it is tried again this much later.

@@ -8,15 +8,19 @@ mod apply;
 mod barrier;
 mod command;
 mod event;
+mod id;
 mod patch;
 mod queue;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use apply::apply;
 pub use command::{Command, Control, Departure, Held, Moment, Rejection};
 pub use event::{Event, EventKind};
+pub use id::{IdError, KeyHash, MemberId, TrackId};
 pub use patch::PatchOp;
 pub use state::{
-    Barrier, BarrierType, Client, Durable, Holdings, IdError, KeyHash, Library, Live, MemberId,
-    Mode, PlayState, Private, Room, Segue, TrackId,
+    Barrier, BarrierType, Client, Durable, Holdings, Library, Live, Mode, PlayState, Private, Room,
+    Segue,
 };

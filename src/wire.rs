@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::room::{Durable, Event, EventKind, MemberId, PatchOp, Room, Segue, TrackId};
 
@@ -110,8 +109,22 @@ impl Message {
     }
 }
 
-fn data(name: &str, payload: &impl Serialize, event_count: u64) -> String {
-    json!({ "event": name, "payload": payload, "eventCount": event_count }).to_string()
+/// One message's data. It becomes a single line: JSON escapes every line break.
+fn data(event: &str, payload: &impl Serialize, event_count: u64) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Data<'a, P> {
+        event: &'a str,
+        payload: &'a P,
+        event_count: u64,
+    }
+    let data = Data {
+        event,
+        payload,
+        event_count,
+    };
+    // Our own types: strings for keys and no number that JSON lacks.
+    serde_json::to_string(&data).unwrap_or_default()
 }
 
 /// The live half of a snapshot of `room`. `remotes` are connected without listening.

@@ -1,5 +1,7 @@
 //! `POST`: cap, parse, hand to the hub, answer. What a command does is the room's to say.
 
+use std::time::Duration;
+
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Request, Response, StatusCode};
@@ -15,6 +17,8 @@ use crate::room::{Command, Control, Rejection, TrackId};
 
 /// The largest body that is read, in bytes.
 const LARGEST_BODY: usize = 16 << 10;
+/// How long a client may take to send it.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -150,7 +154,7 @@ pub(super) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError>
 /// Reads a body, up to [`LARGEST_BODY`].
 pub(super) async fn read(body: Incoming) -> Result<bytes::Bytes, ApiError> {
     let limited = Limited::new(body, LARGEST_BODY);
-    match tokio::time::timeout(super::HEAD_TIMEOUT, limited.collect()).await {
+    match tokio::time::timeout(BODY_TIMEOUT, limited.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge(LARGEST_BODY)),
         Ok(Err(_)) => Err(ApiError::BadRequest("the body broke off".into())),

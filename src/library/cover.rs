@@ -41,37 +41,34 @@ impl Default for Covers {
     }
 }
 
-/// The most recently made ones, oldest first.
+/// The most recently made ones, oldest first, and those that cannot be made.
 #[derive(Debug, Default)]
 struct Kept {
-    covers: VecDeque<(TrackId, Version, Bytes)>,
+    covers: VecDeque<(TrackId, Version, Option<Bytes>)>,
     bytes: usize,
 }
 
 impl Covers {
     /// A track's cover as JPEG; `None` where there is none that can be shown.
     pub async fn get(&self, index: &Arc<Index>, id: TrackId) -> Option<Bytes> {
-        let version = index
-            .track(id)
-            .filter(|track| track.cover_url.is_some())?
-            .version;
-        if let Some(cover) = self.lock().find(id, version) {
-            return Some(cover);
+        let track = index.track(id).filter(|track| track.cover_url.is_some())?;
+        let version = track.version;
+        if let Some(known) = self.lock().find(id, version) {
+            return known;
         }
         let _turn = self.turns.acquire().await.ok()?;
         // Several phones ask for a cover at the same time: whoever waited finds it made.
-        if let Some(cover) = self.lock().find(id, version) {
-            return Some(cover);
+        if let Some(known) = self.lock().find(id, version) {
+            return known;
         }
         let index = index.clone();
         let made = tokio::task::spawn_blocking(move || make(&index, id))
             .await
-            .ok()?;
-        let cover = made
+            .ok()?
             .inspect_err(|error| tracing::warn!(track = %id, "the cover cannot be shown: {error}"))
-            .ok()?;
-        self.lock().keep(id, version, cover.clone());
-        Some(cover)
+            .ok();
+        self.lock().keep(id, version, made.clone());
+        made
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -80,24 +77,27 @@ impl Covers {
 }
 
 impl Kept {
-    fn find(&self, id: TrackId, version: Version) -> Option<Bytes> {
-        let found = self
-            .covers
-            .iter()
-            .find(|kept| (kept.0, kept.1) == (id, version));
+    fn find(&self, id: TrackId, version: Version) -> Option<Option<Bytes>> {
+        let mut kept = self.covers.iter();
+        let found = kept.find(|kept| (kept.0, kept.1) == (id, version));
         found.map(|kept| kept.2.clone())
     }
 
-    fn keep(&mut self, id: TrackId, version: Version, cover: Bytes) {
-        self.bytes += cover.len();
+    fn keep(&mut self, id: TrackId, version: Version, cover: Option<Bytes>) {
+        self.bytes += weight(cover.as_ref());
         self.covers.push_back((id, version, cover));
         while self.bytes > CACHE {
             let Some((_, _, oldest)) = self.covers.pop_front() else {
                 break;
             };
-            self.bytes -= oldest.len();
+            self.bytes -= weight(oldest.as_ref());
         }
     }
+}
+
+/// What a kept cover takes, in bytes, with its place in the list.
+fn weight(cover: Option<&Bytes>) -> usize {
+    64 + cover.map_or(0, Bytes::len)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,8 @@
 use super::apply::Turn;
 use super::command::Rejection;
 use super::event::{EventKind, Shrink};
-use super::state::{Barrier, BarrierType, MemberId, Mode, TrackId};
+use super::id::{MemberId, TrackId};
+use super::state::{Barrier, BarrierType, Mode};
 
 impl Turn {
     /// Opens a barrier before the current track for everybody who listens now.

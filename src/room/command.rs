@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::state::{KeyHash, Library, MemberId, TrackId};
+use super::id::{KeyHash, MemberId, TrackId};
+use super::state::Library;
 
 /// When a command is applied. The core has no clock: whoever calls it says what time it is.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use super::id::{MemberId, TrackId};
 use super::patch::PatchOp;
-use super::state::{BarrierType, MemberId, TrackId};
+use super::state::BarrierType;
 
 /// One accepted change. Events are numbered without gaps.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::state::{Barrier, Durable, MemberId, TrackId};
+use super::id::{MemberId, TrackId};
+use super::state::{Barrier, Durable};
 
 /// One operation of a JSON Patch.
 #[derive(Debug, Clone, PartialEq, Serialize)]

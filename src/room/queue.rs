@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 
-use super::state::{Library, TrackId};
+use super::id::TrackId;
+use super::state::Library;
 
 /// The index of the track after the current one.
 pub(super) fn advance(len: usize, index: usize) -> usize {

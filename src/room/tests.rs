@@ -1,0 +1,308 @@
+//! Stories of a room, told in commands.
+
+use std::sync::Arc;
+
+use super::*;
+
+const AT: Moment = Moment {
+    now_ms: 1_000.0,
+    lead_ms: 150.0,
+    aligned: true,
+};
+
+fn at(now_ms: f64) -> Moment {
+    Moment { now_ms, ..AT }
+}
+
+/// A room with tracks 1 to 3 of 60 s each and `members` paired, listening and holding all.
+fn room(members: u32) -> Room {
+    let mut room = Room::default();
+    let library = Library::new((1..=3).map(|n| (TrackId(n), 60.0)));
+    run(&mut room, Command::Library(Arc::new(library)));
+    for n in 1..=members {
+        run(
+            &mut room,
+            Command::Pair {
+                name: String::new(),
+                key: KeyHash([n as u8; 32]),
+            },
+        );
+        run(
+            &mut room,
+            Command::Arrive {
+                member: MemberId(n),
+                held: None,
+            },
+        );
+        for track in 1..=3 {
+            ask(
+                &mut room,
+                n,
+                Control::AckDownload {
+                    track_id: TrackId(track),
+                    playable: true,
+                },
+            );
+        }
+    }
+    room
+}
+
+fn run_at(room: &mut Room, command: Command, at: Moment) -> Vec<&'static str> {
+    let (next, events) = apply(room, &command, at).unwrap();
+    *room = next;
+    assert_eq!(room.check(), Ok(()), "after {command:?}");
+    events.iter().map(|event| event.kind.name()).collect()
+}
+
+fn run(room: &mut Room, command: Command) -> Vec<&'static str> {
+    run_at(room, command, AT)
+}
+
+fn ask_at(room: &mut Room, member: u32, control: Control, at: Moment) -> Vec<&'static str> {
+    let if_match = room.durable.event_count;
+    run_at(
+        room,
+        Command::Control {
+            member: MemberId(member),
+            if_match,
+            control,
+        },
+        at,
+    )
+}
+
+fn ask(room: &mut Room, member: u32, control: Control) -> Vec<&'static str> {
+    ask_at(room, member, control, AT)
+}
+
+#[test]
+fn play_is_released_at_once_when_everybody_has_the_track() {
+    let mut room = room(2);
+    assert_eq!(
+        ask(&mut room, 1, Control::Play { position_sec: 5.0 }),
+        ["barrier.opened", "barrier.release"]
+    );
+    assert_eq!(room.live.needle_ms, Some(1_150.0));
+    assert_eq!(room.position_sec(2_150.0), 6.0);
+}
+
+#[test]
+fn an_acknowledgement_matches_any_count_since_the_barrier_opened_and_no_older_one() {
+    let mut room = room(0);
+    for n in 1..=2 {
+        run(
+            &mut room,
+            Command::Pair {
+                name: String::new(),
+                key: KeyHash([n; 32]),
+            },
+        );
+        run(
+            &mut room,
+            Command::Arrive {
+                member: MemberId(n.into()),
+                held: None,
+            },
+        );
+    }
+    let before = room.durable.event_count;
+    ask(&mut room, 1, Control::Play { position_sec: 0.0 });
+    let opened = room.durable.event_count;
+    run(
+        &mut room,
+        Command::Pair {
+            name: String::new(),
+            key: KeyHash([9; 32]),
+        },
+    );
+    let ack = |member, if_match| Command::Control {
+        member: MemberId(member),
+        if_match,
+        control: Control::AckDownload {
+            track_id: TrackId(1),
+            playable: true,
+        },
+    };
+    assert_eq!(
+        apply(&room, &ack(1, before), AT),
+        Err(Rejection::Stale {
+            expected: opened + 1
+        })
+    );
+    assert_eq!(run(&mut room, ack(1, opened)), ["barrier.ready"]);
+    assert_eq!(
+        run(&mut room, ack(2, opened)),
+        ["barrier.ready", "barrier.release"]
+    );
+}
+
+#[test]
+fn a_barrier_without_listeners_waits_for_the_first_to_come() {
+    let mut room = room(1);
+    run(
+        &mut room,
+        Command::Depart {
+            member: MemberId(1),
+            how: Departure::Left,
+        },
+    );
+    assert_eq!(
+        ask(&mut room, 1, Control::Next),
+        ["queue.advanced", "barrier.opened"]
+    );
+    assert_eq!(
+        run(
+            &mut room,
+            Command::Arrive {
+                member: MemberId(1),
+                held: None
+            }
+        ),
+        ["barrier.opened"]
+    );
+    let ack = Control::AckDownload {
+        track_id: TrackId(2),
+        playable: true,
+    };
+    assert_eq!(ask(&mut room, 1, ack), ["barrier.ready", "barrier.release"]);
+}
+
+#[test]
+fn the_music_is_parked_where_the_last_listener_left_it_and_goes_on_from_there() {
+    let mut room = room(1);
+    ask(&mut room, 1, Control::Play { position_sec: 10.0 });
+    let left = Command::Depart {
+        member: MemberId(1),
+        how: Departure::Vanished,
+    };
+    assert_eq!(run_at(&mut room, left, at(6_150.0)), ["playback.parked"]);
+    assert_eq!(
+        room.durable.play_state,
+        PlayState {
+            mode: Mode::Playing,
+            anchor_position_sec: 15.0
+        }
+    );
+    let back = Command::Arrive {
+        member: MemberId(1),
+        held: None,
+    };
+    assert_eq!(run_at(&mut room, back, at(60_000.0)), ["barrier.opened"]);
+    assert_eq!(room.durable.play_state.anchor_position_sec, 15.0);
+}
+
+#[test]
+fn a_phone_that_plays_on_gives_a_restarted_server_the_place() {
+    let mut before = room(1);
+    ask(&mut before, 1, Control::Play { position_sec: 0.0 });
+    let mut room = Room::restore(before.durable, before.private);
+    run(&mut room, Command::Library(before.library));
+    let held = Some(Held {
+        track_id: TrackId(1),
+        position_sec: 31.5,
+    });
+    let back = Command::Arrive {
+        member: MemberId(1),
+        held,
+    };
+    assert_eq!(
+        run_at(&mut room, back, at(90_000.0)),
+        ["barrier.opened", "barrier.release"]
+    );
+    assert_eq!(room.position_sec(90_000.0), 31.5);
+}
+
+#[test]
+fn start_now_names_each_one_it_goes_on_without() {
+    let mut room = room(1);
+    for n in 2..=3 {
+        run(
+            &mut room,
+            Command::Pair {
+                name: String::new(),
+                key: KeyHash([n; 32]),
+            },
+        );
+        run(
+            &mut room,
+            Command::Arrive {
+                member: MemberId(n.into()),
+                held: None,
+            },
+        );
+    }
+    assert_eq!(
+        ask(&mut room, 1, Control::Next),
+        ["queue.advanced", "barrier.opened"]
+    );
+    assert_eq!(
+        ask(&mut room, 1, Control::StartNow),
+        ["barrier.shrunk", "barrier.shrunk", "barrier.release"]
+    );
+}
+
+#[test]
+fn a_segue_is_promised_once_everybody_has_next_up_and_the_release_keeps_it() {
+    let mut room = room(2);
+    ask(&mut room, 1, Control::Play { position_sec: 0.0 });
+    let segue = room.live.segue.expect("everybody holds next-up");
+    assert_eq!((segue.track_id, segue.anchor_at_ms), (TrackId(2), 61_150.0));
+    ask_at(&mut room, 2, Control::Next, at(61_200.0));
+    assert_eq!(room.live.needle_ms, Some(61_150.0));
+}
+
+#[test]
+fn a_press_of_next_in_mid_song_does_not_wait_for_the_promised_moment() {
+    let mut room = room(1);
+    ask(&mut room, 1, Control::Play { position_sec: 0.0 });
+    ask_at(&mut room, 1, Control::Next, at(20_000.0));
+    assert_eq!(room.live.needle_ms, Some(20_150.0));
+}
+
+#[test]
+fn when_the_current_track_is_removed_the_room_moves_on_to_the_next() {
+    let mut room = room(1);
+    ask(&mut room, 1, Control::Play { position_sec: 3.0 });
+    let library = Library::new([2, 3].map(|n| (TrackId(n), 60.0)));
+    let events = run(&mut room, Command::Library(Arc::new(library)));
+    assert_eq!(
+        events,
+        ["library.changed", "barrier.opened", "barrier.release"]
+    );
+    assert_eq!(room.current(), Some(TrackId(2)));
+}
+
+#[test]
+fn a_position_past_the_end_is_cut_to_the_duration() {
+    let mut room = room(1);
+    ask(&mut room, 1, Control::Pause { position_sec: 1e9 });
+    assert_eq!(room.durable.play_state.anchor_position_sec, 60.0);
+}
+
+#[test]
+fn the_last_member_excused_lets_the_music_start_for_those_who_come_late() {
+    let mut room = room(0);
+    run(
+        &mut room,
+        Command::Pair {
+            name: String::new(),
+            key: KeyHash([1; 32]),
+        },
+    );
+    run(
+        &mut room,
+        Command::Arrive {
+            member: MemberId(1),
+            held: None,
+        },
+    );
+    ask(&mut room, 1, Control::Play { position_sec: 0.0 });
+    let events = run(
+        &mut room,
+        Command::Excuse {
+            member: MemberId(1),
+        },
+    );
+    assert_eq!(events, ["barrier.shrunk", "barrier.release"]);
+}

@@ -1,0 +1,430 @@
+//! Random histories of a room, and after each step everything that must always hold.
+//!
+//! `LOCKSTEP_MODEL_STEPS` says how many steps to take (default: a short run). A history that breaks something is shrunk to
+//! the shortest one that still does, and printed as a list of steps that can be replayed.
+
+use std::sync::Arc;
+
+use lockstep::room::{
+    Command, Control, Departure, Event, Held, KeyHash, Library, MemberId, Mode, Moment, Rejection,
+    Room, TrackId, apply,
+};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
+
+/// The longest history.
+const LONGEST: usize = 120;
+const MEMBERS: u8 = 12;
+const TRACKS: u8 = 6;
+
+/// One step; numbers are taken modulo what there is, so that every history makes sense.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Play(u8, f64),
+    Pause(u8, f64),
+    Seek(u8, f64),
+    Next(u8),
+    Nudge(u8, u8),
+    Ack(u8, u8, bool),
+    AckLate(u8, u8),
+    StartNow(u8),
+    Stale(u8),
+    Pair,
+    Leave(u8),
+    Arrive(u8, Option<(u8, f64)>),
+    Depart(u8, bool),
+    Excuse(u8),
+    EndOfTrack,
+    Rescan(u8),
+    Restart,
+    Wait(u16),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let member = 0..MEMBERS;
+    let track = 0..TRACKS;
+    let position = prop_oneof![0.0..200.0f64, Just(0.0), Just(1e300)];
+    prop_oneof![
+        2 => (member.clone(), position.clone()).prop_map(|(m, p)| Step::Play(m, p)),
+        1 => (member.clone(), position.clone()).prop_map(|(m, p)| Step::Pause(m, p)),
+        1 => (member.clone(), position.clone()).prop_map(|(m, p)| Step::Seek(m, p)),
+        2 => member.clone().prop_map(Step::Next),
+        2 => (member.clone(), track.clone()).prop_map(|(m, t)| Step::Nudge(m, t)),
+        4 => (member.clone(), track.clone(), prop::bool::weighted(0.8)).prop_map(|(m, t, p)| Step::Ack(m, t, p)),
+        4 => (member.clone(), 0..8u8).prop_map(|(m, n)| Step::AckLate(m, n)),
+        1 => member.clone().prop_map(Step::StartNow),
+        1 => member.clone().prop_map(Step::Stale),
+        2 => Just(Step::Pair),
+        1 => member.clone().prop_map(Step::Leave),
+        4 => (member.clone(), prop::option::of((track, position))).prop_map(|(m, h)| Step::Arrive(m, h)),
+        2 => (member.clone(), any::<bool>()).prop_map(|(m, v)| Step::Depart(m, v)),
+        2 => member.prop_map(Step::Excuse),
+        1 => Just(Step::EndOfTrack),
+        1 => any::<u8>().prop_map(Step::Rescan),
+        1 => Just(Step::Restart),
+        1 => any::<u16>().prop_map(Step::Wait),
+    ]
+}
+
+/// The ring as nobody could get it wrong: the current track first, then what is heard after it.
+#[derive(Debug, Default)]
+struct Naive(Vec<TrackId>);
+
+impl Naive {
+    fn follow(&mut self, event: &str, payload: &Value, library: &Library) {
+        let track = || serde_json::from_value(payload["trackId"].clone()).expect("a track");
+        match event {
+            "queue.advanced" => self.0.rotate_left(1),
+            "queue.nudged" => {
+                let track = track();
+                self.0.retain(|other| *other != track);
+                self.0.insert(1, track);
+            }
+            "library.changed" => {
+                self.0.retain(|track| library.contains(*track));
+                let new = library
+                    .order()
+                    .iter()
+                    .filter(|track| !self.0.contains(track));
+                let new: Vec<_> = new.copied().collect();
+                self.0.extend(new);
+            }
+            _ => {}
+        }
+    }
+}
+
+struct World {
+    room: Room,
+    ring: Naive,
+    now_ms: f64,
+    keys: u32,
+    snapshot: Value,
+}
+
+fn library(mask: u8) -> Arc<Library> {
+    let there = (0..TRACKS).filter(|n| mask & (1 << n) != 0);
+    Arc::new(Library::new(
+        there.map(|n| (TrackId(n.into()), 30.0 + 20.0 * f64::from(n))),
+    ))
+}
+
+impl World {
+    fn new() -> Self {
+        let room = Room::default();
+        let snapshot = without_count(&room);
+        let mut world = World {
+            room,
+            ring: Naive::default(),
+            now_ms: 0.0,
+            keys: 0,
+            snapshot,
+        };
+        world.take(Command::Library(library(u8::MAX)));
+        world
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now_ms: self.now_ms,
+            lead_ms: 150.0,
+            aligned: true,
+        }
+    }
+
+    fn member(&self, n: u8) -> Option<MemberId> {
+        let clients = &self.room.durable.clients;
+        clients
+            .keys()
+            .nth(usize::from(n) % clients.len().max(1))
+            .copied()
+    }
+
+    fn control(&mut self, member: u8, control: Control) {
+        let if_match = self.room.durable.event_count;
+        if let Some(member) = self.member(member) {
+            self.take(Command::Control {
+                member,
+                if_match,
+                control,
+            });
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        self.now_ms += 10.0;
+        match step {
+            Step::Play(m, position_sec) => self.control(m, Control::Play { position_sec }),
+            Step::Pause(m, position_sec) => self.control(m, Control::Pause { position_sec }),
+            Step::Seek(m, position_sec) => self.control(m, Control::Seek { position_sec }),
+            Step::Next(m) => self.control(m, Control::Next),
+            Step::Nudge(m, t) => self.control(
+                m,
+                Control::Nudge {
+                    track_id: TrackId(t.into()),
+                },
+            ),
+            Step::Ack(m, t, playable) => {
+                self.control(
+                    m,
+                    Control::AckDownload {
+                        track_id: TrackId(t.into()),
+                        playable,
+                    },
+                );
+            }
+            Step::AckLate(m, behind) => self.late_ack(m, behind),
+            Step::StartNow(m) => self.control(m, Control::StartNow),
+            Step::Stale(m) => {
+                if let Some(member) = self.member(m) {
+                    let if_match = self.room.durable.event_count + 1;
+                    let refused = self.take(Command::Control {
+                        member,
+                        if_match,
+                        control: Control::Next,
+                    });
+                    assert!(
+                        matches!(refused, Some(Rejection::Stale { .. })),
+                        "{refused:?}"
+                    );
+                }
+            }
+            Step::Pair if self.room.durable.clients.len() < usize::from(MEMBERS) => {
+                self.keys += 1;
+                let mut key = [0; 32];
+                key[..4].copy_from_slice(&self.keys.to_le_bytes());
+                self.take(Command::Pair {
+                    name: String::new(),
+                    key: KeyHash(key),
+                });
+            }
+            Step::Pair => {}
+            Step::Leave(m) => self.about(m, |member| Command::Leave { member }),
+            Step::Arrive(m, held) => self.about(m, |member| Command::Arrive {
+                member,
+                held: held.map(|(t, position_sec)| Held {
+                    track_id: TrackId(t.into()),
+                    position_sec,
+                }),
+            }),
+            Step::Depart(m, vanished) => self.about(m, |member| Command::Depart {
+                member,
+                how: if vanished {
+                    Departure::Vanished
+                } else {
+                    Departure::Left
+                },
+            }),
+            Step::Excuse(m) => self.about(m, |member| Command::Excuse { member }),
+            Step::EndOfTrack => {
+                let if_match = self.room.durable.event_count;
+                self.take(Command::EndOfTrack { if_match });
+            }
+            Step::Rescan(mask) => {
+                self.take(Command::Library(library(mask)));
+            }
+            Step::Restart => self.restart(),
+            Step::Wait(ms) => self.now_ms += f64::from(ms),
+        }
+    }
+
+    fn about(&mut self, member: u8, command: impl FnOnce(MemberId) -> Command) {
+        if let Some(member) = self.member(member) {
+            self.take(command(member));
+        }
+    }
+
+    /// An acknowledgement meant for an older state: accepted exactly if that is not older than the barrier.
+    fn late_ack(&mut self, member: u8, behind: u8) {
+        let (Some(member), Some(track_id)) = (self.member(member), self.room.current()) else {
+            return;
+        };
+        let now = self.room.durable.event_count;
+        let if_match = now.saturating_sub(behind.into());
+        let waits = self.room.durable.barrier.is_some();
+        let in_time = if_match == now || (waits && if_match >= self.room.private.barrier_opened_at);
+        let control = Control::AckDownload {
+            track_id,
+            playable: true,
+        };
+        let refused = self.take(Command::Control {
+            member,
+            if_match,
+            control,
+        });
+        assert_eq!(
+            refused.is_none(),
+            in_time,
+            "an ack {behind} events late: {refused:?}"
+        );
+    }
+
+    /// The process ends; what was written is all that the next one finds.
+    fn restart(&mut self) {
+        let written = json!([self.room.durable, self.room.private]).to_string();
+        let (durable, private) =
+            serde_json::from_str(&written).expect("what was written can be read");
+        let room = Room::restore(durable, private);
+        assert_eq!(room.durable, self.room.durable);
+        let library = self.room.library.clone();
+        self.room = room;
+        self.take(Command::Library(library));
+    }
+
+    fn take(&mut self, command: Command) -> Option<Rejection> {
+        let before = self.room.clone();
+        match apply(&self.room, &command, self.moment()) {
+            Ok((room, events)) => {
+                self.room = room;
+                self.check_events(&before, &events);
+                self.check_room();
+                self.check_members(&before, &events);
+                None
+            }
+            Err(rejection) => Some(rejection),
+        }
+    }
+
+    /// Each event adds one to the count and brings the patch that makes the next snapshot.
+    fn check_events(&mut self, before: &Room, events: &[Event]) {
+        for (event, count) in events.iter().zip(before.durable.event_count + 1..) {
+            assert_eq!(event.event_count, count);
+            let patch: json_patch::Patch =
+                serde_json::from_value(json!(event.patch)).expect("a JSON Patch");
+            json_patch::patch(&mut self.snapshot, &patch).expect("a patch that applies");
+            self.ring
+                .follow(event.kind.name(), &json!(event.kind), &self.room.library);
+        }
+        assert_eq!(
+            self.room.durable.event_count,
+            before.durable.event_count + events.len() as u64
+        );
+        assert_eq!(
+            self.snapshot,
+            without_count(&self.room),
+            "patches lead to another snapshot"
+        );
+    }
+
+    fn check_room(&self) {
+        let room = &self.room;
+        assert_eq!(room.check(), Ok(()));
+        let queue = &room.durable.queue;
+        let heard: Vec<_> = (0..queue.len())
+            .map(|i| queue[(room.durable.queue_index + i) % queue.len()])
+            .collect();
+        assert_eq!(heard, self.ring.0, "the ring");
+        let mut sorted = (heard, room.library.order().to_vec());
+        sorted.0.sort();
+        sorted.1.sort();
+        assert_eq!(
+            sorted.0, sorted.1,
+            "the queue is a permutation of the library"
+        );
+        if room.live.needle_ms.is_some() {
+            assert_eq!(room.durable.play_state.mode, Mode::Playing);
+            assert!(!room.live.listeners.is_empty(), "music moves for nobody");
+        }
+        if room.durable.play_state.mode == Mode::Playing && !room.live.listeners.is_empty() {
+            assert!(
+                room.live.needle_ms.is_some(),
+                "listeners, playing, and nothing moves"
+            );
+        }
+        if let Some(barrier) = &room.durable.barrier {
+            let complete = barrier.members == barrier.ready;
+            assert!(
+                !complete || room.live.listeners.is_empty(),
+                "nobody is missing and it is still open"
+            );
+            self.check_that_it_ends();
+        }
+    }
+
+    /// Whatever phones do from here, or fail to do, the wait ends.
+    fn check_that_it_ends(&self) {
+        let mut room = self.room.clone();
+        let take = |room: &mut Room, command| {
+            *room = apply(room, &command, self.moment())
+                .expect("the hub's own commands are accepted")
+                .0;
+        };
+        if room.live.listeners.is_empty() {
+            let Some(member) = room.durable.clients.keys().next().copied() else {
+                return;
+            };
+            take(&mut room, Command::Arrive { member, held: None });
+        }
+        let members = room
+            .durable
+            .barrier
+            .iter()
+            .flat_map(|b| b.members.clone())
+            .collect::<Vec<_>>();
+        for member in members {
+            if room.live.listeners.contains(&member) {
+                take(&mut room, Command::Excuse { member });
+            } else {
+                take(
+                    &mut room,
+                    Command::Depart {
+                        member,
+                        how: Departure::Vanished,
+                    },
+                );
+            }
+        }
+        assert_eq!(room.durable.barrier, None, "a barrier that nothing ends");
+    }
+
+    /// Between two openings the members only ever shrink.
+    fn check_members(&self, before: &Room, events: &[Event]) {
+        let opened = events
+            .iter()
+            .any(|event| event.kind.name() == "barrier.opened");
+        if let (Some(was), Some(is), false) =
+            (&before.durable.barrier, &self.room.durable.barrier, opened)
+        {
+            assert!(is.members.is_subset(&was.members), "{was:?} became {is:?}");
+        }
+    }
+}
+
+fn without_count(room: &Room) -> Value {
+    let mut snapshot = json!(room.durable);
+    snapshot
+        .as_object_mut()
+        .expect("an object")
+        .remove("eventCount");
+    snapshot
+}
+
+#[test]
+fn whatever_happens_the_rooms_promises_hold() {
+    let steps: u64 = std::env::var("LOCKSTEP_MODEL_STEPS")
+        .map(|text| {
+            text.parse()
+                .expect("LOCKSTEP_MODEL_STEPS is a number of steps")
+        })
+        .unwrap_or(60_000);
+    let cases = u32::try_from(steps / (LONGEST as u64 / 2))
+        .expect("fewer steps")
+        .max(1);
+    let mut runner = TestRunner::new(Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let history = prop::collection::vec(step(), 1..LONGEST);
+    let outcome = runner.run(&history, |steps| {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+        }
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
