@@ -65,7 +65,7 @@ pub struct Tags {
     pub track_number: Option<u32>,
     /// When it came out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub year: Option<u16>,
+    pub year: Option<u32>,
 }
 
 /// Names the bytes of a file, by its size and the time of its last change.

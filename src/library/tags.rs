@@ -153,10 +153,7 @@ fn tags(tag: Option<&Tag>, path: &Path) -> Tags {
         artist: text(tag.and_then(Accessor::artist)),
         album: text(tag.and_then(Accessor::album)),
         track_number: tag.and_then(Accessor::track).filter(|number| *number > 0),
-        year: tag
-            .and_then(Accessor::date)
-            .map(|date| date.year)
-            .filter(|year| *year > 0),
+        year: tag.and_then(Accessor::year).filter(|year| *year > 0),
     }
 }
 
