@@ -69,6 +69,8 @@ impl Store {
             path: path.into(),
             error,
         };
+        // A link to the state is the state: the lock and the next write belong where it really is.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
             _ => PathBuf::from("."),

@@ -23,9 +23,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 /// The page's file at `path`. There are no others, so nothing of the disk can be asked for.
 pub(super) fn file(path: &str, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    let name = match path.trim_start_matches('/') {
-        "" => "index.html",
-        name => name,
+    let name = match path {
+        "/" => "index.html",
+        _ => path.strip_prefix('/').unwrap_or(path),
     };
     let file = Static::get(name).ok_or(ApiError::NotFound("there is nothing here"))?;
     let hash = file.metadata.sha256_hash();

@@ -145,9 +145,10 @@ fn nothing(body: &[u8]) -> Result<(), ApiError> {
     from_json::<serde_json::Map<String, serde_json::Value>>(body).map(|_| ())
 }
 
-/// Reads a body as JSON.
+/// Reads a body as a JSON object. Nothing else will do: serde would take a struct from an array too.
 pub(super) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body)
+    serde_json::from_slice::<serde_json::Map<_, _>>(body)
+        .and_then(|object| serde_json::from_value(object.into()))
         .map_err(|error| ApiError::BadRequest(format!("the body is not as it should be: {error}")))
 }
 

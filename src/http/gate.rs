@@ -42,6 +42,10 @@ impl Names {
         if let Some(v6) = bare {
             return v6.parse::<Ipv6Addr>().is_ok();
         }
+        let spelled = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        if !name.bytes().all(spelled) {
+            return false;
+        }
         name == "localhost"
             || name.parse::<IpAddr>().is_ok()
             || LOCAL_ENDINGS
@@ -157,6 +161,8 @@ mod tests {
             (".lan", false),
             ("lan", false),
             ("[evil]", false),
+            ("evil.example#.lan", false),
+            ("evil.example/.lan", false),
             ("", false),
         ] {
             assert_eq!(names.allow(host), ours, "{host}");

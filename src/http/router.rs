@@ -53,7 +53,7 @@ async fn route(
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
     let post = *request.method() == Method::POST;
     let wrong = |allowed| Err(ApiError::MethodNotAllowed(allowed));
-    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let parts: Vec<&str> = path.strip_prefix('/').unwrap_or(&path).split('/').collect();
     match parts[..] {
         ["healthz"] if get => healthz(app),
         ["qr"] if get => pair::qr(app, request.headers()),
