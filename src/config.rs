@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use clap::{Parser, ValueEnum};
 
 /// When phones start: at a moment on the server's clock, or when the event reaches them.
@@ -50,7 +51,7 @@ pub struct Config {
     pub pairing_code: Option<String>,
 
     /// Never show the code to a phone that is not paired, not even the first
-    #[arg(long, env = "NO_PAIRING_WINDOW")]
+    #[arg(long, env = "NO_PAIRING_WINDOW", value_parser = FalseyValueParser::new())]
     pub no_pairing_window: bool,
 
     /// How long a dropped event stream may be gone before its listener counts as gone, in milliseconds
@@ -75,7 +76,7 @@ pub struct Config {
     pub reset_state: bool,
 
     /// Answer GET /debug/state to paired devices
-    #[arg(long, env = "LOCKSTEP_DEBUG")]
+    #[arg(long, env = "LOCKSTEP_DEBUG", value_parser = FalseyValueParser::new())]
     pub debug: bool,
 }
 

@@ -47,6 +47,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// a phone that walked out of range is gone within 15 s.
 const UNCONFIRMED: Duration = Duration::from_secs(8);
 
+/// Bytes of one answer that wait here, and as many again in the system, not yet on their way: few, so that what counts as
+/// sent is nearly what was sent, and a slow phone's download is seen to be slow.
+const MOST_BUFFERED: usize = 64 << 10;
+
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Whether there is a room to speak of.
@@ -131,8 +135,8 @@ fn serve_connection(
     app: &Arc<App>,
     running: &GracefulShutdown,
 ) {
-    if let Err(error) = notice_silence(&stream) {
-        tracing::debug!("cannot watch a connection: {error}");
+    if let Err(error) = set_up(&stream) {
+        tracing::debug!("cannot set up a connection: {error}");
     }
     let app = app.clone();
     let service = service_fn(move |request: Request<Incoming>| {
@@ -142,6 +146,7 @@ fn serve_connection(
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MOST_BUFFERED)
         .serve_connection(TokioIo::new(stream), service);
     let connection = running.watch(connection);
     tokio::spawn(async move {
@@ -151,8 +156,9 @@ fn serve_connection(
     });
 }
 
-/// Has the system end a connection whose other end is silent: a phone out of range closes nothing.
-fn notice_silence(stream: &TcpStream) -> io::Result<()> {
+/// Has the system end a connection whose other end is silent (a phone out of range closes nothing), and keep little of
+/// what is not sent yet.
+fn set_up(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     let probes = Duration::from_secs(3);
@@ -163,7 +169,10 @@ fn notice_silence(stream: &TcpStream) -> io::Result<()> {
             .with_retries(3),
     )?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(UNCONFIRMED))?;
+    {
+        socket.set_tcp_user_timeout(Some(UNCONFIRMED))?;
+        socket.set_tcp_notsent_lowat(MOST_BUFFERED as u32)?;
+    }
     Ok(())
 }
 

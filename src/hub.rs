@@ -144,6 +144,10 @@ enum Signal {
         member: MemberId,
         download: wire::Download,
     },
+    DownloadEnded {
+        member: MemberId,
+        track_id: TrackId,
+    },
 }
 
 /// The handle.
@@ -231,5 +235,12 @@ impl Hub {
         };
         // A hub that is gone needs no telling.
         let _ = self.signals.send(Signal::Download { member, download });
+    }
+    /// Says that a download is under way no more, whole or not.
+    pub fn end_download(&self, member: MemberId, track_id: TrackId) {
+        // A hub that is gone needs no telling.
+        let _ = self
+            .signals
+            .send(Signal::DownloadEnded { member, track_id });
     }
 }

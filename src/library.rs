@@ -169,8 +169,8 @@ impl Index {
     /// Opens a track's file for reading. Blocks.
     ///
     /// # Errors
-    /// What the system said, or [`io::ErrorKind::PermissionDenied`] when the path leads out of the audio
-    /// folder by now, or to something that is not a file.
+    /// What the system said, or [`io::ErrorKind::NotFound`] when the path leads out of the audio folder by
+    /// now, or to something that is not a file.
     pub fn open(&self, track: &Track) -> io::Result<Opened> {
         open::open(&self.root, &self.root.join(&track.path))
     }

@@ -19,7 +19,7 @@ use crate::hub::Hub;
 use crate::room::{MemberId, TrackId};
 
 /// Read at once, in bytes.
-const PIECE: u64 = 128 << 10;
+const PIECE: u64 = 64 << 10;
 /// Progress is told at most so often.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 
@@ -48,11 +48,18 @@ impl Progress {
         let due = self
             .told
             .is_none_or(|told| now.duration_since(told) >= PROGRESS_PAUSE);
-        if due || byte == self.size {
+        if due {
             self.told = Some(now);
             self.hub
                 .report_download(self.member, self.track_id, byte, self.size);
         }
+    }
+}
+
+impl Drop for Progress {
+    /// Sent or broken off: the download is under way no more.
+    fn drop(&mut self) {
+        self.hub.end_download(self.member, self.track_id);
     }
 }
 

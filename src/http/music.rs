@@ -1,5 +1,6 @@
 //! What is served of the library: index, covers, whole files.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -88,12 +89,12 @@ pub(super) async fn file(
     };
     let opened = match opened {
         Some(Ok(opened)) => opened,
-        Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(ApiError::NotFound("the file is gone"));
-        }
-        other => {
-            tracing::warn!(track = %track.track_id, "cannot open the file: {other:?}");
-            return Err(ApiError::Unreadable);
+        failed => {
+            tracing::warn!(track = %track.track_id, "cannot open the file: {failed:?}");
+            return Err(match failed {
+                Some(Err(error)) if error.kind() != ErrorKind::NotFound => ApiError::Unreadable,
+                _ => ApiError::NotFound("the file is gone"),
+            });
         }
     };
     // Of the open file, not of the last scan: what is sent is what it says.
@@ -104,6 +105,7 @@ pub(super) async fn file(
         etag: format!("\"{version}\""),
         modified: opened.metadata.modified().ok(),
     };
+    let head = *request.method() == Method::HEAD;
     let (status, part) = match validators::evaluate(request.headers(), &validators, size) {
         Outcome::Failed => return Err(ApiError::PreconditionFailed),
         Outcome::NotModified => {
@@ -111,6 +113,8 @@ pub(super) async fn file(
             set(&mut response, track.mime, caching, &validators);
             return Ok(response);
         }
+        // RFC 9110, 14.2: a range means nothing but to GET.
+        Outcome::Send(_) if head => (StatusCode::OK, None),
         Outcome::Send(Asked::Nothing) => return Err(ApiError::RangeNotSatisfiable { size }),
         Outcome::Send(Asked::Whole) => (StatusCode::OK, None),
         Outcome::Send(Asked::Part(part)) => (StatusCode::PARTIAL_CONTENT, Some(part)),
@@ -118,7 +122,7 @@ pub(super) async fn file(
     let (first, length) = part.map_or((0, size), |ByteRange { first, last }| {
         (first, last - first + 1)
     });
-    let body = if *request.method() == Method::HEAD {
+    let body = if head {
         empty()
     } else {
         let progress = Progress::new(paired.hub.clone(), paired.member, track.track_id, size);

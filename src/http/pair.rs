@@ -9,6 +9,7 @@ use hyper::{HeaderMap, Request, Response, StatusCode};
 use serde_json::json;
 
 use super::error::ApiError;
+use super::gate::Paired;
 use super::{App, Body, control, empty, full, gate, json};
 use crate::address;
 use crate::hub::Accepted;
@@ -59,15 +60,10 @@ pub(super) async fn pair(
 }
 
 /// `POST /leave`.
-pub(super) async fn leave(app: &App, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    let paired = gate::paired(app, headers)?;
-    paired
-        .hub
-        .submit(Command::Leave {
-            member: paired.member,
-        })
-        .await?;
-    tracing::info!("{} is no longer paired", paired.member);
+pub(super) async fn leave(paired: &Paired<'_>) -> Result<Response<Body>, ApiError> {
+    let member = paired.member;
+    paired.hub.submit(Command::Leave { member }).await?;
+    tracing::info!("{member} is no longer paired");
     let mut response = Response::new(empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     set_cookie(&mut response, "", 0);

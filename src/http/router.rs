@@ -59,7 +59,11 @@ async fn route(
         ["qr"] if get => pair::qr(app, request.headers()),
         ["code"] if get => pair::code(app, peer, request.headers()),
         ["pair"] if post => pair::pair(app, peer, request).await,
-        ["leave"] if post => pair::leave(app, request.headers()).await,
+        ["leave"] if post => {
+            let paired = gate::paired(app, request.headers())?;
+            let response = pair::leave(&paired).await;
+            Ok(named(response, paired.member))
+        }
         ["pair" | "leave"] => wrong("POST"),
         ["healthz" | "qr" | "code"] => wrong("GET, HEAD"),
 
@@ -70,10 +74,8 @@ async fn route(
         | ["cover" | "file", _]
         | ["debug", "state"] => {
             let paired = gate::paired(app, request.headers())?;
-            let member = paired.member;
-            guarded(app, paired, &parts, &request)
-                .await
-                .map(|response| named(response, member))
+            let response = guarded(app, &paired, &parts, &request).await;
+            Ok(named(response, paired.member))
         }
 
         [name] if control::is_command(name) => {
@@ -81,10 +83,8 @@ async fn route(
                 return wrong("POST");
             }
             let paired = gate::paired(app, request.headers())?;
-            let member = paired.member;
-            control::command(&paired, name, request)
-                .await
-                .map(|response| named(response, member))
+            let response = control::command(&paired, name, request).await;
+            Ok(named(response, paired.member))
         }
 
         _ if get => app::file(&path, request.headers()),
@@ -94,23 +94,25 @@ async fn route(
 
 async fn guarded(
     app: &App,
-    paired: Paired<'_>,
+    paired: &Paired<'_>,
     parts: &[&str],
     request: &Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
     match *parts {
         ["index"] => music::index(app, request.headers()),
         ["cover", id] => music::cover(app, id, request).await,
-        ["file", id] => music::file(app, &paired, id, request).await,
+        ["file", id] => music::file(app, paired, id, request).await,
         ["snapshot"] => Ok(json(&paired.hub.view().snapshot())),
-        ["events"] => events::stream(&paired, request).await,
+        ["events"] => events::stream(paired, request).await,
         ["clock"] => Ok(json(&json!({ "serverMs": clock::now_ms() }))),
-        ["debug", "state"] if app.debug => Ok(debug_state(app, &paired)),
+        ["debug", "state"] if app.debug => Ok(debug_state(app, paired)),
         _ => Err(ApiError::NotFound("there is nothing here")),
     }
 }
 
-fn named(mut response: Response<Body>, member: MemberId) -> Response<Body> {
+/// The answer, accepted or refused, with the name of the device that it is for.
+fn named(answer: Result<Response<Body>, ApiError>, member: MemberId) -> Response<Body> {
+    let mut response = answer.unwrap_or_else(ApiError::into_response);
     if let Ok(value) = HeaderValue::try_from(member.to_string()) {
         response.headers_mut().insert(MEMBER, value);
     }

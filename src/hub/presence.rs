@@ -182,12 +182,10 @@ impl Presence {
         self.end_download(member, Some(track));
     }
 
-    /// A device's download has moved. One that is whole is none any more.
+    /// A device's download has moved.
     pub(super) fn downloaded(&mut self, member: MemberId, download: Download, now: Instant) {
         self.sign_of_work(member, now);
-        if download.received_bytes >= download.size {
-            self.end_download(member, Some(download.track_id));
-        } else if self.is_listening(member) {
+        if self.is_listening(member) {
             Arc::make_mut(&mut self.connected)
                 .downloads
                 .insert(member, download);
@@ -201,7 +199,7 @@ impl Presence {
     }
 
     /// Forgets the download of `track`, or of any.
-    fn end_download(&mut self, member: MemberId, track: Option<TrackId>) {
+    pub(super) fn end_download(&mut self, member: MemberId, track: Option<TrackId>) {
         let running = self
             .connected
             .downloads

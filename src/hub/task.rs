@@ -48,7 +48,7 @@ struct Batch {
     next: Arc<Room>,
     events: Vec<Event>,
     answers: Vec<(Reply, Result<Accepted, Refused>)>,
-    left: Vec<MemberId>,
+    accepted: Vec<Command>,
 }
 
 /// A write under way.
@@ -158,14 +158,6 @@ impl Task {
     fn take(&mut self, request: Request) {
         match request {
             Request::Submit(command, reply) => {
-                if let Command::Control {
-                    member,
-                    control: Control::AckDownload { track_id, .. },
-                    ..
-                } = command
-                {
-                    self.presence.acknowledged(member, track_id, Instant::now());
-                }
                 self.backlog.push_back(Waiting {
                     command,
                     reply: Some(reply),
@@ -188,7 +180,10 @@ impl Task {
                 self.look_at = now;
             }
             Signal::Download { member, download } => {
-                self.presence.downloaded(member, download, now)
+                self.presence.downloaded(member, download, now);
+            }
+            Signal::DownloadEnded { member, track_id } => {
+                self.presence.end_download(member, Some(track_id));
             }
         }
     }
@@ -345,16 +340,14 @@ impl Task {
             next: self.room.clone(),
             events: Vec::new(),
             answers: Vec::new(),
-            left: Vec::new(),
+            accepted: Vec::new(),
         };
         for Waiting { command, reply } in mem::take(&mut self.backlog) {
             let outcome = match room::apply(&batch.next, &command, at) {
                 Ok((room, events)) => {
                     batch.next = Arc::new(room);
                     batch.events.extend(events);
-                    if let Command::Leave { member } = command {
-                        batch.left.push(member);
-                    }
+                    batch.accepted.push(command);
                     Ok(Accepted {
                         room: batch.next.clone(),
                     })
@@ -394,14 +387,27 @@ impl Task {
         }
     }
 
+    /// What an accepted command means for who is connected.
+    fn follow(&mut self, command: Command) {
+        match command {
+            Command::Leave { member } => self.presence.forget(member),
+            Command::Control {
+                member,
+                control: Control::AckDownload { track_id, .. },
+                ..
+            } => self.presence.acknowledged(member, track_id, Instant::now()),
+            _ => {}
+        }
+    }
+
     fn commit(&mut self, batch: Batch) {
         let promised = self.room.live.segue;
         self.retry_at = None;
         self.look_at = Instant::now();
         self.live_changed = true;
         self.room = batch.next;
-        for member in batch.left {
-            self.presence.forget(member);
+        for command in batch.accepted {
+            self.follow(command);
         }
         self.publish();
         for event in &batch.events {

@@ -23,19 +23,20 @@ pub(super) fn open(root: &Path, path: &Path) -> io::Result<Opened> {
         .open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(denied("it is not a regular file"));
+        return Err(absent("it is not a regular file"));
     }
     // Looked up after opening: a link swapped in between gives another inode.
     let real = path.canonicalize()?;
     let there = real.symlink_metadata()?;
     if !real.starts_with(root) || (there.dev(), there.ino()) != (metadata.dev(), metadata.ino()) {
-        return Err(denied("it leads out of the audio folder"));
+        return Err(absent("it leads out of the audio folder"));
     }
     Ok(Opened { file, metadata })
 }
 
-fn denied(why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, why)
+/// For whoever asks, there is no such file.
+fn absent(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, why)
 }
 
 #[cfg(test)]
