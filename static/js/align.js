@@ -1,0 +1,274 @@
+// PURE: where should the needle be, and what should the player do about it now. The room's snapshot,
+// the clock and the player's own report come in; one plan comes out. Nothing here touches audio,
+// timers or the network. Positions are seconds in a track; moments are milliseconds of this page's
+// clock unless they say `Server`.
+
+import { currentTrack } from './state.js';
+
+/** @typedef {import('./types.js').Plan} Plan */
+/** @typedef {import('./types.js').Report} Report */
+/** @typedef {import('./types.js').Room} Room */
+/** @typedef {import('./types.js').TrackId} TrackId */
+
+/**
+ * What this phone plays by itself, ahead of the server's word: the next track when the current one
+ * has ended, by the server's promise or because the server is away.
+ * @typedef {object} Overlay
+ * @property {TrackId} trackId
+ * @property {TrackId} after The room's current track when it began.
+ * @property {string} anchorKey The anchor of the room then; another one ends the overlay.
+ * @property {number} atMs When its track is at 0.
+ */
+
+/**
+ * What the room wants of this phone's sound. `asIs`: nobody knows better, so go on. `brief`: the
+ * silence may be over in a moment. `confirmed`: the moment was known ahead, so that a start at 0 a
+ * little late beats one without the first notes.
+ * @typedef {{kind: 'asIs'}
+ *   | {kind: 'silent'}
+ *   | {kind: 'hold', trackId: TrackId, positionSec: number, brief: boolean}
+ *   | {kind: 'play', trackId: TrackId, positionSec: number, atMs: number, key: string, confirmed: boolean}} Goal
+ */
+
+/** What the next look needs to know of the looks before. */
+/** @typedef {{key: string, offLooks: number, coolUntilMs: number, briefSinceMs: number | null}} Memory */
+
+/** @type {Memory} */
+export const FRESH = { key: '', offLooks: 0, coolUntilMs: 0, briefSinceMs: null };
+
+/** A difference that is only corrected when it stays: below it, a correction is worse than the error. */
+const GROSS_MS = 120;
+
+/** After an anchor that is new to the player, the difference that is corrected at once. */
+const NEW_ANCHOR_MS = 40;
+
+const COOL_DOWN_MS = 5_000;
+
+/** Barriers that everybody is ready for end at once; going silent for that would be heard. */
+const BRIEF_MS = 700;
+
+/** A track that was promised may start at its first note this late. */
+const LATE_START_MS = 250;
+
+/** Closer to its end than this a track is not started any more. */
+const TAIL_SEC = 0.25;
+
+/** Ends the key of a start that was made ahead of the server's word. */
+const AHEAD = ' ahead';
+
+/** Plans that differ by less are the same plan. */
+const SAME_MS = 5;
+
+/**
+ * Names an anchor: the same track, started at the same place at the same moment.
+ * @param {Room} room
+ */
+export function anchorKey(room) {
+  const at = room.live.anchorAtMs ?? `event ${room.arrivedMs}`;
+  return `${currentTrack(room)}@${room.playState.anchorPositionSec}@${at}`;
+}
+
+/**
+ * When the room's track is at its anchor, on this page's clock; `null` while nobody knows.
+ * @param {Room} room
+ * @param {number | null} offsetMs server's clock = page's clock + offset
+ */
+export function anchorMoment(room, offsetMs) {
+  if (room.playState.mode !== 'playing' || room.barrier) return null;
+  if (room.live.anchorAtMs === null) return room.arrivedMs;
+  return offsetMs === null ? null : room.live.anchorAtMs - offsetMs;
+}
+
+/**
+ * @param {{positionSec: number, atMs: number}} line
+ * @param {number} nowMs
+ */
+export function positionAt(line, nowMs) {
+  return line.positionSec + (nowMs - line.atMs) / 1000;
+}
+
+/**
+ * Where the room is in its track, for the eye: never before the anchor and never past the end.
+ * @param {Room} room
+ * @param {number | null} offsetMs
+ * @param {number} nowMs
+ * @param {number} durationSec
+ */
+export function roomPosition(room, offsetMs, nowMs, durationSec) {
+  const positionSec = room.playState.anchorPositionSec;
+  const atMs = anchorMoment(room, offsetMs);
+  const run = atMs === null ? positionSec : positionAt({ positionSec, atMs }, Math.max(nowMs, atMs));
+  return Math.min(run, durationSec || Infinity);
+}
+
+/**
+ * Whether an overlay still stands for what the room is about to say.
+ * @param {Overlay} overlay
+ * @param {Room} room
+ */
+export function overlayHolds(overlay, room) {
+  return currentTrack(room) === overlay.after && anchorKey(room) === overlay.anchorKey;
+}
+
+/**
+ * @param {object} scene
+ * @param {Room} scene.room
+ * @param {number | null} scene.offsetMs
+ * @param {boolean} scene.silent This phone is a remote control.
+ * @param {(trackId: TrackId) => boolean} scene.playable Held here, and of a kind that plays here.
+ * @param {Overlay | null} scene.overlay
+ * @param {number} scene.delayMs How late this speaker sounds.
+ * @returns {Goal}
+ */
+export function goalOf({ room, offsetMs, silent, playable, overlay, delayMs }) {
+  const trackId = currentTrack(room);
+  if (silent || trackId === null) return { kind: 'silent' };
+  if (overlay && overlayHolds(overlay, room)) {
+    return {
+      kind: 'play',
+      trackId: overlay.trackId,
+      positionSec: 0,
+      atMs: overlay.atMs - delayMs,
+      key: overlay.trackId + AHEAD,
+      confirmed: true,
+    };
+  }
+  if (!playable(trackId)) return { kind: 'silent' };
+  const positionSec = room.playState.anchorPositionSec;
+  if (room.barrier) return { kind: 'hold', trackId, positionSec, brief: true };
+  if (room.playState.mode === 'paused') return { kind: 'hold', trackId, positionSec, brief: false };
+  const atMs = anchorMoment(room, offsetMs);
+  if (atMs === null) return { kind: 'asIs' };
+  return {
+    kind: 'play',
+    trackId,
+    positionSec,
+    atMs: atMs - delayMs,
+    key: `${anchorKey(room)} ${delayMs}`,
+    confirmed: false,
+  };
+}
+
+/**
+ * One look: what to tell the player, `null` for nothing, and what to remember for the next look.
+ * @param {Goal} goal
+ * @param {Report} report
+ * @param {Memory} memory
+ * @param {number} nowMs
+ * @returns {{plan: Plan | 'silence' | null, memory: Memory}}
+ */
+export function decide(goal, report, memory, nowMs) {
+  switch (goal.kind) {
+    case 'asIs':
+      return { plan: null, memory };
+    case 'silent':
+      return { plan: report.phase === 'empty' ? null : 'silence', memory: FRESH };
+    case 'hold':
+      return decideHold(goal, report, memory, nowMs);
+    case 'play':
+      return decidePlay(goal, report, memory, nowMs);
+  }
+}
+
+/**
+ * @param {Extract<Goal, {kind: 'hold'}>} goal
+ * @param {Report} report
+ * @param {Memory} memory
+ * @param {number} nowMs
+ * @returns {{plan: Plan | null, memory: Memory}}
+ */
+function decideHold(goal, report, memory, nowMs) {
+  const { trackId, positionSec } = goal;
+  if (goal.brief && report.phase === 'playing' && report.trackId === trackId) {
+    const briefSinceMs = memory.briefSinceMs ?? nowMs;
+    if (nowMs - briefSinceMs < BRIEF_MS) return { plan: null, memory: { ...memory, briefSinceMs } };
+  }
+  const { plan } = report;
+  const told = plan?.kind === 'hold' && plan.trackId === trackId && plan.positionSec === positionSec;
+  return { plan: told ? null : { kind: 'hold', trackId, positionSec }, memory: FRESH };
+}
+
+/**
+ * @param {Extract<Goal, {kind: 'play'}>} goal
+ * @param {Report} report
+ * @param {Memory} memory
+ * @param {number} nowMs
+ * @returns {{plan: Plan | null, memory: Memory}}
+ */
+function decidePlay(goal, report, memory, nowMs) {
+  const looked = { ...memory, key: goal.key, briefSinceMs: null };
+  const start = () => startPlan(goal, report, nowMs);
+  if (report.trackId !== goal.trackId || report.phase === 'empty' || report.phase === 'held') {
+    return { plan: start(), memory: { ...looked, offLooks: 0 } };
+  }
+  if (report.phase === 'starting') {
+    const { plan } = report;
+    const off = plan?.kind === 'start' ? Math.abs(offMs(goal, plan)) : Infinity;
+    return { plan: off <= toleratedMs(goal) ? null : start(), memory: { ...looked, offLooks: 0 } };
+  }
+  if (report.phase === 'ended') {
+    // It is at its end, and stays there unless somebody sought back.
+    const back = memory.key !== goal.key;
+    return { plan: back ? start() : null, memory: { ...looked, offLooks: 0 } };
+  }
+
+  // Until it has settled, its position says less than what it was told.
+  const where = report.settled || report.plan?.kind !== 'start' ? report : report.plan;
+  const off = Math.abs(offMs(goal, where));
+  if (memory.key !== goal.key && !goal.confirmed) {
+    const limit = memory.key.endsWith(AHEAD) ? GROSS_MS : NEW_ANCHOR_MS;
+    return { plan: off > limit ? start() : null, memory: { ...looked, offLooks: 0 } };
+  }
+  if (!report.settled) return { plan: null, memory: looked };
+  if (off <= GROSS_MS) return { plan: null, memory: { ...looked, offLooks: 0 } };
+  if (memory.offLooks === 0 || nowMs < memory.coolUntilMs) {
+    return { plan: null, memory: { ...looked, offLooks: memory.offLooks + 1 } };
+  }
+  return { plan: start(), memory: { ...looked, offLooks: 0, coolUntilMs: nowMs + COOL_DOWN_MS } };
+}
+
+/**
+ * How far `where` is ahead of the goal.
+ * @param {{positionSec: number, atMs: number}} goal
+ * @param {{positionSec: number, atMs: number}} where
+ */
+export function offMs(goal, where) {
+  return (where.positionSec - positionAt(goal, where.atMs)) * 1000;
+}
+
+/** @param {Extract<Goal, {kind: 'play'}>} goal */
+function toleratedMs(goal) {
+  return goal.confirmed ? LATE_START_MS : SAME_MS;
+}
+
+/**
+ * The start that reaches the goal's line: at its anchor, or as soon as the player can.
+ * @param {Extract<Goal, {kind: 'play'}>} goal
+ * @param {Report} report
+ * @param {number} nowMs
+ * @returns {Plan}
+ */
+function startPlan(goal, report, nowMs) {
+  const { trackId, positionSec, atMs } = goal;
+  const there =
+    report.phase === 'held' && report.trackId === trackId && report.positionSec === positionSec;
+  const leadMs = there ? report.latencyMs : report.leadMs;
+  if (goal.confirmed && nowMs - atMs <= LATE_START_MS) {
+    const lateMs = LATE_START_MS;
+    return { kind: 'start', trackId, positionSec, atMs: Math.max(atMs, nowMs), lateMs };
+  }
+  if (atMs >= nowMs + leadMs) return { kind: 'start', trackId, positionSec, atMs, lateMs: 0 };
+  const soon = nowMs + report.leadMs;
+  const soonSec = Math.max(0, positionAt(goal, soon));
+  return { kind: 'start', trackId, positionSec: soonSec, atMs: soon, lateMs: 0 };
+}
+
+/**
+ * Whether a track of known length is over by the goal's line.
+ * @param {Goal} goal
+ * @param {number} durationSec
+ * @param {number} nowMs
+ */
+export function isOver(goal, durationSec, nowMs) {
+  return goal.kind === 'play' && durationSec > 0 && positionAt(goal, nowMs) > durationSec - TAIL_SEC;
+}

@@ -1,0 +1,154 @@
+// Requests to the server, and nothing of what they mean. Every refusal is an ApiError; a request
+// that reached nobody rejects as `fetch` does.
+
+/** @typedef {import('./types.js').Command} Command */
+/** @typedef {import('./types.js').MemberId} MemberId */
+/** @typedef {import('./types.js').Snapshot} Snapshot */
+/** @typedef {import('./types.js').Track} Track */
+/** @typedef {import('./types.js').TrackId} TrackId */
+
+/** A refusal, with the sentence that the server gave. */
+export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {string} detail
+   * @param {number} retryAfterSec
+   */
+  constructor(status, detail, retryAfterSec) {
+    super(detail);
+    this.status = status;
+    this.retryAfterSec = retryAfterSec;
+  }
+}
+
+/**
+ * What became of a command: taken, or too old, with the count that it leads to or would have to match.
+ * @typedef {{accepted: boolean, eventCount: number}} Outcome
+ */
+
+/** @returns {Promise<{snapshot: Snapshot, memberId: MemberId | null}>} */
+export async function getSnapshot() {
+  const response = await request('/snapshot', { cache: 'no-store' });
+  return { snapshot: await response.json(), memberId: response.headers.get('Lockstep-Member') };
+}
+
+/** @returns {Promise<Track[]>} */
+export async function getIndex() {
+  return (await request('/index', { cache: 'no-cache' })).json();
+}
+
+/** @returns {Promise<string | null>} the pairing code, where this page may know it */
+export async function getCode() {
+  try {
+    const { code } = await (await request('/code', { cache: 'no-store' })).json();
+    return code;
+  } catch (error) {
+    if (error instanceof ApiError) return null;
+    throw error;
+  }
+}
+
+/**
+ * @param {string} code
+ * @param {string} clientName
+ * @returns {Promise<{memberId: MemberId, snapshot: Snapshot}>}
+ */
+export async function pair(code, clientName) {
+  return (await post('/pair', { code, clientName }, {})).json();
+}
+
+/** @returns {Promise<void>} */
+export async function leave() {
+  await request('/leave', { method: 'POST' });
+}
+
+/**
+ * @param {AbortSignal} signal
+ * @returns {Promise<number>} the server's clock
+ */
+export async function getClock(signal) {
+  const { serverMs } = await (await request('/clock', { cache: 'no-store', signal })).json();
+  return serverMs;
+}
+
+/**
+ * Sends a press, meant for the state numbered `eventCount`.
+ * @param {Command} command
+ * @param {number} eventCount
+ * @returns {Promise<Outcome>}
+ */
+export function send({ name, ...body }, eventCount) {
+  return control(`/${name}`, body, eventCount);
+}
+
+/**
+ * Says that this phone has the whole track, or that it cannot play it.
+ * @param {TrackId} trackId
+ * @param {boolean} playable
+ * @param {number} eventCount
+ * @returns {Promise<Outcome>}
+ */
+export function acknowledge(trackId, playable, eventCount) {
+  return control('/ack-download', { trackId, playable }, eventCount);
+}
+
+/**
+ * @param {Track} track
+ * @param {number} from the first byte that is wanted
+ * @param {AbortSignal} signal
+ */
+export function getFile(track, from, signal) {
+  /** @type {Record<string, string>} */
+  const headers = from > 0 ? { Range: `bytes=${from}-` } : {};
+  // What is fetched is kept by the page itself; a second copy in the browser's cache helps nobody.
+  return request(fileUrl(track), { cache: 'no-store', headers, signal });
+}
+
+/** @param {Track} track */
+function fileUrl({ trackId, version }) {
+  return `/file/${trackId}?v=${encodeURIComponent(version)}`;
+}
+
+/**
+ * @param {string} path
+ * @param {object} body
+ * @param {number} eventCount
+ * @returns {Promise<Outcome>}
+ */
+async function control(path, body, eventCount) {
+  // The stream brings what a command changed; the snapshot in the answer would be a second copy.
+  const headers = { 'If-Match-Event': String(eventCount), Prefer: 'return=minimal' };
+  const response = await post(path, body, headers, [409]);
+  const answer = await response.json();
+  return response.ok
+    ? { accepted: true, eventCount: answer.eventCount }
+    : { accepted: false, eventCount: answer.expectedEventCount };
+}
+
+/**
+ * @param {string} path
+ * @param {object} body
+ * @param {Record<string, string>} headers
+ * @param {number[]} [expected]
+ */
+function post(path, body, headers, expected) {
+  const init = {
+    method: 'POST',
+    headers: { ...headers, 'Content-Type': 'application/json' },
+    body: JSON.stringify(body),
+  };
+  return request(path, init, expected);
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} init
+ * @param {number[]} [expected] statuses beside 2xx that are no refusal
+ */
+async function request(path, init, expected = []) {
+  const response = await fetch(path, { credentials: 'same-origin', ...init });
+  if (response.ok || expected.includes(response.status)) return response;
+  const problem = await response.json().catch(() => ({}));
+  const said = problem.detail || problem.title || `The server answered ${response.status}`;
+  throw new ApiError(response.status, said, Number(response.headers.get('Retry-After')) || 0);
+}

@@ -1,0 +1,43 @@
+// Where tracks are kept, behind one interface. A back stores parts and never thinks: what to keep
+// is decided in cache.js, and what is whole by who fetches.
+
+import { openCacheStorage } from './cache-storage.js';
+import { openIndexedDb } from './indexed-db.js';
+import { openMemory } from './memory.js';
+
+/** @typedef {import('../cache.js').Entry} Entry */
+/** @typedef {import('../types.js').TrackId} TrackId */
+
+/**
+ * @typedef {object} Back
+ * @property {'Cache Storage' | 'IndexedDB' | 'memory'} kind
+ * @property {() => Promise<Entry[]>} list
+ * @property {(entry: Entry) => Promise<void>} put Writes the entry alone.
+ * @property {(entry: Entry, part: ArrayBuffer) => Promise<void>} append Writes the last part of
+ *   `entry`, whose `parts` and `receivedBytes` count it already.
+ * @property {(entry: Entry) => Promise<Blob>} read All parts, as one.
+ * @property {(trackId: TrackId) => Promise<void>} remove
+ * @property {() => Promise<void>} clear
+ */
+
+/** No part is larger: some browsers fail on larger values. */
+export const PART_BYTES = 4 * 1024 * 1024;
+
+/**
+ * The best back that works here. A page over plain http has no Cache Storage, and a private window
+ * may have neither.
+ * @returns {Promise<Back>}
+ */
+export async function openBack() {
+  const tries = isSecureContext && 'caches' in self ? [openCacheStorage, openIndexedDb] : [openIndexedDb];
+  for (const open of tries) {
+    try {
+      const back = await open();
+      await back.list();
+      return back;
+    } catch {
+      continue;
+    }
+  }
+  return openMemory();
+}

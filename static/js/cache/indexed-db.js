@@ -1,0 +1,93 @@
+// Keeps tracks in IndexedDB: ArrayBuffers, since Blobs in it fail in some browsers, read one at a
+// time by primary key.
+
+/** @typedef {import('../cache.js').Entry} Entry */
+
+const NAME = 'lockstep';
+const ENTRIES = 'entries';
+const PARTS = 'parts';
+
+/** @returns {Promise<import('./back.js').Back>} */
+export async function openIndexedDb() {
+  const db = await openDatabase();
+
+  /** @param {IDBTransactionMode} mode */
+  const begin = (mode) => {
+    const transaction = db.transaction([ENTRIES, PARTS], mode);
+    return {
+      entries: transaction.objectStore(ENTRIES),
+      parts: transaction.objectStore(PARTS),
+      done: completion(transaction),
+    };
+  };
+
+  return {
+    kind: 'IndexedDB',
+    list: () => result(begin('readonly').entries.getAll()),
+    put: async (entry) => {
+      const { entries, done } = begin('readwrite');
+      entries.put(entry);
+      await done;
+    },
+    append: async (entry, part) => {
+      const { entries, parts, done } = begin('readwrite');
+      parts.put(part, [entry.trackId, entry.parts - 1]);
+      entries.put(entry);
+      await done;
+    },
+    read: async (entry) => {
+      const blobs = [];
+      for (let i = 0; i < entry.parts; i += 1) {
+        const part = await result(begin('readonly').parts.get([entry.trackId, i]));
+        if (!(part instanceof ArrayBuffer)) throw new Error('a part is gone');
+        blobs.push(new Blob([part]));
+      }
+      return new Blob(blobs, { type: entry.mime });
+    },
+    remove: async (trackId) => {
+      const { entries, parts, done } = begin('readwrite');
+      entries.delete(trackId);
+      parts.delete(IDBKeyRange.bound([trackId], [trackId, []]));
+      await done;
+    },
+    clear: async () => {
+      const { entries, parts, done } = begin('readwrite');
+      entries.clear();
+      parts.clear();
+      await done;
+    },
+  };
+}
+
+/** @returns {Promise<IDBDatabase>} */
+function openDatabase() {
+  const opening = indexedDB.open(NAME, 1);
+  opening.onupgradeneeded = () => {
+    opening.result.createObjectStore(ENTRIES, { keyPath: 'trackId' });
+    opening.result.createObjectStore(PARTS);
+  };
+  return result(opening);
+}
+
+/**
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
+function result(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+/**
+ * @param {IDBTransaction} transaction
+ * @returns {Promise<void>}
+ */
+function completion(transaction) {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
+  });
+}

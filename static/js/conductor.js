@@ -1,0 +1,250 @@
+// Looks again and again at what the room wants and what the player does, and tells the player the
+// difference; has the next track at hand; asks for the next one at a track's end. Where the needle
+// should be is decided in align.js, and how it gets there in player.js.
+
+import { FRESH, anchorKey, decide, goalOf, isOver, offMs, overlayHolds } from './align.js';
+import { send } from './api.js';
+import { catchUp } from './presses.js';
+import { currentTrack, nextUp, segueNow, trackAfter } from './state.js';
+
+/** @typedef {import('./align.js').Goal} Goal */
+/** @typedef {import('./align.js').Overlay} Overlay */
+/** @typedef {import('./player.js').Player} Player */
+/** @typedef {import('./store.js').Store} Store */
+/** @typedef {import('./types.js').AppState} AppState */
+/** @typedef {import('./types.js').TrackId} TrackId */
+
+const LOOK_EVERY_MS = 250;
+
+/** A phone that does not sound the track itself leaves the end to those that do, for so long. */
+const OTHERS_FIRST_MS = 700;
+
+const ONE_TAP_MS = 500;
+
+const ASK_AGAIN_MS = 1_000;
+
+/** The figure on the screen is the median of so many looks. */
+const FIGURE_LOOKS = 9;
+
+/**
+ * @param {object} options
+ * @param {Store} options.store
+ * @param {Player} options.player
+ * @param {(trackId: TrackId) => Promise<Blob | null>} options.read from this phone's storage
+ */
+export function createConductor({ store, player, read }) {
+  let memory = FRESH;
+  /** @type {Overlay | null} */
+  let overlay = null;
+  /** @type {Set<TrackId>} */
+  const reading = new Set();
+  /** @type {string | null} */
+  let asked = null;
+  let gestureMs = -Infinity;
+  /** @type {number[]} */
+  let errorsMs = [];
+
+  /** @returns {Goal} */
+  function goal() {
+    const { room, clock, settings, held, unplayable } = store.get();
+    if (!room) return { kind: 'silent' };
+    return goalOf({
+      room,
+      offsetMs: clock?.offsetMs ?? null,
+      silent: settings.remote,
+      playable: (trackId) => held.has(trackId) && !unplayable.has(trackId),
+      overlay,
+      delayMs: settings.delayMs,
+    });
+  }
+
+  function look() {
+    const state = store.get();
+    const { room } = state;
+    if (overlay && (!room || !overlayHolds(overlay, room))) overlay = null;
+    const want = goal();
+    const nowMs = performance.now();
+    if (room) {
+      gather(room);
+      if (over(want, nowMs, state)) return;
+    }
+    const at = 'trackId' in want ? want.trackId : null;
+    if (at !== null && !player.has(at)) {
+      // Another track must not sound on while this one is read.
+      if (player.report().trackId !== at) tell('silence');
+    } else if (!(want.kind === 'play' && player.locked())) {
+      const report = player.report();
+      const { plan, memory: next } = decide(want, report, memory, nowMs);
+      memory = next;
+      if (plan) tell(plan);
+      notice(want, report);
+    }
+    show();
+  }
+
+  /** @param {import('./types.js').Plan | 'silence'} plan */
+  function tell(plan) {
+    if (plan === 'silence' && player.report().phase === 'empty') return;
+    errorsMs = [];
+    player.follow(plan);
+  }
+
+  /**
+   * Has what plays and what comes next at hand, so that neither a start nor a change of tracks waits
+   * for storage.
+   * @param {import('./types.js').Room} room
+   */
+  function gather(room) {
+    const { held, unplayable, settings } = store.get();
+    const current = currentTrack(room);
+    const after = overlay ? trackAfter(room, overlay.trackId) : null;
+    const ids = [current, overlay?.trackId, nextUp(room), after].filter((id) => typeof id === 'string');
+    player.keep(new Set(ids));
+    if (settings.remote) return;
+    for (const id of ids) {
+      if (held.has(id) && !unplayable.has(id) && !player.has(id)) fetchBlob(id);
+    }
+  }
+
+  /** @param {TrackId} trackId */
+  async function fetchBlob(trackId) {
+    if (reading.has(trackId)) return;
+    reading.add(trackId);
+    const blob = await read(trackId);
+    reading.delete(trackId);
+    if (!blob) return;
+    player.prepare(trackId, blob);
+    look();
+  }
+
+  /**
+   * Sees to a track that is over by the clock and that this phone does not sound (any more).
+   * @param {Goal} want
+   * @param {number} nowMs
+   * @param {AppState} state
+   */
+  function over(want, nowMs, state) {
+    const { room, index } = state;
+    if (!room) return false;
+    const { phase } = player.report();
+    const own = want.kind === 'play' && !want.confirmed;
+    const durationSec = index.get(currentTrack(room) ?? '')?.duration ?? 0;
+    if (own && isOver(want, durationSec, nowMs) && phase !== 'playing') {
+      show();
+      if (isOver(want, durationSec, nowMs - OTHERS_FIRST_MS)) askNext();
+      return true;
+    }
+    if (want.kind === 'silent' && !state.settings.remote && state.unplayable.has(currentTrack(room) ?? '')) {
+      const heard = goalOf({
+        room,
+        offsetMs: state.clock?.offsetMs ?? null,
+        silent: false,
+        playable: () => true,
+        overlay: null,
+        delayMs: 0,
+      });
+      if (isOver(heard, durationSec, nowMs - OTHERS_FIRST_MS)) askNext();
+    }
+    return false;
+  }
+
+  /** @param {TrackId} trackId */
+  function ended(trackId) {
+    const { room, connection, held, unplayable, clock } = store.get();
+    if (!room) return;
+    const current = currentTrack(room);
+    const playing = overlay?.trackId ?? current;
+    if (trackId !== playing || !current) return;
+    const next = trackAfter(room, playing);
+    const ready = next !== null && held.has(next) && !unplayable.has(next);
+    const segue = segueNow(room);
+    if (ready && !overlay && segue?.trackId === next && clock) {
+      go(next, current, segue.anchorAtMs - clock.offsetMs);
+    } else if (ready && connection !== 'open') {
+      // The server is away: the music is not.
+      go(next, current, performance.now());
+    }
+    if (connection === 'open') askNext();
+    look();
+  }
+
+  /**
+   * @param {TrackId} trackId
+   * @param {TrackId} after
+   * @param {number} atMs
+   */
+  function go(trackId, after, atMs) {
+    const { room } = store.get();
+    if (room) overlay = { trackId, after, anchorKey: anchorKey(room), atMs };
+  }
+
+  /** Asks for the next track, as long as it is this one, from this anchor, that is over. */
+  async function askNext() {
+    const { room } = store.get();
+    if (!room || room.playState.mode !== 'playing' || asked === anchorKey(room)) return;
+    const about = anchorKey(room);
+    asked = about;
+    try {
+      for (;;) {
+        const now = store.get().room;
+        if (!now || anchorKey(now) !== about || now.playState.mode !== 'playing') return;
+        const outcome = await send({ name: 'next' }, now.eventCount);
+        if (outcome.accepted) return;
+        await catchUp(store, outcome.eventCount);
+      }
+    } catch {
+      // The server moves on by itself if nobody reaches it; until then this phone asks again.
+      setTimeout(() => {
+        if (asked === about) asked = null;
+      }, ASK_AGAIN_MS);
+    }
+  }
+
+  /**
+   * @param {Goal} want
+   * @param {import('./types.js').Report} report
+   */
+  function notice(want, report) {
+    if (want.kind !== 'play' || !report.settled || report.trackId !== want.trackId) errorsMs = [];
+    else errorsMs = [...errorsMs, offMs(want, report)].slice(-FIGURE_LOOKS);
+  }
+
+  function show() {
+    const { sound } = store.get();
+    const middle = errorsMs.toSorted((a, b) => a - b)[errorsMs.length >> 1];
+    const next = {
+      locked: player.locked(),
+      sounding: player.report().phase === 'playing',
+      errorMs: errorsMs.length < FIGURE_LOOKS || middle === undefined ? null : Math.round(middle),
+      overlay: overlay?.trackId ?? null,
+    };
+    const same =
+      next.locked === sound.locked &&
+      next.sounding === sound.sounding &&
+      next.errorMs === sound.errorMs &&
+      next.overlay === sound.overlay;
+    if (!same) store.update({ sound: next });
+  }
+
+  setInterval(look, LOOK_EVERY_MS);
+
+  return {
+    look,
+    ended,
+    /** What plays here now, for a server that lost its place. */
+    place: () => {
+      const { trackId, phase, positionSec } = player.report();
+      return trackId !== null && phase === 'playing' ? { trackId, positionSec } : null;
+    },
+    /** To be called within a gesture: from then on sound is allowed. */
+    gesture: () => {
+      // One tap is several events.
+      const nowMs = performance.now();
+      if (nowMs - gestureMs < ONE_TAP_MS) return;
+      gestureMs = nowMs;
+      const want = goal();
+      player.unlock(want.kind === 'play' ? want : undefined);
+      look();
+    },
+  };
+}

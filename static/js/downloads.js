@@ -1,0 +1,231 @@
+// Fetches what cache.js wants, one track at a time, the most urgent first; goes on where it broke;
+// puts it on the shelf; and tells the server of it.
+
+import { ApiError, acknowledge, getFile } from './api.js';
+import { acksDue, isWhole, wanted } from './cache.js';
+import { PART_BYTES } from './cache/back.js';
+import { isQuota } from './cache/shelf.js';
+
+/** @typedef {import('./cache.js').Entry} Entry */
+/** @typedef {import('./cache/shelf.js').Shelf} Shelf */
+/** @typedef {import('./store.js').Store} Store */
+/** @typedef {import('./types.js').Track} Track */
+/** @typedef {import('./types.js').TrackId} TrackId */
+
+const RETRY_MS = [500, 1_000, 2_000, 5_000];
+
+/** Progress is shown so often at most. */
+const SHOW_EVERY_MS = 200;
+
+const FULL = 'This phone’s storage is full. Music that does not fit is skipped here.';
+
+/**
+ * @param {object} options
+ * @param {Store} options.store
+ * @param {Shelf} options.shelf
+ * @param {() => void} options.onOutdated the server has another version than the index says
+ */
+export function createDownloads({ store, shelf, onOutdated }) {
+  /** @type {{trackId: TrackId, abort: AbortController} | null} */
+  let active = null;
+  let running = false;
+  let failures = 0;
+  /** Those that found no room wait for the next change of the storage. */
+  /** @type {Set<TrackId>} */
+  const tooLarge = new Set();
+
+  /** @returns {Track | null} */
+  function first() {
+    const { view, room, index, held, unplayable, settings } = store.get();
+    if (view !== 'room' || !room || settings.remote) return null;
+    const list = wanted({ room, index, held, unplayable });
+    return list.find(({ trackId }) => !tooLarge.has(trackId)) ?? null;
+  }
+
+  async function run() {
+    const want = first();
+    // Something more urgent has come up; what is there of the other is kept.
+    if (active && active.trackId !== want?.trackId) active.abort.abort();
+    if (running) return;
+    running = true;
+    for (let track = first(); track; track = first()) {
+      const abort = new AbortController();
+      active = { trackId: track.trackId, abort };
+      try {
+        await fetchTrack(track, abort.signal);
+        failures = 0;
+        store.update({ held: shelf.held(), storageNote: null });
+      } catch (error) {
+        if (!abort.signal.aborted) await recover(error, track);
+      } finally {
+        active = null;
+        store.update({ download: null });
+      }
+    }
+    running = false;
+  }
+
+  /**
+   * @param {unknown} error
+   * @param {Track} track
+   */
+  async function recover(error, track) {
+    if (isQuota(error)) {
+      tooLarge.add(track.trackId);
+      store.update({ storageNote: FULL });
+      return;
+    }
+    if (error instanceof ApiError && error.status === 404) onOutdated();
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]));
+    failures += 1;
+  }
+
+  /**
+   * @param {Track} track
+   * @param {AbortSignal} signal
+   */
+  async function fetchTrack(track, signal) {
+    let entry = await shelf.begin(track);
+    if (signal.aborted) return;
+    show(track, entry.receivedBytes);
+    const response = await getFile(track, entry.receivedBytes, signal);
+    if (entry.receivedBytes > 0 && response.status !== 206) {
+      await shelf.remove(track.trackId);
+      entry = await shelf.begin(track);
+    }
+    entry = await receive(response, track, entry);
+    if (!isWhole(entry)) {
+      if (entry.receivedBytes > entry.size) await shelf.remove(track.trackId);
+      throw new Error(`${entry.receivedBytes} of ${entry.size} bytes`);
+    }
+  }
+
+  /**
+   * Shelves the body in parts. What came before a break is kept, so that it need not come twice.
+   * @param {Response} response
+   * @param {Track} track
+   * @param {Entry} entry
+   */
+  async function receive(response, track, entry) {
+    if (!response.body) throw new Error('an answer without a body');
+    const reader = response.body.getReader();
+    /** @type {Uint8Array<ArrayBuffer>[]} */
+    let chunks = [];
+    let pending = 0;
+    let shownMs = 0;
+    const shelve = async () => {
+      if (pending === 0) return;
+      const part = await new Blob(chunks).arrayBuffer();
+      chunks = [];
+      pending = 0;
+      entry = await shelf.append(entry, part);
+    };
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        if (pending + value.byteLength > PART_BYTES) await shelve();
+        chunks.push(value);
+        pending += value.byteLength;
+        if (performance.now() - shownMs > SHOW_EVERY_MS) {
+          shownMs = performance.now();
+          show(track, entry.receivedBytes + pending);
+        }
+      }
+    } finally {
+      await shelve();
+    }
+    return entry;
+  }
+
+  /**
+   * @param {Track} track
+   * @param {number} receivedBytes
+   */
+  function show({ trackId, size }, receivedBytes) {
+    store.update({ download: { trackId, receivedBytes, size } });
+  }
+
+  store.subscribe((state, before) => {
+    if (state.held !== before.held || state.index !== before.index) tooLarge.clear();
+    const same =
+      state.view === before.view &&
+      state.room?.queue === before.room?.queue &&
+      state.room?.queueIndex === before.room?.queueIndex &&
+      state.room?.barrier === before.room?.barrier &&
+      state.index === before.index &&
+      state.held === before.held &&
+      state.unplayable === before.unplayable &&
+      state.settings === before.settings;
+    if (!same) run();
+  });
+}
+
+/**
+ * Tells the server what this phone holds, or cannot play, of what matters now.
+ * @param {Store} store
+ */
+export function createAcks(store) {
+  /** @type {Set<TrackId>} */
+  let told = new Set();
+  /** @type {string | null} */
+  let toldBarrier = null;
+  let busy = false;
+
+  async function run() {
+    if (busy) return;
+    busy = true;
+    for (let trackId = due(); trackId; trackId = due()) {
+      told.add(trackId);
+      if (trackId === store.get().room?.barrier?.trackId) toldBarrier = trackId;
+      const of = told;
+      try {
+        await tell(trackId);
+      } catch (error) {
+        if (error instanceof ApiError && error.status < 500) continue;
+        of.delete(trackId);
+        break;
+      }
+    }
+    busy = false;
+  }
+
+  /** @returns {TrackId | undefined} */
+  function due() {
+    const { room, memberId, held, unplayable, connection, settings } = store.get();
+    if (!room || connection !== 'open' || settings.remote) return undefined;
+    const decided = (/** @type {TrackId} */ id) => held.has(id) || unplayable.has(id);
+    return acksDue({ room, memberId, decided, told }).find((id) => id !== toldBarrier || !told.has(id));
+  }
+
+  /** @param {TrackId} trackId */
+  async function tell(trackId) {
+    let eventCount = store.get().room?.eventCount ?? 0;
+    for (;;) {
+      const playable = !store.get().unplayable.has(trackId);
+      const outcome = await acknowledge(trackId, playable, eventCount);
+      if (outcome.accepted || !matters(trackId)) return;
+      eventCount = outcome.eventCount;
+    }
+  }
+
+  /** @param {TrackId} trackId */
+  function matters(trackId) {
+    const { room, memberId, connection } = store.get();
+    if (!room || connection !== 'open') return false;
+    const none = new Set();
+    return acksDue({ room, memberId, decided: () => true, told: none }).includes(trackId);
+  }
+
+  store.subscribe((state, before) => {
+    if (state.connection !== before.connection) told = new Set();
+    const [barrier, was] = [state.room?.barrier, before.room?.barrier];
+    if (barrier?.trackId !== was?.trackId || barrier?.type !== was?.type) toldBarrier = null;
+    if (state.unplayable !== before.unplayable) {
+      // An earlier "I have it" turned out to be worth nothing.
+      for (const id of state.unplayable.keys()) if (!before.unplayable.has(id)) told.delete(id);
+      toldBarrier = null;
+    }
+    run();
+  });
+}

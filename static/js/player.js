@@ -1,0 +1,307 @@
+// The only file that touches audio: one <audio> element, fed with Blobs. It is told where to be and
+// when (a Plan), does it as exactly as the element lets it, and reports where it is. What it should
+// be told is decided in align.js.
+
+/** @typedef {import('./types.js').Plan} Plan */
+/** @typedef {import('./types.js').Report} Report */
+/** @typedef {import('./types.js').TrackId} TrackId */
+
+/**
+ * @typedef {object} Player
+ * @property {(mime: string) => boolean} canPlay
+ * @property {() => boolean} locked Whether sound was refused, or taken away, and needs a gesture.
+ * @property {() => boolean} allowed Whether it is known that sound is allowed now.
+ * @property {(line?: {trackId: TrackId, positionSec: number, atMs: number}) => void} unlock
+ *   To be called within a gesture; plays along `line` if it is given and loaded, else stays silent.
+ * @property {(trackId: TrackId, blob: Blob) => void} prepare Has a track at hand.
+ * @property {(trackId: TrackId) => boolean} has
+ * @property {(trackIds: ReadonlySet<TrackId>) => void} keep Lets go of all others.
+ * @property {(plan: Plan | 'silence') => void} follow
+ * @property {() => Report} report
+ */
+
+/** Until starts have been measured: browsers are heard 55 to 95 ms after the call. */
+const FIRST_LATENCY_MS = 60;
+const MOST_LATENCY_MS = 250;
+
+/** How long a load or a seek takes, until it has been measured; and what is left as reserve. */
+const FIRST_SEEK_MS = 60;
+const MOST_SEEK_MS = 1_000;
+const RESERVE_MS = 15;
+
+/** So long after the call the reported position is one of sound. */
+const SETTLED_MS = 300;
+
+/** Timers come late by a few ms: the last of them are waited out. */
+const SPIN_MS = 3;
+
+/** An element that says nothing for so long is told to play all the same. */
+const PATIENCE_MS = 2_000;
+
+const TRIES = 3;
+
+/**
+ * @param {HTMLAudioElement} audio
+ * @param {object} on
+ * @param {() => void} on.change It can do something that it could not do before, or the reverse.
+ * @param {(trackId: TrackId) => void} on.ended
+ * @param {(trackId: TrackId) => void} on.unplayable
+ * @returns {Player}
+ */
+export function createPlayer(audio, on) {
+  /** @type {Map<TrackId, string>} */
+  const urls = new Map();
+  const silenceUrl = URL.createObjectURL(silence());
+
+  /** @type {TrackId | null} */
+  let loaded = null;
+  /** @type {Report['phase']} */
+  let phase = 'empty';
+  /** @type {Plan | null} */
+  let plan = null;
+  let unlocked = false;
+  let locked = false;
+  let latencyMs = FIRST_LATENCY_MS;
+  let seekMs = FIRST_SEEK_MS;
+  /** When play() was called, for the position that it was called at. */
+  let started = { atMs: 0, positionSec: 0, measured: true };
+  /** Each plan takes the turn away from the one before. */
+  let turn = 0;
+
+  /** @param {TrackId} trackId */
+  function load(trackId) {
+    if (loaded === trackId) return;
+    loaded = trackId;
+    audio.src = urls.get(trackId) ?? '';
+  }
+
+  /** @param {number} positionSec */
+  async function place(positionSec) {
+    await until(() => audio.readyState >= HTMLMediaElement.HAVE_METADATA);
+    if (Math.abs(audio.currentTime - positionSec) > 0.001) audio.currentTime = positionSec;
+    await until(() => audio.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA && !audio.seeking);
+  }
+
+  /**
+   * Resolves when the element has come so far, or has said nothing for too long.
+   * @param {() => boolean} reached
+   */
+  async function until(reached) {
+    const abort = new AbortController();
+    await new Promise((resolve) => {
+      const look = () => {
+        if (reached() || audio.error) resolve(null);
+      };
+      for (const name of ['loadedmetadata', 'canplay', 'seeked', 'error', 'emptied']) {
+        audio.addEventListener(name, look, { signal: abort.signal });
+      }
+      setTimeout(resolve, PATIENCE_MS);
+      look();
+    });
+    abort.abort();
+  }
+
+  /** @param {Extract<Plan, {kind: 'hold'}>} to */
+  async function hold(to) {
+    phase = 'held';
+    audio.pause();
+    load(to.trackId);
+    await place(to.positionSec);
+  }
+
+  /**
+   * @param {Extract<Plan, {kind: 'start'}>} to
+   * @param {number} own
+   */
+  async function start(to, own) {
+    phase = 'starting';
+    let { positionSec, atMs } = to;
+    for (let tries = 1; ; tries += 1) {
+      const begunMs = performance.now();
+      if (loaded !== to.trackId || Math.abs(audio.currentTime - positionSec) > 0.001) audio.pause();
+      load(to.trackId);
+      await place(positionSec);
+      if (own !== turn) return;
+      const nowMs = performance.now();
+      const missedMs = nowMs - (atMs - latencyMs);
+      if (missedMs <= to.lateMs + RESERVE_MS || tries === TRIES) break;
+      seekMs = Math.min(MOST_SEEK_MS, Math.max(seekMs, nowMs - begunMs) + RESERVE_MS);
+      const laterMs = nowMs + leadMs() - atMs;
+      positionSec += laterMs / 1000;
+      atMs += laterMs;
+    }
+    await moment(atMs - latencyMs);
+    if (own === turn) await play(positionSec, own);
+  }
+
+  /**
+   * @param {number} positionSec
+   * @param {number} own
+   */
+  async function play(positionSec, own) {
+    started = { atMs: performance.now(), positionSec, measured: false };
+    phase = 'playing';
+    try {
+      await audio.play();
+      if (own === turn) allow();
+    } catch (error) {
+      if (own === turn) refused(error);
+    }
+  }
+
+  function allow() {
+    unlocked = true;
+    locked = false;
+    on.change();
+  }
+
+  /** @param {unknown} error */
+  function refused(error) {
+    const name = error instanceof DOMException ? error.name : '';
+    if (name === 'AbortError') return;
+    phase = loaded === null ? 'empty' : 'held';
+    plan = null;
+    if (name === 'NotAllowedError') {
+      locked = true;
+      on.change();
+    }
+  }
+
+  function leadMs() {
+    return latencyMs + seekMs + RESERVE_MS;
+  }
+
+  /** Learns from a start that has settled how long the element took to sound. */
+  function measure() {
+    const sinceMs = performance.now() - started.atMs;
+    const playedMs = (audio.currentTime - started.positionSec) * 1000;
+    const tookMs = Math.min(MOST_LATENCY_MS, Math.max(0, sinceMs - playedMs));
+    latencyMs += (tookMs - latencyMs) / 2;
+    started.measured = true;
+  }
+
+  audio.addEventListener('ended', () => {
+    if (phase !== 'playing' || loaded === null) return;
+    phase = 'ended';
+    on.ended(loaded);
+  });
+  audio.addEventListener('pause', () => {
+    // Not by us: a call, a lost headset, the system. To go on by itself would be rude.
+    if (phase !== 'playing' || loaded === null || audio.ended || audio.error) return;
+    phase = 'held';
+    plan = null;
+    locked = true;
+    on.change();
+  });
+  audio.addEventListener('error', () => {
+    const trackId = loaded;
+    loaded = null;
+    phase = 'empty';
+    plan = null;
+    turn += 1;
+    if (trackId !== null) on.unplayable(trackId);
+  });
+
+  return {
+    canPlay: (mime) => audio.canPlayType(mime) !== '',
+    locked: () => locked,
+    allowed: () => unlocked && !locked,
+
+    unlock: (line) => {
+      turn += 1;
+      const own = turn;
+      if (line && loaded === line.trackId) {
+        plan = { kind: 'start', ...line, lateMs: 0 };
+        const soonSec = (performance.now() + latencyMs - line.atMs) / 1000;
+        audio.currentTime = Math.max(0, line.positionSec + soonSec);
+        play(audio.currentTime, own);
+        return;
+      }
+      if (loaded === null) audio.src = silenceUrl;
+      phase = loaded === null ? 'empty' : 'held';
+      plan = null;
+      audio.play().then(allow, refused);
+      if (loaded !== null) {
+        audio.pause();
+        // The pause cuts the promise short, but the gesture has counted.
+        allow();
+      }
+    },
+
+    prepare: (trackId, blob) => {
+      if (!urls.has(trackId)) urls.set(trackId, URL.createObjectURL(blob));
+    },
+    has: (trackId) => urls.has(trackId),
+    keep: (trackIds) => {
+      for (const [trackId, url] of urls) {
+        if (trackIds.has(trackId) || trackId === loaded) continue;
+        URL.revokeObjectURL(url);
+        urls.delete(trackId);
+      }
+    },
+
+    follow: (next) => {
+      turn += 1;
+      plan = next === 'silence' ? null : next;
+      if (next === 'silence') {
+        phase = 'empty';
+        loaded = null;
+        audio.pause();
+      } else if (next.kind === 'hold') {
+        hold(next);
+      } else {
+        start(next, turn);
+      }
+    },
+
+    report: () => {
+      const atMs = performance.now();
+      const settled = phase === 'playing' && atMs - started.atMs > SETTLED_MS && !audio.seeking;
+      if (settled && !started.measured) measure();
+      return {
+        trackId: loaded,
+        phase,
+        settled,
+        positionSec: audio.currentTime,
+        atMs,
+        plan,
+        latencyMs,
+        leadMs: leadMs(),
+      };
+    },
+  };
+}
+
+/**
+ * Resolves at a moment of this page's clock.
+ * @param {number} atMs
+ */
+async function moment(atMs) {
+  const waitMs = atMs - performance.now() - SPIN_MS;
+  if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+  while (performance.now() < atMs);
+}
+
+/** Half a second of nothing, as a WAV file: 8 bits, mono, 8 kHz. */
+function silence() {
+  const rate = 8_000;
+  const samples = rate / 2;
+  const view = new DataView(new ArrayBuffer(44 + samples));
+  const text = (/** @type {number} */ at, /** @type {string} */ chars) => {
+    for (let i = 0; i < chars.length; i += 1) view.setUint8(at + i, chars.charCodeAt(i));
+  };
+  text(0, 'RIFF');
+  view.setUint32(4, 36 + samples, true);
+  text(8, 'WAVEfmt ');
+  view.setUint32(16, 16, true);
+  view.setUint16(20, 1, true);
+  view.setUint16(22, 1, true);
+  view.setUint32(24, rate, true);
+  view.setUint32(28, rate, true);
+  view.setUint16(32, 1, true);
+  view.setUint16(34, 8, true);
+  text(36, 'data');
+  view.setUint32(40, samples, true);
+  new Uint8Array(view.buffer, 44).fill(128);
+  return new Blob([view], { type: 'audio/wav' });
+}

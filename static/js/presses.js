@@ -1,0 +1,71 @@
+// What a press does: it shows at once, goes to the server, and meets a newer state gracefully. What
+// becomes of a press that came too late is decided in rebase.js.
+
+import { ApiError, getSnapshot, send } from './api.js';
+import { rebase } from './rebase.js';
+import { enter } from './state.js';
+
+/** @typedef {import('./store.js').Store} Store */
+/** @typedef {import('./types.js').Command} Command */
+/** @typedef {import('./types.js').Room} Room */
+
+export const OUT_OF_DATE = 'Out of date; refreshed';
+
+/** So long the stream may take to bring what an answer spoke of. */
+const STREAM_LIMIT_MS = 400;
+
+/**
+ * Waits until this phone knows the state numbered `eventCount`: by the stream, which is about to
+ * bring it, or by asking.
+ * @param {Store} store
+ * @param {number} eventCount
+ */
+export async function catchUp(store, eventCount) {
+  const known = () => (store.get().room?.eventCount ?? 0) >= eventCount;
+  if (await store.until(known, STREAM_LIMIT_MS)) return;
+  const { snapshot } = await getSnapshot();
+  if (!known()) store.update({ room: enter(snapshot) });
+}
+
+/**
+ * @param {object} options
+ * @param {Store} options.store
+ * @param {(text: string) => void} options.say
+ * @returns {(make: (room: Room) => Command) => Promise<void>} takes a press: the command, given the
+ *   room that it is sent to
+ */
+export function createPresses({ store, say }) {
+  /**
+   * @param {(room: Room) => Command} make
+   * @param {Command} command
+   * @param {Room} pressed
+   * @returns {Promise<boolean>} whether the press found a state that it still made sense in
+   */
+  async function deliver(make, command, pressed) {
+    let outcome = await send(command, pressed.eventCount);
+    for (let again = true; !outcome.accepted; again = false) {
+      await catchUp(store, outcome.eventCount);
+      const { room } = store.get();
+      const verdict = room ? rebase(command, pressed, room) : 'pointless';
+      if (verdict === 'pointless') return true;
+      if (!room || verdict === 'stale' || !again) return false;
+      outcome = await send(make(room), room.eventCount);
+    }
+    await catchUp(store, outcome.eventCount);
+    return true;
+  }
+
+  return async (make) => {
+    const { room, pending } = store.get();
+    if (!room || pending) return;
+    const command = make(room);
+    store.update({ pending: command });
+    try {
+      if (!(await deliver(make, command, room))) say(OUT_OF_DATE);
+    } catch (error) {
+      say(error instanceof ApiError ? error.message : 'The server cannot be reached. Try again in a moment.');
+    } finally {
+      store.update({ pending: null });
+    }
+  };
+}

@@ -1,0 +1,143 @@
+// This phone's stay in the room: pairing, the stream that keeps the room known, the clock, the index.
+
+import { ApiError, getIndex, getSnapshot, leave, pair } from './api.js';
+import { createClockSync } from './clocksync.js';
+import { byId, enter, fold } from './state.js';
+import { createStream } from './stream.js';
+
+/** @typedef {import('./store.js').Store} Store */
+/** @typedef {import('./types.js').Message} Message */
+/** @typedef {import('./types.js').TrackId} TrackId */
+
+/** A page that found no server at all asks again after this. */
+const RETRY_MS = 2_000;
+
+/**
+ * @param {object} options
+ * @param {Store} options.store
+ * @param {() => {trackId: TrackId, positionSec: number} | null} options.place what sounds here now
+ */
+export function createSession({ store, place }) {
+  let refreshing = false;
+
+  const clock = createClockSync({
+    onEstimate: (estimate) => store.update({ clock: estimate }),
+    onSilence: () => stream.suspect(),
+  });
+
+  const stream = createStream({
+    query: () => {
+      const { settings } = store.get();
+      if (settings.remote) return '?role=remote';
+      const playing = place();
+      return playing ? `?trackId=${playing.trackId}&positionSec=${playing.positionSec.toFixed(3)}` : '';
+    },
+    onOpen: () => clock.restart(),
+    onMessage: take,
+    onLost: async () => {
+      clock.stop();
+      store.update({ connection: 'reconnecting' });
+      try {
+        await getSnapshot();
+        return true;
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.status !== 401) return true;
+        out();
+        return false;
+      }
+    },
+  });
+
+  /** @param {Message} message */
+  function take(message) {
+    const { room } = store.get();
+    if (!room) return;
+    const next = fold(room, message, performance.now());
+    if (message.event === 'snapshot') {
+      store.update({ room: next, connection: 'open' });
+      refreshIndex();
+    } else if (next === null) {
+      refreshRoom();
+    } else if (next !== room) {
+      store.update({ room: next });
+    }
+    if (message.event === 'library.changed') refreshIndex();
+    if (message.event.startsWith('library.')) {
+      store.update({ scanning: message.event === 'library.scanning' });
+    }
+  }
+
+  async function refreshRoom() {
+    if (refreshing) return;
+    refreshing = true;
+    try {
+      const { snapshot } = await getSnapshot();
+      store.update({ room: enter(snapshot) });
+    } catch {
+      stream.suspect();
+    } finally {
+      refreshing = false;
+    }
+  }
+
+  async function refreshIndex() {
+    try {
+      store.update({ index: byId(await getIndex()) });
+    } catch {
+      // Without the server there is no newer index; the next snapshot asks again.
+    }
+  }
+
+  /** @param {{snapshot: import('./types.js').Snapshot, memberId: string | null}} entry */
+  async function go({ snapshot, memberId }) {
+    store.update({ view: 'room', room: enter(snapshot), memberId, connection: 'connecting' });
+    await refreshIndex();
+    stream.open();
+  }
+
+  function out() {
+    stream.close();
+    clock.stop();
+    store.update({ view: 'join', room: null, memberId: null, connection: 'connecting', clock: null });
+  }
+
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState !== 'visible' || store.get().view !== 'room') return;
+    stream.hurry();
+    if (store.get().connection === 'open') clock.restart();
+  });
+  addEventListener('online', () => stream.hurry());
+
+  return {
+    /** Into the room, if this phone is paired; else to the door. */
+    start: async () => {
+      for (;;) {
+        try {
+          return await go(await getSnapshot());
+        } catch (error) {
+          if (error instanceof ApiError && error.status === 401) return out();
+          await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        }
+      }
+    },
+
+    /**
+     * @param {string} code
+     * @param {string} name
+     * @returns {Promise<void>}
+     */
+    join: async (code, name) => go(await pair(code, name)),
+
+    leave: async () => {
+      await leave();
+      out();
+    },
+
+    /** After this phone became a remote control, or a listener again. */
+    reopen: () => {
+      if (store.get().view === 'room') stream.open();
+    },
+
+    refreshIndex,
+  };
+}

@@ -1,0 +1,81 @@
+// PURE: the one line that says how this phone is doing, by what matters most just now.
+
+import { formatName } from './format.js';
+import { currentTrack, percent, waitedFor } from './state.js';
+
+/** @typedef {import('./types.js').AppState} AppState */
+
+/**
+ * `figure` is for the eye only: a screen reader that heard every change would say nothing else.
+ * @typedef {{text: string, figure: string, tone: 'calm' | 'good' | 'fair' | 'poor' | 'busy'}} Status
+ */
+
+/** In milliseconds: up to here phones in one room sound like one, and like an echo of each other. */
+const GOOD_MS = 20;
+const FAIR_MS = 60;
+
+/**
+ * @param {AppState} state
+ * @returns {Status}
+ */
+export function statusOf(state) {
+  const { room, connection, index, download, settings, sound, unplayable, held } = state;
+  if (connection === 'reconnecting') return line('reconnecting…', 'busy');
+  if (!room || connection === 'connecting') return line('connecting…', 'busy');
+  const current = currentTrack(room);
+  if (current === null) {
+    return line(state.scanning ? 'the server reads its music…' : 'no music on the server yet', 'calm');
+  }
+  if (settings.remote) return line('remote only: no sound from this phone', 'calm');
+  if (unplayable.has(current)) {
+    const format = formatName(index.get(current)?.mime ?? '');
+    return line(`this phone can’t play ${format}; it sits this one out`, 'poor');
+  }
+  if (!held.has(current)) {
+    const fetched = download?.trackId === current ? percent(download.receivedBytes, download.size) : 0;
+    return line(`downloading ${fetched} %`, 'busy');
+  }
+  if (room.barrier) {
+    const { members, ready } = room.barrier;
+    return waitedFor(room).length === 0
+      ? line('starting…', 'busy')
+      : line(`waiting for others (${ready.length}/${members.length} ready)`, 'busy');
+  }
+  if (room.playState.mode === 'paused') return line('paused', 'calm');
+  if (sound.locked) return line('sound is off until you tap', 'poor');
+  if (!sound.sounding) return line('starting…', 'busy');
+  if (sound.errorMs === null) return line('playing', 'good');
+  const offMs = Math.abs(sound.errorMs);
+  const tone = offMs < GOOD_MS ? 'good' : offMs < FAIR_MS ? 'fair' : 'poor';
+  return { text: 'in step', figure: `±${Math.max(1, offMs)} ms`, tone };
+}
+
+/**
+ * @param {string} text
+ * @param {Status['tone']} tone
+ * @returns {Status}
+ */
+function line(text, tone) {
+  return { text, figure: '', tone };
+}
+
+/**
+ * What a listener does, as the list says it.
+ * @param {import('./state.js').ListenerRow} row
+ */
+export function doingText({ doing, percent: fetched }) {
+  switch (doing) {
+    case 'remote':
+      return 'remote';
+    case 'unable':
+      return 'can’t play this';
+    case 'downloading':
+      return `downloading ${fetched} %`;
+    case 'waiting':
+      return 'getting ready';
+    case 'playing':
+      return 'playing';
+    case 'ready':
+      return 'ready';
+  }
+}

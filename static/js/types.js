@@ -1,0 +1,158 @@
+// JSDoc twins of what the wire carries, and of what the app keeps. No code lives here.
+
+/** @typedef {string} TrackId 16 lower-case hex digits. */
+/** @typedef {string} MemberId `m1`, `m2`, … */
+
+/**
+ * @typedef {object} Tags
+ * @property {string} title
+ * @property {string} [artist]
+ * @property {string} [album]
+ * @property {number} [trackNumber]
+ * @property {number} [year]
+ */
+
+/**
+ * A row of `GET /index`.
+ * @typedef {object} Track
+ * @property {TrackId} trackId
+ * @property {string} fileName
+ * @property {number} size
+ * @property {string} mime
+ * @property {string} version
+ * @property {number} [duration] In seconds.
+ * @property {Tags} tags
+ * @property {string} [coverUrl]
+ */
+
+/**
+ * @typedef {object} Barrier
+ * @property {'track' | 'resume'} type
+ * @property {TrackId} trackId
+ * @property {MemberId[]} members
+ * @property {MemberId[]} ready
+ */
+
+/**
+ * @typedef {object} PlayState
+ * @property {'playing' | 'paused'} mode
+ * @property {number} anchorPositionSec
+ */
+
+/**
+ * @typedef {object} Listener
+ * @property {'listener' | 'remote'} role
+ * @property {{trackId: TrackId, receivedBytes: number, size: number} | null} download
+ * @property {boolean} playable Whether it can play the current track.
+ */
+
+/**
+ * The promise that next-up starts at a known moment; it holds only for the count that it carries.
+ * @typedef {object} Segue
+ * @property {TrackId} trackId
+ * @property {number} anchorAtMs
+ * @property {number} eventCount
+ */
+
+/**
+ * @typedef {object} Live
+ * @property {number | null} anchorAtMs On the server's clock.
+ * @property {Segue | null} segue
+ * @property {Record<MemberId, Listener>} listeners
+ */
+
+/**
+ * @typedef {object} Snapshot
+ * @property {number} eventCount
+ * @property {TrackId[]} queue
+ * @property {number} queueIndex
+ * @property {PlayState} playState
+ * @property {Barrier | null} barrier
+ * @property {Record<MemberId, {name: string}>} clients
+ * @property {Live} live
+ */
+
+/**
+ * One message of the event stream.
+ * @typedef {object} Message
+ * @property {string} event
+ * @property {Record<string, unknown>} payload
+ * @property {number} eventCount
+ */
+
+/** @typedef {null | boolean | number | string | JsonList | JsonObject} Json */
+/** @typedef {{[key: string]: Json}} JsonObject */
+/** @typedef {Json[]} JsonList */
+
+/**
+ * One operation of RFC 6902.
+ * @typedef {object} PatchOperation
+ * @property {string} op
+ * @property {string} path
+ * @property {string} [from]
+ * @property {Json} [value]
+ */
+
+/**
+ * A snapshot as this phone keeps it. `arrivedMs` is when, on this page's clock, the last anchor was
+ * heard of; it stands in for `anchorAtMs` where the server gives none (`--alignment event`).
+ * @typedef {Snapshot & {arrivedMs: number | null}} Room
+ */
+
+/** @typedef {{offsetMs: number, roundTripMs: number}} ClockEstimate server's clock = page's clock + offset. */
+
+/**
+ * A press. `positionSec` and `trackId` where the command has them.
+ * @typedef {object} Command
+ * @property {'play' | 'pause' | 'seek' | 'next' | 'nudge' | 'start-now'} name
+ * @property {number} [positionSec]
+ * @property {TrackId} [trackId]
+ */
+
+/**
+ * What is kept on this phone only.
+ * @typedef {object} Settings
+ * @property {string} name
+ * @property {boolean} remote No sound from this phone.
+ * @property {number} delayMs How much later than others this speaker sounds.
+ */
+
+/**
+ * What the player says of itself.
+ * @typedef {object} Report
+ * @property {TrackId | null} trackId What is loaded.
+ * @property {'empty' | 'held' | 'starting' | 'playing' | 'ended'} phase
+ * @property {boolean} settled Playing long enough for its position to be believed.
+ * @property {number} positionSec
+ * @property {number} atMs When the position was read, on this page's clock.
+ * @property {Plan | null} plan What it was last told.
+ * @property {number} latencyMs From the call to the sound.
+ * @property {number} leadMs The same with a load or a seek before it.
+ */
+
+/**
+ * What the player is told: be silent at a place, or be at a place at a moment of this page's clock.
+ * A start that comes later than `lateMs` skips what it missed.
+ * @typedef {{kind: 'hold', trackId: TrackId, positionSec: number}
+ *   | {kind: 'start', trackId: TrackId, positionSec: number, atMs: number, lateMs: number}} Plan
+ */
+
+/**
+ * @typedef {object} AppState
+ * @property {'starting' | 'join' | 'room'} view
+ * @property {MemberId | null} memberId
+ * @property {Room | null} room
+ * @property {ReadonlyMap<TrackId, Track>} index
+ * @property {'connecting' | 'open' | 'reconnecting'} connection
+ * @property {ReadonlySet<TrackId>} held Whole on this phone, in the version of the index.
+ * @property {ReadonlyMap<TrackId, string>} unplayable Why this phone cannot play it.
+ * @property {{trackId: TrackId, receivedBytes: number, size: number} | null} download
+ * @property {Settings} settings
+ * @property {ClockEstimate | null} clock
+ * @property {{locked: boolean, sounding: boolean, errorMs: number | null, overlay: TrackId | null}} sound
+ * @property {Command | null} pending The press that is under way.
+ * @property {boolean} scanning The server reads its library.
+ * @property {string | null} storageNote What is wrong with this phone's storage, if anything.
+ */
+
+export {};

@@ -1,0 +1,131 @@
+// The view of what plays, and the controls below both views.
+
+import { roomPosition } from '../align.js';
+import { foresee } from '../foresee.js';
+import { currentTrack, nextUp, wantsToPlay, waitedFor } from '../state.js';
+import { statusOf } from '../status.js';
+import { renderCover } from './cover.js';
+import { byId, part, setAttribute, setText } from './dom.js';
+import { createListeners } from './listeners.js';
+import { createPosition } from './position.js';
+import { createTint } from './tint.js';
+
+/** @typedef {import('../types.js').AppState} AppState */
+/** @typedef {import('../types.js').Command} Command */
+/** @typedef {import('../types.js').Room} Room */
+
+/** So often the seek bar moves. */
+const TICK_MS = 250;
+
+/** The figure in the status line changes so often at most: it is to be read. */
+const FIGURE_EVERY_MS = 2_000;
+
+/**
+ * @param {object} on
+ * @param {() => AppState} on.state
+ * @param {(make: (room: Room) => Command) => void} on.press
+ */
+export function createNow(on) {
+  const cover = byId('now-cover', HTMLElement);
+  const title = byId('now-title', HTMLElement);
+  const artist = byId('now-artist', HTMLElement);
+  const album = byId('now-album', HTMLElement);
+  const dockTitle = byId('dock-title', HTMLElement);
+  const dockArtist = byId('dock-artist', HTMLElement);
+  const dockCover = byId('dock-cover', HTMLElement);
+  const status = byId('status', HTMLElement);
+  const statusText = part(status, '.text', HTMLElement);
+  const statusFigure = part(status, '.figure', HTMLElement);
+  const note = byId('storage-note', HTMLElement);
+  const play = byId('play', HTMLButtonElement);
+  const next = byId('next', HTMLButtonElement);
+  const startNow = byId('start-now', HTMLButtonElement);
+  const listen = byId('listen', HTMLButtonElement);
+  const renderListeners = createListeners();
+  const tint = createTint();
+  let figureMs = -Infinity;
+
+  const position = createPosition((positionSec) =>
+    on.press(() => ({ name: 'seek', positionSec })),
+  );
+
+  /** @param {Room} room */
+  function positionOf(room) {
+    const { clock, index, sound } = on.state();
+    const durationSec = index.get(currentTrack(room) ?? '')?.duration ?? 0;
+    if (sound.overlay !== null) return durationSec;
+    return roomPosition(room, clock?.offsetMs ?? null, performance.now(), durationSec);
+  }
+
+  play.addEventListener('click', () => {
+    const { room } = on.state();
+    if (!room) return;
+    const name = wantsToPlay(room) ? 'pause' : 'play';
+    on.press((now) => ({ name, positionSec: positionOf(now) }));
+  });
+  next.addEventListener('click', () => on.press(() => ({ name: 'next' })));
+  startNow.addEventListener('click', () => on.press(() => ({ name: 'start-now' })));
+
+  /** @returns {Room | null} */
+  function shown() {
+    const { room, pending } = on.state();
+    return room && foresee(room, pending);
+  }
+
+  function renderPosition() {
+    const room = shown();
+    if (!room) return;
+    const { index } = on.state();
+    const durationSec = index.get(currentTrack(room) ?? '')?.duration ?? 0;
+    position.render(positionOf(room), durationSec);
+  }
+
+  /** @param {AppState} state */
+  function renderStatus(state) {
+    const { text, figure, tone } = statusOf(state);
+    setText(statusText, text);
+    setAttribute(status, 'data-tone', tone);
+    const nowMs = performance.now();
+    if (figure !== '' && statusFigure.textContent !== '' && nowMs - figureMs < FIGURE_EVERY_MS) return;
+    figureMs = nowMs;
+    setText(statusFigure, figure);
+  }
+
+  setInterval(() => {
+    if (document.visibilityState === 'visible') renderPosition();
+  }, TICK_MS);
+
+  return {
+    /** @param {AppState} state */
+    render: (state) => {
+      const room = shown();
+      const id = state.sound.overlay ?? (room && currentTrack(room));
+      const track = id ? state.index.get(id) : undefined;
+      const { title: name = '', artist: by = '', album: from = '' } = track?.tags ?? {};
+      setText(title, name || (state.scanning ? 'Reading the music…' : 'Nothing to play yet'));
+      setText(artist, by);
+      setText(album, from);
+      setText(dockTitle, name);
+      setText(dockArtist, by);
+      renderCover(cover, track);
+      renderCover(dockCover, track);
+      tint(track);
+      document.title = name ? `${name} · Lockstep` : 'Lockstep';
+
+      const playing = room !== null && wantsToPlay(room);
+      setAttribute(play, 'aria-label', playing ? 'Pause' : 'Play');
+      play.disabled = next.disabled = !track;
+      startNow.hidden = !room || waitedFor(room).length === 0;
+      listen.hidden = !state.sound.locked || !playing;
+      setText(note, state.storageNote ?? '');
+
+      const upcoming = room && nextUp(room);
+      setText(byId('now-next', HTMLElement), (upcoming && state.index.get(upcoming)?.tags.title) || '');
+      byId('now-next-line', HTMLElement).hidden = !upcoming;
+
+      renderStatus(state);
+      renderListeners(room, state.memberId);
+      renderPosition();
+    },
+  };
+}

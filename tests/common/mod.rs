@@ -1,0 +1,30 @@
+//! What the whole-system tests share: a real server in a folder of its own, and phones that talk to it.
+//!
+//! The tests know the program only from outside: its command line, its files and its sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on panics"
+)]
+
+pub mod music;
+pub mod phone;
+pub mod raw;
+pub mod server;
+
+pub use phone::{Answer, Event, Phone, durable};
+pub use server::{CODE, Exit, Setup, TestServer};
+
+use std::time::Duration;
+
+/// How long anything may take before a test gives up: only a hang is this slow, on any machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `future`, or a panic that says what was waited for in vain.
+pub async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
+}

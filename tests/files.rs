@@ -1,0 +1,754 @@
+//! The library as it is served: what is music, whole files and parts of them, covers, the index.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on panics"
+)]
+
+pub mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Cursor;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use common::phone::ask;
+use common::{Answer, Phone, Setup, TestServer, music, raw};
+use image::{DynamicImage, ImageFormat, RgbImage};
+use lofty::config::WriteOptions;
+use lofty::picture::{MimeType, Picture, PictureType};
+use lofty::prelude::*;
+use reqwest::Method;
+use serde_json::Value;
+
+/// A server on the fixtures, a phone, and the rows of the index by file name.
+async fn library(setup: Setup) -> (TestServer, Phone, BTreeMap<String, Value>) {
+    let server = setup.start().await;
+    let phone = Phone::pair(&server).await;
+    let rows = rows(&phone).await;
+    (server, phone, rows)
+}
+
+async fn rows(phone: &Phone) -> BTreeMap<String, Value> {
+    let index = phone.get("/index").await.expect(200).json();
+    let named = |row: &Value| (row["fileName"].as_str().unwrap().to_owned(), row.clone());
+    index.as_array().unwrap().iter().map(named).collect()
+}
+
+fn file_of(row: &Value) -> String {
+    format!("/file/{}", row["trackId"].as_str().unwrap())
+}
+
+async fn get_with(phone: &Phone, method: Method, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let request = phone.request(method, path);
+    ask(fields.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    }))
+    .await
+}
+
+#[tokio::test]
+async fn every_format_is_read_with_its_tags() {
+    let (_server, phone, rows) = library(Setup::fixtures()).await;
+    let formats = [
+        ("mp3", "MP3", 1, &["audio/mpeg"][..]),
+        ("flac", "FLAC", 2, &["audio/flac"]),
+        ("ogg", "OGG", 3, &["audio/ogg", "audio/ogg; codecs=vorbis"]),
+        (
+            "opus",
+            "OPUS",
+            4,
+            &["audio/ogg", "audio/opus", "audio/ogg; codecs=opus"],
+        ),
+        ("m4a", "M4A", 5, &["audio/mp4"]),
+        (
+            "wav",
+            "WAV",
+            6,
+            &["audio/wav", "audio/x-wav", "audio/vnd.wave"],
+        ),
+        ("aiff", "AIFF", 7, &["audio/aiff", "audio/x-aiff"]),
+    ];
+    for (extension, format, number, kinds) in formats {
+        let path = music::fixture(extension);
+        let row = &rows[path.file_name().unwrap().to_str().unwrap()];
+        let tags = &row["tags"];
+        assert_eq!(
+            tags["title"].as_str().unwrap().to_uppercase(),
+            format!("FIXTURE {format}")
+        );
+        assert_eq!(
+            (&tags["artist"], &tags["album"]),
+            (&"Lockstep".into(), &"Fixtures".into()),
+            "{row}"
+        );
+        assert_eq!(
+            (&tags["trackNumber"], &tags["year"]),
+            (&number.into(), &2026.into()),
+            "{row}"
+        );
+        let duration = row["duration"].as_f64().unwrap();
+        assert!((0.5..3.0).contains(&duration), "{row}");
+        assert_eq!(row["size"], fs::metadata(&path).unwrap().len());
+        let kind = row["mime"].as_str().unwrap();
+        assert!(kinds.contains(&kind), "{extension} is {kind}");
+        let id = row["trackId"].as_str().unwrap();
+        assert!(
+            id.len() == 16
+                && id
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)),
+            "{id}"
+        );
+        assert!(
+            row["version"]
+                .as_str()
+                .is_some_and(|version| !version.is_empty()),
+            "{row}"
+        );
+        let answer = phone.get(&file_of(row)).await.expect(200);
+        assert_eq!(answer.header("content-type"), Some(kind));
+    }
+    assert_eq!(rows.len(), formats.len() + 1);
+}
+
+#[tokio::test]
+async fn a_track_without_tags_is_named_after_its_file() {
+    let (_server, _phone, rows) = library(Setup::fixtures()).await;
+    let row = &rows["untagged_song-name.mp3"];
+    // A hyphen may belong to the name; underscores and endings do not.
+    let title = row["tags"]["title"].as_str().unwrap();
+    assert_eq!(title.to_lowercase().replace('-', " "), "untagged song name");
+    for missing in ["artist", "album", "year"] {
+        assert!(row["tags"].get(missing).is_none_or(Value::is_null), "{row}");
+    }
+    assert!(row.get("coverUrl").is_none_or(Value::is_null), "{row}");
+}
+
+#[tokio::test]
+async fn a_file_comes_whole_and_byte_for_byte() {
+    let (_server, phone, rows) = library(Setup::fixtures()).await;
+    for (name, row) in &rows {
+        let bytes = fs::read(music::fixtures().join(name)).unwrap();
+        let answer = phone.get(&file_of(row)).await.expect(200);
+        assert!(answer.body == bytes, "{name} came differently");
+        assert_eq!(
+            answer.header("content-length"),
+            Some(bytes.len().to_string().as_str())
+        );
+        assert_eq!(answer.header("accept-ranges"), Some("bytes"));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        let tag = answer.header("etag").expect("an ETag");
+        assert!(
+            tag.starts_with('"') && tag.ends_with('"'),
+            "{tag} is not a strong validator"
+        );
+
+        let head = get_with(&phone, Method::HEAD, &file_of(row), &[])
+            .await
+            .expect(200);
+        for field in [
+            "content-length",
+            "content-type",
+            "etag",
+            "accept-ranges",
+            "last-modified",
+        ] {
+            assert_eq!(
+                head.header(field),
+                answer.header(field),
+                "{field} of {name}"
+            );
+        }
+        assert!(head.body.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_large_file_comes_whole() {
+    let setup = Setup::empty();
+    let path = setup.audio().join("large.wav");
+    music::put_wav(&path, 4_000, 8_000);
+    let (_server, phone, rows) = library(setup).await;
+    let answer = phone.get(&file_of(&rows["large.wav"])).await.expect(200);
+    assert!(answer.body == fs::read(path).unwrap());
+}
+
+#[tokio::test]
+async fn a_part_of_a_file_is_served_as_the_rfc_has_it() {
+    let (_server, phone, rows) = library(Setup::fixtures()).await;
+    let row = &rows[music::fixture("mp3").file_name().unwrap().to_str().unwrap()];
+    let bytes = fs::read(music::fixture("mp3")).unwrap();
+    let size = bytes.len();
+    let last = size - 1;
+    let own = |text: &str| text.to_owned();
+    // What is asked for, and the first and last byte of what comes; none is the whole file and 200.
+    let cases = [
+        (own("bytes=0-0"), Some((0, 0))),
+        (own("bytes=0-"), Some((0, last))),
+        (own("bytes=1-"), Some((1, last))),
+        (own("bytes=100-199"), Some((100, 199))),
+        (format!("bytes={last}-"), Some((last, last))),
+        (format!("bytes=0-{last}"), Some((0, last))),
+        (format!("bytes=0-{size}"), Some((0, last))),
+        (own("bytes=5-99999999999"), Some((5, last))),
+        (own("bytes=5-18446744073709551615"), Some((5, last))),
+        (own("bytes=-1"), Some((last, last))),
+        (own("bytes=-100"), Some((size - 100, last))),
+        (format!("bytes=-{size}"), Some((0, last))),
+        (own("bytes=-99999999999"), Some((0, last))),
+        (own("Bytes=0-9"), Some((0, 9))),
+        (own("bytes=7-6"), None),
+        (own("bytes=-"), None),
+        (own("bytes="), None),
+        (own("bytes"), None),
+        (own("bytes=a-b"), None),
+        (own("bytes=0x1-2"), None),
+        (own("bytes=+1-2"), None),
+        (own("bytes=1--2"), None),
+        (own("bytes=--1"), None),
+        (own("bytes=1-2-3"), None),
+        (own("seconds=0-1"), None),
+    ];
+    for (range, expected) in cases {
+        let answer = get_with(&phone, Method::GET, &file_of(row), &[("range", &range)]).await;
+        match expected {
+            Some((first, to)) => {
+                assert_eq!(answer.status, 206, "{range}");
+                assert!(
+                    answer.body == bytes[first..=to],
+                    "{range}: {} bytes came",
+                    answer.body.len()
+                );
+                let told = format!("bytes {first}-{to}/{size}");
+                assert_eq!(
+                    answer.header("content-range"),
+                    Some(told.as_str()),
+                    "{range}"
+                );
+                let length = (to - first + 1).to_string();
+                assert_eq!(
+                    answer.header("content-length"),
+                    Some(length.as_str()),
+                    "{range}"
+                );
+                assert!(answer.header("etag").is_some());
+            }
+            None => {
+                assert_eq!(answer.status, 200, "{range}");
+                assert!(answer.body == bytes, "{range}");
+                assert_eq!(answer.header("content-range"), None);
+            }
+        }
+    }
+    for range in [
+        format!("bytes={size}-"),
+        format!("bytes={size}-{size}"),
+        own("bytes=-0"),
+        own("bytes=99999999999-"),
+    ] {
+        let answer = get_with(&phone, Method::GET, &file_of(row), &[("range", &range)]).await;
+        assert_eq!(answer.status, 416, "{range}");
+        let told = format!("bytes */{size}");
+        assert_eq!(
+            answer.header("content-range"),
+            Some(told.as_str()),
+            "{range}"
+        );
+    }
+    // Several at once may come as parts or as the whole.
+    for range in [
+        "bytes=0-0,-1",
+        "bytes=0-1, 3-4",
+        "bytes=0-,0-,0-,0-,0-,0-,0-,0-",
+    ] {
+        let answer = get_with(&phone, Method::GET, &file_of(row), &[("range", range)]).await;
+        match answer.status {
+            200 => assert!(answer.body == bytes),
+            206 => assert!(
+                answer.body.len() < 2 * size,
+                "{range} is amplified to {} bytes",
+                answer.body.len()
+            ),
+            other => panic!("{range} got {other}"),
+        }
+    }
+    // A range is for GET alone.
+    let head = get_with(
+        &phone,
+        Method::HEAD,
+        &file_of(row),
+        &[("range", "bytes=0-0")],
+    )
+    .await
+    .expect(200);
+    assert_eq!(
+        head.header("content-length"),
+        Some(size.to_string().as_str())
+    );
+}
+
+#[tokio::test]
+async fn validators_spare_what_is_known_and_guard_what_is_resumed() {
+    let (_server, phone, rows) = library(Setup::fixtures()).await;
+    let row = &rows[music::fixture("flac")
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()];
+    let path = file_of(row);
+    let whole = phone.get(&path).await.expect(200);
+    let tag = whole.header("etag").unwrap().to_owned();
+    let (weak, list) = (format!("W/{tag}"), format!("\"other\" , {tag}"));
+
+    for known in [tag.as_str(), &weak, &list, "*"] {
+        for method in [Method::GET, Method::HEAD] {
+            let answer = get_with(&phone, method, &path, &[("if-none-match", known)]).await;
+            assert_eq!(answer.status, 304, "{known}");
+            assert!(answer.body.is_empty());
+            assert_eq!(answer.header("etag"), Some(tag.as_str()));
+        }
+    }
+    for unknown in ["\"other\"", "W/\"other\"", "other", ""] {
+        get_with(&phone, Method::GET, &path, &[("if-none-match", unknown)])
+            .await
+            .expect(200);
+    }
+    // The validator goes before the range.
+    let both = [("if-none-match", tag.as_str()), ("range", "bytes=0-0")];
+    get_with(&phone, Method::GET, &path, &both)
+        .await
+        .expect(304);
+
+    let resumed = get_with(
+        &phone,
+        Method::GET,
+        &path,
+        &[("range", "bytes=9-"), ("if-range", &tag)],
+    )
+    .await
+    .expect(206);
+    assert!(resumed.body == whole.body[9..]);
+    for other in [
+        "\"other\"",
+        weak.as_str(),
+        "garbage",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+    ] {
+        let answer = get_with(
+            &phone,
+            Method::GET,
+            &path,
+            &[("range", "bytes=9-"), ("if-range", other)],
+        )
+        .await;
+        assert!(
+            answer.status == 200 && answer.body == whole.body,
+            "If-Range: {other} got {}",
+            answer.status
+        );
+    }
+    // A range that cannot be met is no matter when the file has changed.
+    let beyond = [("range", "bytes=99999999-"), ("if-range", "\"other\"")];
+    get_with(&phone, Method::GET, &path, &beyond)
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn a_named_version_may_be_kept_for_good_and_another_is_not_there() {
+    let (_server, phone, rows) = library(Setup::fixtures()).await;
+    let row = &rows["untagged_song-name.mp3"];
+    let path = file_of(row);
+    let version = row["version"].as_str().unwrap();
+    let answer = phone.get(&format!("{path}?v={version}")).await.expect(200);
+    let kept = answer.header("cache-control").unwrap();
+    assert!(
+        kept.contains("immutable") && kept.contains("max-age=31536000"),
+        "{kept}"
+    );
+    assert!(
+        !kept.contains("public"),
+        "a shared cache might serve it to anybody"
+    );
+
+    let plain = phone.get(&path).await.expect(200);
+    let kept = plain.header("cache-control").unwrap_or_default();
+    assert!(
+        kept.contains("no-cache") || kept.contains("no-store"),
+        "{kept}"
+    );
+
+    for wrong in ["", "x", "0", &version[1..], &format!("{version}0")] {
+        phone
+            .get(&format!("{path}?v={wrong}"))
+            .await
+            .expect_problem(404);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_in_the_library_is_not_found() {
+    let (server, phone, rows) = library(Setup::fixtures()).await;
+    let secret = server.setup().folder().join("secret.mp3");
+    fs::copy(music::fixture("mp3"), secret).unwrap();
+    let id = rows["untagged_song-name.mp3"]["trackId"].as_str().unwrap();
+    let ids = [
+        "0123456789abcdef".to_owned(),
+        id.to_uppercase().replace(|c: char| c.is_ascii_digit(), "A"),
+        format!("{id}0"),
+        id[1..].to_owned(),
+        format!("{id}.mp3"),
+        format!("{id}%00"),
+        "untagged_song-name.mp3".to_owned(),
+        "../secret.mp3".to_owned(),
+        "..%2fsecret.mp3".to_owned(),
+        "%2e%2e/secret.mp3".to_owned(),
+        "%2e%2e%2fsecret.mp3".to_owned(),
+        "..\\secret.mp3".to_owned(),
+        "/etc/passwd".to_owned(),
+        "%2fetc%2fpasswd".to_owned(),
+        ".".to_owned(),
+        "*".to_owned(),
+    ];
+    let bearer = format!("Authorization: Bearer {}", phone.token);
+    for id in ids {
+        for folder in ["file", "cover"] {
+            let path = format!("/{folder}/{id}");
+            let answer = raw::get(server.address(), &path, &["Host: localhost", &bearer]).await;
+            // Where the path itself is malformed, it may be told so.
+            assert!(
+                [404, 400].contains(&answer.status),
+                "{path}: {}",
+                answer.head
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn covers_are_pictures_that_fit_a_phone() {
+    let (_server, phone, rows) = library(Setup::fixtures()).await;
+    for extension in ["mp3", "flac", "m4a"] {
+        let row = &rows[music::fixture(extension)
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()];
+        let (id, version) = (
+            row["trackId"].as_str().unwrap(),
+            row["version"].as_str().unwrap(),
+        );
+        let url = row["coverUrl"].as_str().unwrap();
+        assert_eq!(url, format!("/cover/{id}?v={version}"));
+        let answer = phone.get(url).await.expect(200);
+        assert!(answer.header("content-type").unwrap().starts_with("image/"));
+        assert!(
+            answer
+                .header("cache-control")
+                .unwrap()
+                .contains("immutable")
+        );
+        let picture = image::load_from_memory(&answer.body).unwrap();
+        assert_eq!((picture.width(), picture.height()), (64, 64));
+
+        let tag = answer.header("etag").expect("an ETag").to_owned();
+        let known = get_with(&phone, Method::GET, url, &[("if-none-match", &tag)])
+            .await
+            .expect(304);
+        assert!(known.body.is_empty());
+        phone.get(&format!("/cover/{id}")).await.expect(200);
+        let head = get_with(&phone, Method::HEAD, url, &[]).await.expect(200);
+        assert_eq!(
+            head.header("content-length"),
+            answer.header("content-length")
+        );
+        assert_eq!(head.header("etag"), Some(tag.as_str()));
+    }
+    for extension in ["ogg", "opus", "wav", "aiff"] {
+        let row = &rows[music::fixture(extension)
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()];
+        assert!(row.get("coverUrl").is_none_or(Value::is_null), "{row}");
+        phone
+            .get(&format!("/cover/{}", row["trackId"].as_str().unwrap()))
+            .await
+            .expect_problem(404);
+    }
+}
+
+/// A copy of the untagged fixture with that picture for its cover.
+fn put_cover(path: &Path, kind: MimeType, bytes: Vec<u8>) {
+    fs::copy(music::fixtures().join("untagged_song-name.mp3"), path).unwrap();
+    let mut file = lofty::read_from_path(path).unwrap();
+    let mut tag = lofty::tag::Tag::new(lofty::tag::TagType::Id3v2);
+    let picture = Picture::new_unchecked(PictureType::CoverFront, Some(kind), None, bytes);
+    tag.push_picture(picture);
+    file.insert_tag(tag);
+    file.save_to_path(path, WriteOptions::default()).unwrap();
+}
+
+fn encoded(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    DynamicImage::ImageRgb8(RgbImage::new(width, height))
+        .write_to(&mut bytes, format)
+        .unwrap();
+    bytes.into_inner()
+}
+
+#[tokio::test]
+async fn large_covers_are_scaled_and_broken_ones_do_no_harm() {
+    let setup = Setup::empty();
+    let audio = setup.audio();
+    put_cover(
+        &audio.join("wide.mp3"),
+        MimeType::Png,
+        encoded(1600, 400, ImageFormat::Png),
+    );
+    put_cover(
+        &audio.join("tall.mp3"),
+        MimeType::Jpeg,
+        encoded(300, 1500, ImageFormat::Jpeg),
+    );
+    put_cover(
+        &audio.join("mislabelled.mp3"),
+        MimeType::Jpeg,
+        encoded(600, 600, ImageFormat::Png),
+    );
+    put_cover(
+        &audio.join("text.mp3"),
+        MimeType::Png,
+        b"<script>alert(1)</script>".to_vec(),
+    );
+    put_cover(
+        &audio.join("cut.mp3"),
+        MimeType::Png,
+        encoded(800, 800, ImageFormat::Png)[..60].to_vec(),
+    );
+    // A picture that says it is 60,000 by 60,000: nobody has room for that.
+    let mut bomb = encoded(1, 1, ImageFormat::Png);
+    bomb[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+    let checksum = crc32(&bomb[12..29]);
+    bomb[29..33].copy_from_slice(&checksum.to_be_bytes());
+    put_cover(&audio.join("bomb.mp3"), MimeType::Png, bomb);
+
+    let (_server, phone, rows) = library(setup).await;
+    for (name, width, height) in [
+        ("wide.mp3", 512, 128),
+        ("tall.mp3", 102, 512),
+        ("mislabelled.mp3", 512, 512),
+    ] {
+        let answer = phone
+            .get(rows[name]["coverUrl"].as_str().unwrap())
+            .await
+            .expect(200);
+        let picture = image::load_from_memory(&answer.body).unwrap();
+        assert_eq!(
+            (picture.width(), picture.height()),
+            (width, height),
+            "{name}"
+        );
+    }
+    for name in ["text.mp3", "cut.mp3", "bomb.mp3"] {
+        let id = rows[name]["trackId"].as_str().unwrap();
+        phone.get(&format!("/cover/{id}")).await.expect_problem(404);
+        phone.get(&format!("/file/{id}")).await.expect(200);
+    }
+}
+
+/// The checksum of a PNG chunk.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            if crc & 1 == 1 {
+                crc >> 1 ^ 0xedb8_8320
+            } else {
+                crc >> 1
+            }
+        })
+    };
+    !bytes.iter().fold(!0, step)
+}
+
+#[tokio::test]
+async fn the_index_has_a_validator() {
+    let (_server, phone, _rows) = library(Setup::fixtures()).await;
+    let answer = phone.get("/index").await.expect(200);
+    let tag = answer.header("etag").expect("an ETag").to_owned();
+    let known = get_with(&phone, Method::GET, "/index", &[("if-none-match", &tag)])
+        .await
+        .expect(304);
+    assert!(known.body.is_empty());
+    assert_eq!(known.header("etag"), Some(tag.as_str()));
+    get_with(
+        &phone,
+        Method::GET,
+        "/index",
+        &[("if-none-match", "\"other\"")],
+    )
+    .await
+    .expect(200);
+}
+
+#[tokio::test]
+async fn what_is_not_playable_music_is_left_out_and_the_rest_is_served() {
+    let setup = Setup::fixtures();
+    let (audio, outside) = (setup.audio(), setup.folder().join("outside"));
+    fs::create_dir(&outside).unwrap();
+    let mp3 = fs::read(music::fixtures().join("untagged_song-name.mp3")).unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(audio.join(name), bytes).unwrap();
+    fs::write(outside.join("elsewhere.mp3"), &mp3).unwrap();
+
+    write(
+        "text.mp3",
+        b"This is no music, whatever its name says.\n"
+            .repeat(200)
+            .as_slice(),
+    );
+    write("empty.mp3", b"");
+    for (extension, size) in [
+        ("flac", 42),
+        ("ogg", 30),
+        ("opus", 30),
+        ("m4a", 40),
+        ("wav", 44),
+        ("aiff", 54),
+    ] {
+        let whole = fs::read(music::fixture(extension)).unwrap();
+        write(&format!("cut.{extension}"), &whole[..size]);
+    }
+    write("cut.mp3", &fs::read(music::fixture("mp3")).unwrap()[..20]);
+    write("page.html", b"<html></html>");
+    write(".hidden.mp3", &mp3);
+    fs::create_dir(audio.join(".secret")).unwrap();
+    write(".secret/song.mp3", &mp3);
+    fs::create_dir(audio.join("folder.mp3")).unwrap();
+    symlink(outside.join("elsewhere.mp3"), audio.join("link.mp3")).unwrap();
+    symlink(&outside, audio.join("linked folder")).unwrap();
+    symlink("nowhere.mp3", audio.join("dangling.mp3")).unwrap();
+    symlink(".", audio.join("round and round")).unwrap();
+    symlink("/dev/zero", audio.join("endless.mp3")).unwrap();
+    assert!(
+        Command::new("mkfifo")
+            .arg(audio.join("pipe.mp3"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    // By content, not by extension; and below folders, however they are called.
+    fs::create_dir_all(audio.join("deep/Ünï \"quoted\" <b>")).unwrap();
+    fs::copy(
+        music::fixture("flac"),
+        audio.join("deep/Ünï \"quoted\" <b>/disguised.mp3"),
+    )
+    .unwrap();
+
+    let (server, phone, rows) = library(setup).await;
+    let mut expected: Vec<String> = music::fixture_files()
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    expected.push("disguised.mp3".to_owned());
+    expected.sort();
+    let names: Vec<_> = rows
+        .keys()
+        .map(|name| name.rsplit('/').next().unwrap().to_owned())
+        .collect();
+    let mut names = names;
+    names.sort();
+    assert_eq!(names, expected);
+    let disguised = rows
+        .iter()
+        .find(|(name, _)| name.ends_with("disguised.mp3"))
+        .unwrap()
+        .1;
+    assert_eq!(disguised["mime"], "audio/flac");
+    for row in rows.values() {
+        phone.get(&file_of(row)).await.expect(200);
+    }
+    let log = server.log();
+    for name in [
+        "text.mp3",
+        "empty.mp3",
+        "cut.flac",
+        "cut.mp3",
+        "pipe.mp3",
+        "link.mp3",
+    ] {
+        let lines = log
+            .lines()
+            .filter(|line| line.contains(name) && !line.contains(&format!("/{name}/")))
+            .count();
+        assert_eq!(lines, 1, "{name} in the log:\n{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_no_text_does_not_stop_the_scan() {
+    let setup = Setup::fixtures();
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9.mp3");
+    fs::copy(
+        music::fixtures().join("untagged_song-name.mp3"),
+        setup.audio().join(name),
+    )
+    .unwrap();
+    let (_server, phone, rows) = library(setup).await;
+    assert!(rows.len() >= music::fixture_files().len());
+    for row in rows.values() {
+        phone.get(&file_of(row)).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn track_ids_depend_on_the_path_alone() {
+    let (mut server, mut phone, rows) = library(Setup::fixtures()).await;
+    let ids = |rows: &BTreeMap<String, Value>| -> BTreeMap<String, Value> {
+        rows.iter()
+            .map(|(name, row)| (name.clone(), row["trackId"].clone()))
+            .collect()
+    };
+    let before = ids(&rows);
+    server.stop().await;
+    // Another file under the same name is the same track in another version.
+    let name = "untagged_song-name.mp3";
+    fs::copy(music::fixture("mp3"), server.setup().audio().join(name)).unwrap();
+    server.start_again().await;
+    phone.moved_to(&server);
+    let after = self::rows(&phone).await;
+    assert_eq!(ids(&after), before);
+    assert_ne!(after[name]["version"], rows[name]["version"]);
+    phone
+        .get(&format!(
+            "{}?v={}",
+            file_of(&rows[name]),
+            rows[name]["version"].as_str().unwrap()
+        ))
+        .await
+        .expect_problem(404);
+}
+
+#[tokio::test]
+async fn a_file_that_has_gone_is_not_found_and_no_catastrophe() {
+    let (server, phone, rows) = library(Setup::fixtures()).await;
+    let row = &rows["untagged_song-name.mp3"];
+    fs::remove_file(server.setup().audio().join("untagged_song-name.mp3")).unwrap();
+    phone.get(&file_of(row)).await.expect_problem(404);
+    // Nor does what has taken its place lead anywhere else.
+    symlink(
+        "/etc/passwd",
+        server.setup().audio().join("untagged_song-name.mp3"),
+    )
+    .unwrap();
+    let answer = phone.get(&file_of(row)).await;
+    assert!(
+        answer.status == 404 && !answer.text().contains("root:"),
+        "{}",
+        answer.status
+    );
+}

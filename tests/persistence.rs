@@ -1,0 +1,645 @@
+//! What outlives a restart, a crash and a damaged disk, and what becomes of music that lost its listeners.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on panics"
+)]
+
+pub mod common;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use common::phone::{ask, http, pair_with, queue};
+use common::server::run;
+use common::{CODE, Phone, Setup, TestServer, durable};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_restart_keeps_everything_that_counts() {
+    let mut server = TestServer::start().await;
+    let mut alice = Phone::pair_as(&server, "Alice").await;
+    let mut bob = Phone::pair_as(&server, "Bob").await;
+    alice.next().await;
+    alice.nudge(&alice.track_after_current(3)).await;
+    bob.pause(12.75).await;
+    bob.seek(99.5).await;
+    let before = durable(&alice.snapshot().await);
+    assert_eq!(
+        before["clients"],
+        json!({ "m1": { "name": "Alice" }, "m2": { "name": "Bob" } })
+    );
+
+    server.stop().await;
+    server.start_again().await;
+    for phone in [&mut alice, &mut bob] {
+        phone.moved_to(&server);
+        let after = phone.get("/snapshot").await.expect(200);
+        assert_eq!(after.header("lockstep-member"), Some(phone.member.as_str()));
+        assert_eq!(durable(&after.json()), before);
+    }
+    // Life goes on where it was, and ids are not given twice.
+    bob.post("/leave").await.expect(204);
+    server.stop().await;
+    server.start_again().await;
+    alice.moved_to(&server);
+    bob.moved_to(&server);
+    bob.get("/snapshot").await.expect_problem(401);
+    assert_eq!(Phone::pair(&server).await.member, "m3");
+    alice.next().await;
+}
+
+#[tokio::test]
+async fn kill_9_after_each_accepted_command_loses_nothing() {
+    let mut server = TestServer::start().await;
+    let mut phone = Phone::pair(&server).await;
+    for round in 0..12 {
+        let answer = match round % 6 {
+            0 => phone.next().await,
+            1 => phone.seek(f64::from(round) + 0.125).await,
+            2 => phone.nudge(&phone.track_after_current(2)).await,
+            3 => phone.play(f64::from(round)).await,
+            4 => phone.start_now().await,
+            _ => phone.pause(f64::from(round)).await,
+        };
+        server.kill().await;
+        let in_file: Value = serde_json::from_slice(&server.state()).unwrap();
+        assert_eq!(in_file["eventCount"], answer["eventCount"], "round {round}");
+        server.start_again().await;
+        phone.moved_to(&server);
+        assert_eq!(
+            durable(&phone.snapshot().await),
+            durable(&answer["snapshot"]),
+            "round {round}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn kill_9_after_a_pairing_does_not_unpair() {
+    let mut server = TestServer::start().await;
+    for round in 1..=3 {
+        let mut phone = Phone::pair(&server).await;
+        server.kill().await;
+        server.start_again().await;
+        phone.moved_to(&server);
+        assert_eq!(
+            phone.snapshot().await["clients"].as_object().unwrap().len(),
+            round
+        );
+    }
+}
+
+/// Two phones press as fast as they can while the server is killed: what was accepted is there, and
+/// at most the one command more that each had under way.
+#[tokio::test]
+async fn kill_9_in_the_middle_of_a_storm_loses_nothing_that_was_accepted() {
+    let mut server = TestServer::start().await;
+    let mut phone = Phone::pair(&server).await;
+    for round in 0..5 {
+        let accepted = std::sync::atomic::AtomicU64::new(phone.count());
+        let hammer = async {
+            let mut count = phone.count();
+            loop {
+                let request = phone
+                    .request(Method::POST, "/seek")
+                    .header("if-match-event", count);
+                let Ok(response) = request.json(&json!({ "positionSec": count })).send().await
+                else {
+                    return;
+                };
+                let Ok(answer) = response.json::<Value>().await else {
+                    return;
+                };
+                count = answer["eventCount"].as_u64().unwrap();
+                accepted.store(count, std::sync::atomic::Ordering::Relaxed);
+            }
+        };
+        let killer = async {
+            tokio::time::sleep(std::time::Duration::from_millis(100 + 37 * round)).await;
+            server.kill().await;
+        };
+        tokio::join!(hammer, killer);
+        server.start_again().await;
+        phone.moved_to(&server);
+        let accepted = accepted.into_inner();
+        phone.view = phone.snapshot().await;
+        let found = phone.count();
+        assert!(
+            (accepted..=accepted + 1).contains(&found),
+            "{accepted} accepted, {found} found"
+        );
+    }
+    // Nor do the files of broken-off writes pile up.
+    server.stop().await;
+    let files = fs::read_dir(server.setup().state_file().parent().unwrap()).unwrap();
+    assert!(
+        files.count() <= 2,
+        "more than the state and its lock is left"
+    );
+}
+
+/// What a state file may hold that is no state, each with a name.
+fn damages(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let good_state: Value = serde_json::from_slice(good).unwrap();
+    let changed = |pointer: &str, value: Value| {
+        let mut state = good_state.clone();
+        *state.pointer_mut(pointer).unwrap() = value;
+        serde_json::to_vec(&state).unwrap()
+    };
+    let first = good_state["queue"][0].clone();
+    let without_queue = {
+        let mut state = good_state.clone();
+        state.as_object_mut().unwrap().remove("queue");
+        serde_json::to_vec(&state).unwrap()
+    };
+    let waiting = json!({ "type": "track", "trackId": first, "members": ["m9"], "ready": [] });
+    vec![
+        ("nothing", Vec::new()),
+        ("white space", b"\n".to_vec()),
+        ("garbage", b"not a state \xff\xfe\0".to_vec()),
+        ("zeros", vec![0; good.len()]),
+        ("a half", good[..good.len() / 2].to_vec()),
+        (
+            "all but the end",
+            good[..good.trim_ascii_end().len() - 1].to_vec(),
+        ),
+        ("something behind", [good, b"}"].concat()),
+        ("twice", [good, good].concat()),
+        ("another document", b"[]".to_vec()),
+        ("null", b"null".to_vec()),
+        ("too little", b"{}".to_vec()),
+        ("no queue", without_queue),
+        ("deep nesting", b"[".repeat(100_000)),
+        ("a count that is text", changed("/eventCount", json!("7"))),
+        ("a count below zero", changed("/eventCount", json!(-1))),
+        (
+            "a count that is no whole number",
+            changed("/eventCount", json!(1.5)),
+        ),
+        ("an index outside", changed("/queueIndex", json!(4))),
+        ("an index below zero", changed("/queueIndex", json!(-1))),
+        ("a track twice", changed("/queue/1", first)),
+        (
+            "a track that is none",
+            changed("/queue/1", json!("../../etc")),
+        ),
+        (
+            "an unknown mode",
+            changed("/playState/mode", json!("dancing")),
+        ),
+        (
+            "an anchor below zero",
+            changed("/playState/anchorPositionSec", json!(-1.0)),
+        ),
+        (
+            "an anchor that is none",
+            changed("/playState/anchorPositionSec", Value::Null),
+        ),
+        ("a barrier for a stranger", changed("/barrier", waiting)),
+        ("clients that are a list", changed("/clients", json!([]))),
+    ]
+}
+
+#[tokio::test]
+async fn a_damaged_state_is_told_and_never_touched() {
+    let mut server = TestServer::start().await;
+    let phone = Phone::pair(&server).await;
+    server.stop().await;
+    let good = server.state();
+    let file = server.setup().state_file();
+    for (damage, bytes) in damages(&good) {
+        fs::write(&file, &bytes).unwrap();
+        fs::write(server.setup().log_file(), "").unwrap();
+        server.start_again().await;
+        let phone = phone.again_at(&server);
+        for path in [
+            "/play",
+            "/pause",
+            "/seek",
+            "/next",
+            "/nudge",
+            "/ack-download",
+            "/start-now",
+        ] {
+            let problem = phone
+                .try_command(path, 1, &json!({ "positionSec": 0 }))
+                .await
+                .expect_problem(500);
+            assert!(
+                problem["detail"].as_str().unwrap().len() > 20,
+                "{damage}: {problem}"
+            );
+            ask(http().post(server.url(path))).await.expect_problem(401);
+        }
+        // The order of the checks: the state before the header.
+        phone.post("/next").await.expect_problem(500);
+        for path in ["/snapshot", "/events", "/index", "/clock"] {
+            phone.get(path).await.expect_problem(500);
+            ask(http().get(server.url(path))).await.expect_problem(401);
+        }
+        phone.post("/leave").await.expect_problem(500);
+        pair_with(&http(), &server, CODE).await.expect_problem(500);
+        assert_eq!(
+            ask(http().get(server.url("/healthz"))).await.status,
+            503,
+            "{damage}"
+        );
+        ask(http().get(server.url("/"))).await.expect(200);
+
+        let log = server.log();
+        let scream = log
+            .lines()
+            .find(|line| line.contains("ERROR") && line.contains("state.json"));
+        assert!(scream.is_some(), "{damage}: nobody screams in\n{log}");
+        assert!(!log.contains("panicked"), "{damage}:\n{log}");
+        server.stop().await;
+        assert!(server.state() == bytes, "{damage}: the file was touched");
+    }
+    // Once mended by hand, all is as before.
+    fs::write(&file, &good).unwrap();
+    server.start_again().await;
+    phone.again_at(&server).next().await;
+}
+
+#[tokio::test]
+async fn reset_state_moves_the_damaged_file_aside_and_starts_anew() {
+    let mut server = TestServer::start().await;
+    let old = Phone::pair(&server).await;
+    server.stop().await;
+    let damaged = b"{ half a sta".to_vec();
+    fs::write(server.setup().state_file(), &damaged).unwrap();
+    server
+        .start_again_with(|setup| setup.flag("--reset-state"))
+        .await;
+
+    assert_eq!(ask(http().get(server.url("/healthz"))).await.status, 200);
+    old.again_at(&server)
+        .get("/snapshot")
+        .await
+        .expect_problem(401);
+    let mut phone = Phone::pair(&server).await;
+    phone.next().await;
+    let folder = server.setup().state_file().parent().unwrap().to_owned();
+    let files = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let aside: Vec<PathBuf> = files
+        .filter(|path| fs::read(path).is_ok_and(|bytes| bytes == damaged))
+        .collect();
+    assert_eq!(
+        aside.len(),
+        1,
+        "what was in the file is nowhere to be found"
+    );
+    assert!(
+        server
+            .log()
+            .contains(aside[0].file_name().unwrap().to_str().unwrap()),
+        "{}",
+        server.log()
+    );
+}
+
+#[tokio::test]
+async fn reset_state_twice_loses_neither_file() {
+    let mut server = TestServer::start().await;
+    for damaged in ["first", "second"] {
+        server.stop().await;
+        fs::write(server.setup().state_file(), damaged).unwrap();
+        server
+            .start_again_with(|setup| setup.flag("--reset-state"))
+            .await;
+    }
+    let folder = server.setup().state_file().parent().unwrap().to_owned();
+    let contents: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+        .collect();
+    for damaged in ["first", "second"] {
+        assert!(
+            contents.iter().any(|bytes| bytes == damaged.as_bytes()),
+            "{damaged} is lost"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_state_file_belongs_to_one_server() {
+    let server = TestServer::start().await;
+    let mut phone = Phone::pair(&server).await;
+    let folder = server.setup().folder();
+    symlink(folder.join("state"), folder.join("another name")).unwrap();
+    symlink(server.setup().state_file(), folder.join("linked.json")).unwrap();
+    for path in [
+        "state/state.json",
+        "state/../state/state.json",
+        "another name/state.json",
+        "linked.json",
+    ] {
+        let second = server.setup().command_with_state(&folder.join(path));
+        let exit = run(second).await;
+        assert!(!exit.status.success(), "{path} let a second one in");
+        assert_eq!(
+            exit.stderr.trim().lines().count(),
+            1,
+            "{path}: {}",
+            exit.stderr
+        );
+        assert!(
+            exit.stderr.contains("state") && !exit.stderr.contains("panicked"),
+            "{path}: {}",
+            exit.stderr
+        );
+    }
+    phone.next().await;
+}
+
+#[tokio::test]
+async fn a_write_that_fails_is_a_command_refused_and_nothing_has_happened() {
+    let server = TestServer::start().await;
+    let mut phone = Phone::listening(&server).await;
+    let mut other = Phone::listening(&server).await;
+    phone
+        .wait_until("both", |view| {
+            view["live"]["listeners"].as_object().unwrap().len() == 2
+        })
+        .await;
+    let folder = server.setup().state_file().parent().unwrap().to_owned();
+    let away = server.setup().folder().join("away");
+    let before = phone.snapshot().await;
+    fs::rename(&folder, &away).unwrap();
+    for (path, body) in [("/next", json!({})), ("/seek", json!({ "positionSec": 5 }))] {
+        phone
+            .try_command(path, phone.count(), &body)
+            .await
+            .expect_problem(503);
+    }
+    pair_with(&http(), &server, CODE).await.expect_problem(503);
+    phone.post("/leave").await.expect_problem(503);
+    assert_eq!(phone.snapshot().await, before);
+    phone
+        .get(&format!("/file/{}", phone.current()))
+        .await
+        .expect(200);
+
+    fs::rename(&away, &folder).unwrap();
+    let count = phone.count();
+    phone.next().await;
+    other.wait_for_count(phone.count()).await;
+    assert_eq!(
+        other.names_after(count),
+        ["queue.advanced", "barrier.opened"],
+        "others heard of what never was"
+    );
+}
+
+#[tokio::test]
+async fn the_example_state_is_a_state() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let setup = Setup::empty();
+    for entry in fs::read_dir(root.join("audio")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::copy(&path, setup.audio().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let example: Value =
+        serde_json::from_slice(&fs::read(root.join("state.json.example")).unwrap()).unwrap();
+    fs::copy(root.join("state.json.example"), setup.state_file()).unwrap();
+    let server = setup.start().await;
+    assert_eq!(ask(http().get(server.url("/healthz"))).await.status, 200);
+    let mut phone = Phone::pair(&server).await;
+    assert!(phone.count() > example["eventCount"].as_u64().unwrap());
+    phone.next().await;
+    let index = phone.get("/index").await.expect(200).json();
+    let mut indexed: Vec<_> = index
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["trackId"].as_str().unwrap())
+        .collect();
+    let mut queued = queue(&phone.view);
+    queued.sort();
+    indexed.sort();
+    assert_eq!(queued, indexed);
+    assert_eq!(
+        queue(&example).len(),
+        queued.len(),
+        "it is about other music"
+    );
+}
+
+#[tokio::test]
+async fn the_queue_follows_the_folder_over_a_restart() {
+    let mut server = TestServer::start().await;
+    let mut phone = Phone::pair(&server).await;
+    phone.next().await;
+    phone.pause(3.0).await;
+    let before: Vec<String> = (0..4)
+        .map(|places| phone.track_after_current(places))
+        .collect();
+    let gone = phone.row(&before[2]).await["fileName"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    server.stop().await;
+    let audio = server.setup().audio();
+    common::music::put_wav(&audio.join("0 new.wav"), 500, 1_000);
+    fs::remove_file(audio.join(gone)).unwrap();
+    let count = phone.count();
+    server.start_again().await;
+    phone.moved_to(&server);
+    phone.view = phone.snapshot().await;
+    assert_eq!(
+        (phone.count(), phone.current(), phone.anchor()),
+        (count + 1, before[0].clone(), 3.0)
+    );
+    let after: Vec<String> = (0..4)
+        .map(|places| phone.track_after_current(places))
+        .collect();
+    assert_eq!(
+        [&after[1], &after[2]],
+        [&before[1], &before[3]],
+        "those that stayed keep their order"
+    );
+    assert!(!before.contains(&after[3]), "the new one comes last");
+}
+
+#[tokio::test]
+async fn music_that_loses_its_last_listener_is_parked_where_it_was() {
+    let server = TestServer::start().await;
+    let mut remote = Phone::pair(&server).await;
+    remote.listen_at("/events?role=remote").await;
+    let mut phone = Phone::listening(&server).await;
+    phone.ack_all().await;
+    let before = phone.count();
+    phone.play(10.0).await;
+    let starts = phone.durable_event("barrier.release", before).await.payload["anchorAtMs"]
+        .as_f64()
+        .unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let at = |clock: f64| 10.0 + ((clock - starts) / 1000.0).max(0.0);
+    let earliest = at(phone.clock().await);
+    let playing = phone.count();
+    phone.hang_up();
+    let parked = remote.durable_event("playback.parked", playing).await;
+    let latest = at(remote.clock().await);
+
+    let position = parked.payload["anchorPositionSec"].as_f64().unwrap();
+    assert!(
+        (earliest..=latest).contains(&position),
+        "{position} is not within {earliest}..{latest}"
+    );
+    assert_eq!((remote.mode(), remote.anchor()), ("playing", position));
+    assert!(remote.snapshot().await["live"]["anchorAtMs"].is_null());
+
+    // The first to come back finds it there, and it goes on when that phone is ready.
+    let parked = remote.count();
+    phone.listen().await;
+    phone
+        .wait_until("a barrier", |view| !view["barrier"].is_null())
+        .await;
+    assert_eq!(phone.count(), parked + 1);
+    assert_eq!(
+        (
+            &phone.view["barrier"]["type"],
+            phone.members(),
+            phone.mode()
+        ),
+        (&json!("resume"), vec!["m2"], "paused")
+    );
+    phone.ack(&phone.current()).await;
+    let release = remote.durable_event("barrier.release", parked).await;
+    assert_eq!(
+        release.payload["anchorPositionSec"].as_f64(),
+        Some(position)
+    );
+    assert!(release.payload["anchorAtMs"].is_f64());
+}
+
+/// A server that was killed in mid-song, and a phone that heard it there.
+async fn killed_in_mid_song() -> (TestServer, Phone) {
+    let mut server = TestServer::start().await;
+    let mut phone = Phone::listening(&server).await;
+    phone.ack_all().await;
+    phone.play(20.0).await;
+    server.kill().await;
+    server.start_again().await;
+    phone.moved_to(&server);
+    let snapshot = phone.snapshot().await;
+    assert_eq!(
+        snapshot["playState"],
+        json!({ "mode": "playing", "anchorPositionSec": 20.0 })
+    );
+    assert_eq!(snapshot["live"]["anchorAtMs"], Value::Null);
+    assert_eq!(durable(&snapshot), durable(&phone.view));
+    (server, phone)
+}
+
+#[tokio::test]
+async fn after_a_restart_in_mid_song_the_first_phone_tells_where_the_music_is() {
+    let (_server, mut phone) = killed_in_mid_song().await;
+    let (before, track) = (phone.count(), phone.current());
+    let came = phone.clock().await;
+    phone
+        .listen_at(&format!("/events?trackId={track}&positionSec=42.5"))
+        .await;
+    phone
+        .wait_until("music", |view| {
+            view["playState"]["mode"] == "playing" && view["eventCount"] != before
+        })
+        .await;
+    let now = phone.clock().await;
+    let snapshot = phone.snapshot().await;
+    let anchor = snapshot["playState"]["anchorPositionSec"].as_f64().unwrap();
+    let anchor_at = snapshot["live"]["anchorAtMs"].as_f64().unwrap();
+    // Where the phone said that it was, at the moment when it came.
+    let (first, last) = (
+        anchor + (came - anchor_at) / 1000.0,
+        anchor + (now - anchor_at) / 1000.0,
+    );
+    assert!(
+        first <= 42.55 && last >= 42.45,
+        "42.5 is not within {first}..{last}"
+    );
+    assert!(anchor >= 42.0, "it fell back to {anchor}");
+}
+
+#[tokio::test]
+async fn after_a_restart_in_mid_song_a_phone_without_the_track_resumes_at_the_anchor() {
+    for query in ["", "?trackId=0123456789abcdef&positionSec=99"] {
+        let (_server, mut phone) = killed_in_mid_song().await;
+        let (before, track) = (phone.count(), phone.current());
+        phone.listen_at(&format!("/events{query}")).await;
+        phone
+            .wait_until("a barrier", |view| !view["barrier"].is_null())
+            .await;
+        assert_eq!(
+            (phone.members(), phone.anchor()),
+            (vec!["m1"], 20.0),
+            "{query}"
+        );
+        phone.ack(&track).await;
+        assert_eq!((phone.mode(), phone.anchor()), ("playing", 20.0), "{query}");
+        assert!(phone.count() >= before + 3);
+    }
+}
+
+#[tokio::test]
+async fn a_phone_that_comes_back_to_running_music_does_not_move_it() {
+    let server = TestServer::start().await;
+    let mut alice = Phone::listening(&server).await;
+    alice.ack_all().await;
+    alice.play(5.0).await;
+    let (before, track) = (alice.count(), alice.current());
+    let mut bob = Phone::pair(&server).await;
+    bob.listen_at(&format!("/events?trackId={track}&positionSec=300"))
+        .await;
+    alice
+        .wait_until("bob", |view| !view["live"]["listeners"]["m2"].is_null())
+        .await;
+    assert_eq!(alice.names_after(before), ["client.paired"]);
+    assert_eq!(alice.anchor(), 5.0);
+}
+
+#[tokio::test]
+async fn the_state_file_is_json_that_people_can_read_and_nobody_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = TestServer::start().await;
+    let phone = Phone::pair_as(&server, "Alice").await;
+    let state: Value = serde_json::from_slice(&server.state()).unwrap();
+    let snapshot = durable(&phone.snapshot().await);
+    for (field, value) in snapshot.as_object().unwrap() {
+        assert_eq!(&state[field], value, "{field}");
+    }
+    let mode = fs::metadata(server.setup().state_file())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o007, 0, "everybody may read it: {mode:o}");
+}
+
+#[tokio::test]
+async fn no_litter_is_left_beside_the_state_file() {
+    let mut server = TestServer::start().await;
+    let mut phone = Phone::pair(&server).await;
+    for position in 0..20 {
+        phone.seek(f64::from(position)).await;
+    }
+    server.kill().await;
+    server.start_again().await;
+    server.stop().await;
+    let folder = server.setup().state_file().parent().unwrap().to_owned();
+    let names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        names.len() <= 2,
+        "more than the state and its lock: {names:?}"
+    );
+}

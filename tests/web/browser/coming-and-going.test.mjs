@@ -1,0 +1,186 @@
+// Late comers, slow phones, reloads, restarts: what happens to a house in an evening.
+
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { journey, openBrowser, openPhone } from '../support/phones.mjs';
+import { startServer } from '../support/server.mjs';
+import { tone, tones } from '../support/tones.mjs';
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+before(async () => (browser = await openBrowser()));
+after(() => browser.close());
+
+const SONGS = { 'Alpha Dance': 90, 'Beta Waltz': 90, 'Gamma March': 90 };
+
+/**
+ * A room with its phones, which are shown if the journey fails.
+ * @param {import('node:test').TestContext} t
+ * @param {{fill?: (folder: string) => Promise<unknown>, names: string[]}} options
+ */
+async function room(t, { fill = tones(SONGS), names }) {
+  const server = await startServer({ fill });
+  t.after(server.end);
+  /** @type {import('../support/phones.mjs').Phone[]} */
+  const phones = [];
+  t.after(() => Promise.all(phones.map((phone) => phone.close())));
+  const enter = async (/** @type {string} */ name) => {
+    const phone = await openPhone(browser, server.url());
+    phones.push(phone);
+    await phone.join(name);
+    return phone;
+  };
+  for (const name of names) await enter(name);
+  return { server, phones, enter, run: (/** @type {() => Promise<void>} */ steps) => journey(t.name, () => phones, steps) };
+}
+
+test('a third phone joins in mid-song, in step, and nobody notices', async (t) => {
+  const { phones, enter, run } = await room(t, { names: ['Ada', 'Ben'] });
+  const [ada, ben] = phones;
+  await run(async () => {
+    await ada.press('Play');
+    await Promise.all([ada.sounds(), ben.sounds()]);
+    await ada.status('in step');
+    // Whatever stops or moves the music of those who are there is counted from here on.
+    const count = () => {
+      const audio = document.querySelector('audio');
+      audio.disturbed = 0;
+      for (const name of ['pause', 'seeking', 'waiting', 'emptied']) audio.addEventListener(name, () => (audio.disturbed += 1));
+    };
+    await Promise.all([ada.read(count), ben.read(count)]);
+
+    const cay = await enter('Cay');
+    await cay.sounds();
+    await cay.status('in step');
+    await ada.seesListener('Cay.* playing');
+    const at = await Promise.all([ada, ben, cay].map((phone) => phone.position()));
+    assert.ok(Math.max(...at) - Math.min(...at) < 0.5, `${at} is one place`);
+    for (const phone of [ada, ben]) {
+      assert.equal(await phone.read(() => document.querySelector('audio').disturbed), 0);
+    }
+    await ben.press('Next');
+    await Promise.all([ada, ben, cay].map((phone) => phone.seesTitle('Beta Waltz')));
+    await Promise.all([ada, ben, cay].map((phone) => phone.sounds()));
+  });
+});
+
+test('a slow phone is seen by name and percentage, and Start now goes on without it', async (t) => {
+  // Large enough that it does not fit into the buffers between the server and the browser.
+  const large = async (/** @type {string} */ folder) => {
+    await tones({ 'Alpha Dance': 90 })(folder);
+    await writeFile(join(folder, 'Slow Train.wav'), tone(200, { rate: 48_000, channels: 2 }));
+    await tones({ 'Zulu Zither': 30 })(folder);
+  };
+  const { phones, run, server } = await room(t, { fill: large, names: ['Ada'] });
+  const [ada] = phones;
+  await run(async () => {
+    await ada.holds(2);
+    const ben = await openPhone(browser, server.url());
+    phones.push(ben);
+    await ben.cdp.send('Network.emulateNetworkConditions', {
+      offline: false, latency: 0, downloadThroughput: 1_500_000, uploadThroughput: 1_500_000,
+    });
+    await ben.join('Ben');
+    await ben.until('the first song', () => document.querySelector('#queue-pinned .row .held:not([hidden])'));
+    await ada.press('Next');
+    await ada.seesTitle('Slow Train');
+    await ada.seesListener('Ben.* downloading \\d+ %');
+    await ada.status('waiting for others (1/2 ready)');
+    await ben.status('downloading');
+    await ada.until('the download go on', () => {
+      const text = [...document.querySelectorAll('[aria-label=Listeners] li')].map((row) => row.textContent).join();
+      return Number(/downloading (\d+)/.exec(text)?.[1]) > 3;
+    });
+    await ada.press('Start now');
+    await ada.sounds();
+    assert.ok(await ben.read(() => document.querySelector('audio').paused), 'it is still fetching');
+    // The room goes on at full speed, and the slow phone comes in when it has the song.
+    await ben.cdp.send('Network.emulateNetworkConditions', {
+      offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1,
+    });
+    await ben.sounds();
+    const [a, b] = await Promise.all([ada.position(), ben.position()]);
+    assert.ok(Math.abs(a - b) < 0.5, `${a} and ${b} are one place`);
+  });
+});
+
+test('a reloaded phone is paired still, asks for one tap, and lands where the music is', async (t) => {
+  const { phones, run } = await room(t, { names: ['Ada', 'Ben'] });
+  const [ada, ben] = phones;
+  await run(async () => {
+    await ada.press('Play');
+    await Promise.all([ada.sounds(), ben.sounds()]);
+    await ben.cdp.send('Page.reload');
+    await ben.until('the tap it needs', () => document.querySelector('#listen') && !document.querySelector('#listen').hidden && !document.querySelector('#room-view').hidden);
+    assert.ok(await ben.read(() => document.querySelector('audio').paused));
+    await ben.seesListener('Ben \\(you\\)');
+    await ben.press('Tap to listen');
+    await ben.sounds();
+    await ben.until('the button go', () => document.querySelector('#listen').hidden);
+    await ben.status('in step');
+    const [a, b] = await Promise.all([ada.position(), ben.position()]);
+    assert.ok(Math.abs(a - b) < 0.3, `${a} and ${b} are one place`);
+    assert.ok(!(await ada.read(() => document.querySelector('audio').paused)));
+  });
+});
+
+for (const [name, end] of /** @type {const} */ ([['is restarted', 'stop'], ['is killed and started again', 'kill']])) {
+  test(`when the server ${name} in mid-song, the music goes on and nobody pairs again`, async (t) => {
+    const { server, phones, run } = await room(t, { names: ['Ada', 'Ben'] });
+    const [ada, ben] = phones;
+    await run(async () => {
+      await ada.press('Play');
+      await Promise.all([ada.sounds(), ben.sounds()]);
+      await server[end]();
+      await Promise.all(phones.map((phone) => phone.status('reconnecting…')));
+      await Promise.all(phones.map((phone) => phone.sounds()));
+      const before = await ada.position();
+      await server.start();
+      await Promise.all(phones.map((phone) => phone.status('in step')));
+      await Promise.all(phones.map((phone) => phone.sounds()));
+      const [a, b] = await Promise.all([ada.position(), ben.position()]);
+      assert.ok(a > before, `${a} is after ${before}`);
+      assert.ok(Math.abs(a - b) < 0.3, `${a} and ${b} are one place`);
+      await ben.press('Pause');
+      await Promise.all(phones.map((phone) => phone.silent()));
+    });
+  });
+}
+
+test('with the server gone for good, the next song plays from what is held', async (t) => {
+  const { server, phones, run } = await room(t, { fill: tones({ 'Alpha Dance': 8, 'Beta Waltz': 30 }), names: ['Ada'] });
+  const [ada] = phones;
+  await run(async () => {
+    await ada.holds(2);
+    await ada.press('Play');
+    await ada.sounds();
+    await server.kill();
+    await ada.status('reconnecting…');
+    await ada.seesTitle('Beta Waltz');
+    await ada.sounds();
+    await server.start();
+    await ada.status('in step');
+  });
+});
+
+test('a wrong code is said to be wrong, and the right one opens', async (t) => {
+  const server = await startServer({ fill: tones(SONGS) });
+  t.after(server.end);
+  const ada = await openPhone(browser, server.url());
+  t.after(ada.close);
+  await journey(t.name, () => [ada], async () => {
+    const code = ada.page.getByLabel('Pairing code');
+    await code.fill('000000');
+    await ada.press('Join');
+    await ada.until('what is wrong', () => document.querySelector('#join-error').textContent.includes('not the code'));
+    assert.equal(await ada.read(() => document.querySelector('#join-error').getAttribute('role')), 'alert');
+    assert.equal(await ada.read(() => document.querySelector('#join-code').getAttribute('aria-invalid')), 'true');
+    await code.fill('12');
+    await ada.press('Join');
+    await ada.until('how many digits', () => document.querySelector('#join-error').textContent.includes('six digits'));
+    await ada.join('Ada');
+    await ada.seesListener('Ada \\(you\\)');
+  });
+});

@@ -1,0 +1,237 @@
+// What one person meets on one phone.
+
+import assert from 'node:assert/strict';
+import { cp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { journey, openBrowser, openPhone } from '../support/phones.mjs';
+import { CODE, FIXTURES, copies, startServer } from '../support/server.mjs';
+import { tone, tones } from '../support/tones.mjs';
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+before(async () => (browser = await openBrowser()));
+after(() => browser.close());
+
+const SONGS = { 'Alpha Dance': 60, 'Beta Waltz': 60, 'Gamma March': 60, 'Delta Blues': 60 };
+
+/**
+ * @param {import('node:test').TestContext} t
+ * @param {(folder: string) => Promise<unknown>} fill
+ * @param {(ada: import('../support/phones.mjs').Phone, server: Awaited<ReturnType<typeof startServer>>) => Promise<void>} steps
+ */
+async function alone(t, fill, steps) {
+  const server = await startServer({ fill });
+  t.after(server.end);
+  const ada = await openPhone(browser, server.url());
+  t.after(ada.close);
+  await journey(t.name, () => [ada], async () => {
+    await ada.join('Ada');
+    await steps(ada, server);
+    assert.deepEqual(ada.errors, []);
+  });
+}
+
+test('one song follows the other with hardly a gap, without a press', (t) =>
+  alone(t, tones({ 'Alpha Dance': 6, 'Beta Waltz': 60 }), async (ada) => {
+    await ada.holds(2);
+    await ada.read(() => {
+      const audio = document.querySelector('audio');
+      audio.addEventListener('ended', () => (audio.endedAt = performance.now()));
+      audio.addEventListener('timeupdate', () => {
+        if (audio.endedAt && !audio.gap && audio.currentTime > 0) {
+          audio.gap = performance.now() - audio.currentTime * 1000 - audio.endedAt;
+        }
+      });
+    });
+    await ada.press('Play');
+    await ada.sounds();
+    await ada.seesTitle('Beta Waltz');
+    await ada.sounds();
+    const gap = await ada.until('the gap', () => document.querySelector('audio').gap);
+    assert.ok(gap < 1_000, `${gap} ms`);
+    assert.equal(await ada.read(() => document.querySelector('#bubbles').textContent), '');
+  }));
+
+test('every format of the library plays or is sat out with a word', (t) =>
+  alone(t, copies(FIXTURES), async (ada) => {
+    await ada.press('Play');
+    // A second or two each; the ring goes round by itself, past the one that browsers do not play.
+    const titles = new Set();
+    await ada.page.exposeFunction('seenTitle', (/** @type {string} */ title) => titles.add(title));
+    await ada.read(() => {
+      const look = () => seenTitle(document.querySelector('#now-title').textContent);
+      new MutationObserver(look).observe(document.querySelector('#now-title'), { childList: true });
+      look();
+    });
+    await ada.status('can’t play AIFF');
+    await ada.seesListener('Ada.* can’t play this');
+    await ada.seesTitle('Fixture MP3');
+    assert.ok(titles.size >= 6, [...titles].join());
+  }));
+
+test('the position moves by keys, one seek for a run of them', (t) =>
+  alone(t, tones(SONGS), async (ada) => {
+    await ada.holds(2);
+    let seeks = 0;
+    ada.page.on('request', (request) => (seeks += Number(request.url().endsWith('/seek'))));
+    const slider = ada.page.getByRole('slider', { name: 'Position' });
+    await slider.focus();
+    for (let i = 0; i < 3; i += 1) await ada.page.keyboard.press('ArrowRight');
+    await ada.until('15 seconds', () => document.querySelector('audio').currentTime === 15);
+    await ada.page.keyboard.press('End');
+    await ada.until('the end', () => document.querySelector('audio').currentTime >= 59);
+    await ada.page.keyboard.press('Home');
+    await ada.until('the start', () => document.querySelector('audio').currentTime === 0);
+    assert.equal(seeks, 3);
+    assert.equal(await slider.getAttribute('aria-valuetext'), '0:00 of 1:00');
+  }));
+
+test('a press shows at once, and a refusal puts it right and says so', (t) =>
+  alone(t, tones(SONGS), async (ada) => {
+    await ada.holds(2);
+    let fail = () => {};
+    const asked = new Promise((resolve) => {
+      ada.page.route('**/play', async (route) => {
+        resolve(undefined);
+        await new Promise((go) => (fail = () => go(undefined)));
+        await route.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"status":503,"detail":"The disk is full."}' });
+      });
+    });
+    await ada.press('Play');
+    await asked;
+    await ada.offers('Pause');
+    fail();
+    await ada.offers('Play');
+    await ada.until('the bubble', () => document.querySelector('[role=alert].bubble')?.textContent.includes('The disk is full.'));
+    await ada.until('it go away', () => !document.querySelector('.bubble'));
+  }));
+
+test('a press that met another state is sent again, or said to be out of date', (t) =>
+  alone(t, tones(SONGS), async (ada, server) => {
+    await ada.holds(2);
+    const other = await remote(server.url());
+    // The event stream is held back, so that this page presses on what is no longer so.
+    const behind = async (/** @type {() => Promise<unknown>} */ meanwhile, /** @type {string} */ path, /** @type {() => Promise<unknown>} */ press) => {
+      let first = true;
+      await ada.page.route(`**${path}`, async (route) => {
+        if (first) {
+          first = false;
+          await meanwhile();
+        }
+        await route.continue();
+      });
+      await press();
+    };
+    await behind(() => other('/nudge', (s) => ({ trackId: s.queue.at(-1) })), '/play', () => ada.press('Play'));
+    await ada.sounds();
+    assert.equal(await ada.read(() => document.querySelector('#bubbles').textContent), '');
+
+    await behind(() => other('/next', () => ({})), '/seek', async () => {
+      await ada.page.getByRole('slider', { name: 'Position' }).focus();
+      await ada.page.keyboard.press('ArrowRight');
+    });
+    await ada.until('the bubble', () => document.querySelector('[role=alert].bubble')?.textContent.includes('Out of date; refreshed'));
+    await ada.sounds();
+  }));
+
+test('a remote control hears nothing, fetches nothing and is waited for by nobody', (t) =>
+  alone(t, tones(SONGS), async (ada, server) => {
+    const ben = await openPhone(browser, server.url());
+    t.after(ben.close);
+    await ben.join('Ben');
+    await ada.press('Settings');
+    await ada.page.getByRole('switch').click();
+    await ada.status('remote only');
+    await ada.page.keyboard.press('Escape');
+    await ada.until('the sheet go', () => document.querySelector('#settings-sheet').hidden);
+    await ben.seesListener('Ada.* remote');
+    await ada.press('Play');
+    await ben.sounds();
+    await ada.offers('Pause');
+    assert.ok(await ada.read(() => document.querySelector('audio').paused));
+    await ada.press('Settings');
+    await ada.page.getByRole('switch').click();
+    await ada.page.keyboard.press('Escape');
+    await ada.sounds();
+  }));
+
+test('leaving leads to the door, and the code leads back in', (t) =>
+  alone(t, tones(SONGS), async (ada) => {
+    await ada.press('Play');
+    await ada.sounds();
+    await ada.press('Settings');
+    await ada.press('Leave');
+    await ada.until('the door', () => !document.querySelector('#join-view').hidden);
+    await ada.silent();
+    await ada.until('the name, remembered', () => document.querySelector('#join-name').value === 'Ada');
+    // The music waited where it was, with nobody there to hear it.
+    await ada.join('Ada');
+    await ada.sounds();
+  }));
+
+test('a guest is invited by QR code, address and code', (t) =>
+  alone(t, tones(SONGS), async (ada, server) => {
+    await ada.press('Invite');
+    await ada.until('the QR code', () => document.querySelector('#invite-qr').naturalWidth > 50);
+    await ada.until('the code', (code) => document.querySelector('#invite-code').textContent === code, CODE);
+    assert.equal(await ada.read(() => document.querySelector('#invite-address').textContent), new URL(server.url()).host);
+    await ada.press('Close');
+    await ada.until('the sheet go', () => document.querySelector('#invite-sheet').hidden);
+  }));
+
+test('tabs are moved by arrow keys, and a title with markup is text', (t) =>
+  alone(t, async (folder) => {
+    await tones(SONGS)(folder);
+    await writeFile(join(folder, '<img src=x onerror=alert(1)>.wav'), tone(20));
+  }, async (ada) => {
+    await ada.page.getByRole('tab', { name: 'Now' }).focus();
+    await ada.page.keyboard.press('ArrowRight');
+    await ada.until('the queue', () => document.activeElement.id === 'tab-queue' && !document.querySelector('#panel-queue').hidden);
+    await ada.until('the title, as text', () =>
+      [...document.querySelectorAll('.title')].some((title) => title.textContent.includes('<img src=x onerror=alert(1)>')),
+    );
+    assert.equal(await ada.read(() => document.querySelectorAll('img[src=x]').length), 0);
+    assert.deepEqual(await ada.read(() => [...document.querySelectorAll('[role=tab]')].map((tab) => tab.ariaSelected)), ['false', 'true']);
+  }));
+
+test('a long queue has few rows in the page, scrolls to its end and is filtered', (t) =>
+  alone(t, async (folder) => {
+    const fixture = join(FIXTURES, 'untagged_song-name.mp3');
+    const names = Array.from({ length: 1_500 }, (_, i) => `Song ${String(i + 1).padStart(4, '0')}.mp3`);
+    await Promise.all(names.map((name) => cp(fixture, join(folder, name))));
+  }, async (ada) => {
+    await ada.open('Queue');
+    await ada.until('all tracks', () => document.querySelector('#queue-count').textContent === '1,500 tracks');
+    assert.ok((await ada.read(() => document.querySelectorAll('.row').length)) < 60);
+    await ada.page.locator('#queue-scroller').hover();
+    await ada.page.mouse.wheel(0, 1_000_000);
+    await ada.until('the last', () => [...document.querySelectorAll('.row:not([hidden]) .title')].some((title) => title.textContent === 'Song 1500'));
+    assert.ok((await ada.read(() => document.querySelectorAll('.row').length)) < 60);
+    await ada.page.getByRole('searchbox', { name: 'Filter' }).fill('SONG 0777');
+    await ada.until('what was sought', () => document.querySelector('#queue-count').textContent === '1 track');
+    assert.deepEqual(await ada.queue(), ['Song 0777']);
+    await ada.press('Play Song 0777 next');
+    await ada.page.getByRole('searchbox', { name: 'Filter' }).fill('');
+    await ada.until('the nudge', () => document.querySelector('#queue-pinned .next .title').textContent === 'Song 0777');
+  }));
+
+/**
+ * A second person, by script: pairs, and sends commands that match the state of the moment.
+ * @param {string} address
+ */
+async function remote(address) {
+  const url = address.replace('party.lan', '127.0.0.1');
+  const paired = await fetch(`${url}pair`, { method: 'POST', body: JSON.stringify({ code: CODE }), headers: { 'Content-Type': 'application/json' } });
+  const { clientId } = await paired.json();
+  const headers = { Authorization: `Bearer ${clientId}`, 'Content-Type': 'application/json' };
+  return async (/** @type {string} */ path, /** @type {(snapshot: any) => object} */ body) => {
+    const snapshot = await (await fetch(`${url}snapshot`, { headers })).json();
+    const answer = await fetch(url + path.slice(1), {
+      method: 'POST',
+      headers: { ...headers, 'If-Match-Event': String(snapshot.eventCount) },
+      body: JSON.stringify(body(snapshot)),
+    });
+    assert.equal(answer.status, 200);
+  };
+}

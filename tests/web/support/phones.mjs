@@ -1,0 +1,179 @@
+// Phones: isolated browser contexts that a person's hands and eyes are acted out on. What is read off
+// a page is read without a gesture, since one would allow sound; hands are real input.
+
+import { mkdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { CODE } from './server.mjs';
+
+export const SHOTS = fileURLToPath(new URL('../screenshots/', import.meta.url));
+
+/** Nothing here depends on how fast the machine is; this only ends a test that will never pass. */
+const LIMIT_MS = 30_000;
+const LOOK_EVERY_MS = 40;
+
+export function openBrowser() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--disable-background-networking',
+      '--host-resolver-rules=MAP party.lan 127.0.0.1',
+    ],
+  });
+}
+
+/** @typedef {Awaited<ReturnType<typeof openPhone>>} Phone */
+
+/**
+ * @param {import('playwright-core').Browser} browser
+ * @param {string} url
+ * @param {import('playwright-core').BrowserContextOptions} [options]
+ */
+export async function openPhone(browser, url, options = {}) {
+  const context = await browser.newContext({
+    viewport: { width: 390, height: 844 },
+    hasTouch: true,
+    isMobile: true,
+    colorScheme: 'dark',
+    ...options,
+  });
+  const page = await context.newPage();
+  /** @type {string[]} */
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !/Failed to load resource|ERR_/.test(message.text())) errors.push(message.text());
+  });
+  const cdp = await context.newCDPSession(page);
+  await page.goto(url);
+
+  /**
+   * What `look` gives in the page, without a gesture.
+   * @template T
+   * @param {(...args: any[]) => T} look
+   * @param {...unknown} args
+   * @returns {Promise<Awaited<T>>}
+   */
+  async function read(look, ...args) {
+    const expression = `(${look})(...${JSON.stringify(args)})`;
+    const { result, exceptionDetails } = await cdp.send('Runtime.evaluate', {
+      expression,
+      returnByValue: true,
+      awaitPromise: true,
+    });
+    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    return result.value;
+  }
+
+  /**
+   * Waits until `look` gives something true in the page.
+   * @param {string} what for the message, if it never does
+   * @param {(...args: any[]) => unknown} look
+   * @param {...unknown} args
+   */
+  async function until(what, look, ...args) {
+    const end = Date.now() + LIMIT_MS;
+    for (;;) {
+      // A page that is just being loaded has no answer yet.
+      const met = await read(look, ...args).catch(() => false);
+      if (met) return met;
+      if (Date.now() > end) throw new Error(`never seen: ${what}\n${await seen().catch(() => '')}`);
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    }
+  }
+
+  const seen = () => read(() => `${document.body.innerText}\naudio at ${document.querySelector('audio')?.currentTime}`);
+  const button = (/** @type {string} */ name) => page.getByRole('button', { name, exact: true });
+  const tab = (/** @type {string} */ name) => page.getByRole('tab', { name, exact: true });
+
+  const phone = {
+    page,
+    cdp,
+    errors,
+    read,
+    until,
+    press: (/** @type {string} */ name) => button(name).click(),
+    open: (/** @type {'Now' | 'Queue'} */ name) => tab(name).click(),
+
+    join: async (/** @type {string} */ name) => {
+      await phone.until('the door', () => !document.querySelector('#join-view')?.hidden);
+      await page.getByLabel('Pairing code').fill(CODE);
+      await page.getByLabel('Your name').fill(name);
+      await page.getByRole('button', { name: 'Join' }).click();
+      await phone.until('the room', () => !document.querySelector('#room-view')?.hidden);
+    },
+
+    title: () => read(() => document.querySelector('#now-title').textContent),
+    seesTitle: (/** @type {string} */ title) =>
+      until(`the title ${title}`, (t) => document.querySelector('#now-title').textContent === t, title),
+    status: (/** @type {string} */ text) =>
+      until(`the status ${text}`, (t) => document.querySelector('[role=status]').textContent.includes(t), text),
+    offers: (/** @type {string} */ name) =>
+      until(`the button ${name}`, (n) => document.querySelector('#play').getAttribute('aria-label') === n, name),
+    position: () => read(() => document.querySelector('audio').currentTime),
+
+    /** Sounds: its position moves, by itself. */
+    sounds: async () => {
+      await until('music', () => {
+        const audio = document.querySelector('audio');
+        return !audio.paused && audio.duration > 1 && audio.currentTime > 0;
+      });
+      const from = await phone.position();
+      await until('music that moves', (p) => {
+        const audio = document.querySelector('audio');
+        return !audio.paused && Math.abs(audio.currentTime - p) > 0.2;
+      }, from);
+    },
+    /** Is silent, and stays where it is. */
+    silent: () => until('silence', () => document.querySelector('audio').paused),
+
+    /** What is held here, as the server's listeners see it not. */
+    holds: (/** @type {number} */ count) =>
+      until(`${count} tracks on this phone`, (n) => {
+        const marks = [...document.querySelectorAll('#panel-queue .row:not([hidden]) .held:not([hidden])')];
+        return marks.length >= n;
+      }, count),
+
+    /** What the list of listeners says, as `name: what it does`. */
+    listeners: () =>
+      read(() =>
+        [...document.querySelectorAll('[aria-label=Listeners] li')].map((row) => row.textContent.replace(/\s+/g, ' ').trim()),
+      ),
+    seesListener: (/** @type {string} */ pattern) =>
+      until(`a listener like ${pattern}`, (p) =>
+        [...document.querySelectorAll('[aria-label=Listeners] li')].some((row) =>
+          new RegExp(p).test(row.textContent.replace(/\s+/g, ' ').trim()),
+        ), pattern),
+
+    queue: () => read(() =>
+      [...document.querySelectorAll('#panel-queue .row:not([hidden])')]
+        .sort((a, b) => Number(a.ariaPosInSet ?? a.getAttribute('aria-posinset')) - Number(b.getAttribute('aria-posinset')))
+        .map((row) => row.querySelector('.title').textContent)),
+
+    shot: async (/** @type {string} */ name) => {
+      await mkdir(SHOTS, { recursive: true });
+      await page.screenshot({ path: `${SHOTS}${name}.png` });
+    },
+    close: () => context.close(),
+  };
+  return phone;
+}
+
+/**
+ * Runs a journey; a picture of each phone is saved if it fails.
+ * @param {string} name
+ * @param {() => Phone[]} phones
+ * @param {() => Promise<void>} steps
+ */
+export async function journey(name, phones, steps) {
+  try {
+    await steps();
+  } catch (error) {
+    const stem = name.replace(/\W+/g, '-');
+    await Promise.all(phones().map((phone, i) => phone.shot(`failed-${stem}-${i + 1}`).catch(() => {})));
+    throw error;
+  }
+}
