@@ -30,6 +30,8 @@ const LEAD: Duration = Duration::from_millis(150);
 const END_PATIENCE: Duration = Duration::from_secs(3);
 /// Presence and progress are told at most so often.
 const LIVE_PAUSE: Duration = Duration::from_millis(500);
+/// And so that all streams together get no more of them than this, in bytes per second: each tells everybody of everybody.
+const LIVE_BYTES_PER_SEC: f64 = 20e6;
 /// With nothing due, the hub looks around this often all the same.
 const IDLE: Duration = Duration::from_secs(60);
 /// After a write failed, what nobody asked for (a departure, say) is tried again this much later.
@@ -67,8 +69,10 @@ pub(super) struct Task {
     store: Arc<Store>,
     settings: Settings,
     signals: mpsc::UnboundedSender<Signal>,
-    /// Who was last told to be there, and when.
-    told: (BTreeMap<MemberId, Listener>, Instant),
+    /// Who was last told to be there.
+    told: BTreeMap<MemberId, Listener>,
+    /// When they may be told again.
+    tell_at: Instant,
     /// Whether that may have changed since.
     live_changed: bool,
     /// When something may be due that nobody asks for.
@@ -95,7 +99,8 @@ impl Task {
             store: Arc::new(store),
             settings,
             signals,
-            told: (BTreeMap::new(), now),
+            told: BTreeMap::new(),
+            tell_at: now,
             live_changed: false,
             look_at: now,
             retry_at: None,
@@ -280,24 +285,23 @@ impl Task {
     /// Tells everybody who is there and how far they are, if that has changed since it was last
     /// told; if it is too early for that, says when it will not be.
     fn tell_live(&mut self) -> Option<Instant> {
-        let (now, next) = (Instant::now(), self.told.1 + LIVE_PAUSE);
+        let now = Instant::now();
         if !self.live_changed {
             return None;
         }
-        if now < next {
-            return Some(next);
+        if now < self.tell_at {
+            return Some(self.tell_at);
         }
         self.live_changed = false;
         let live = self.publish().live_of(&self.room);
-        let (told, told_at) = &mut self.told;
-        if live.listeners == *told {
+        if live.listeners == self.told {
             return None;
         }
-        let same_but_downloads = live.listeners.len() == told.len()
+        let same_but_downloads = live.listeners.len() == self.told.len()
             && live
                 .listeners
                 .iter()
-                .zip(told.iter())
+                .zip(&self.told)
                 .all(|((member, is), (other, was))| {
                     member == other && is.role == was.role && is.playable == was.playable
                 });
@@ -306,9 +310,12 @@ impl Task {
         } else {
             "presence"
         };
-        told.clone_from(&live.listeners);
-        *told_at = now;
-        self.say(Message::live(name, &live, self.room.durable.event_count));
+        let message = Message::live(name, &live, self.room.durable.event_count);
+        let bytes = message.0.len() * self.messages.receiver_count();
+        self.tell_at =
+            now + LIVE_PAUSE.max(Duration::from_secs_f64(bytes as f64 / LIVE_BYTES_PER_SEC));
+        self.told = live.listeners;
+        self.say(message);
         None
     }
 
