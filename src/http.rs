@@ -11,6 +11,7 @@ mod music;
 mod pair;
 mod range;
 mod router;
+mod socket;
 mod validators;
 
 use std::convert::Infallible;
@@ -25,12 +26,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::server::graceful::GracefulShutdown;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use self::socket::Socket;
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::library::Index;
@@ -43,10 +44,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(3);
 /// After accepting has failed (out of file descriptors, say), it is tried again this much later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Sent bytes that nobody confirms for so long end a connection. With a heartbeat every 5 s and the grace,
-/// a phone that walked out of range is gone within 15 s.
-const UNCONFIRMED: Duration = Duration::from_secs(8);
-
 /// Bytes of one answer that wait here, and as many again in the system, not yet on their way: few, so that what counts as
 /// sent is nearly what was sent, and a slow phone's download is seen to be slow.
 const MOST_BUFFERED: usize = 64 << 10;
@@ -135,45 +132,24 @@ fn serve_connection(
     app: &Arc<App>,
     running: &GracefulShutdown,
 ) {
-    if let Err(error) = set_up(&stream) {
-        tracing::debug!("cannot set up a connection: {error}");
-    }
-    let app = app.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
+    let socket = Socket::new(stream, MOST_BUFFERED as u32);
+    let (app, silence) = (app.clone(), socket.silence());
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let app = app.clone();
+        request.extensions_mut().insert(silence.clone());
         async move { Ok::<_, Infallible>(router::answer(&app, peer, request).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MOST_BUFFERED)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(socket, service);
     let connection = running.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!("a connection ended: {error}");
         }
     });
-}
-
-/// Has the system end a connection whose other end is silent (a phone out of range closes nothing), and keep little of
-/// what is not sent yet.
-fn set_up(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    let probes = Duration::from_secs(3);
-    socket.set_tcp_keepalive(
-        &TcpKeepalive::new()
-            .with_time(probes)
-            .with_interval(probes)
-            .with_retries(3),
-    )?;
-    #[cfg(target_os = "linux")]
-    {
-        socket.set_tcp_user_timeout(Some(UNCONFIRMED))?;
-        socket.set_tcp_notsent_lowat(MOST_BUFFERED as u32)?;
-    }
-    Ok(())
 }
 
 /// A body that is all there.

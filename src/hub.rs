@@ -9,10 +9,11 @@ mod presence;
 mod task;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::room::{Command, Held, MemberId, Rejection, Room, TrackId};
+use crate::room::{Command, Departure, Held, MemberId, Rejection, Room, TrackId};
 use crate::store::Store;
 use crate::wire::{self, Message, Role};
 
@@ -108,13 +109,34 @@ pub struct Subscription {
 #[derive(Debug)]
 pub struct StreamGuard {
     stream: StreamId,
+    silence: Silence,
     hub: mpsc::UnboundedSender<Signal>,
 }
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
+        let how = if self.silence.is_set() {
+            Departure::Vanished
+        } else {
+            Departure::Left
+        };
         // A hub that is gone needs no telling.
-        let _ = self.hub.send(Signal::StreamClosed(self.stream));
+        let _ = self.hub.send(Signal::StreamClosed(self.stream, how));
+    }
+}
+
+/// Whether the other end of a connection went silent instead of closing it.
+#[derive(Debug, Clone, Default)]
+pub struct Silence(Arc<AtomicBool>);
+
+impl Silence {
+    /// It did.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -129,6 +151,8 @@ pub struct Subscribe {
     pub last_event_id: Option<u64>,
     /// What it says that it plays.
     pub held: Option<Held>,
+    /// What becomes of its connection.
+    pub silence: Silence,
 }
 
 /// What is asked of the hub.
@@ -139,7 +163,7 @@ enum Request {
 
 /// What the hub is told; few, small, and never refused.
 enum Signal {
-    StreamClosed(StreamId),
+    StreamClosed(StreamId, Departure),
     Download {
         member: MemberId,
         download: wire::Download,

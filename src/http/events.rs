@@ -49,6 +49,7 @@ pub(super) async fn stream(
             // What is no count of ours is not remembered either: a snapshot follows.
             last_event_id: last_event_id.and_then(|id| id.trim().parse().ok()),
             held,
+            silence: request.extensions().get().cloned().unwrap_or_default(),
         };
         EventBody::new(paired.hub.subscribe(wish).await?).boxed_unsync()
     };

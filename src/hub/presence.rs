@@ -138,7 +138,7 @@ impl Presence {
     }
 
     /// A stream is gone.
-    pub(super) fn close(&mut self, id: StreamId, now: Instant) {
+    pub(super) fn close(&mut self, id: StreamId, how: Departure, now: Instant) {
         let Some(Stream { member, role, .. }) = self.streams.remove(&id) else {
             return;
         };
@@ -146,6 +146,7 @@ impl Presence {
             device.streams -= 1;
             if device.streams == 0 {
                 device.gone_since = Some(now);
+                device.gone_as = (self.grace, how);
             }
         }
         self.sort_remotes(member);
@@ -339,9 +340,9 @@ mod tests {
         let (first, _end) = presence.open(M1, Role::Listener, None, start);
         let (second, _end) = presence.open(M1, Role::Listener, None, start);
         settle(&mut presence, &mut room, start);
-        presence.close(first, start);
+        presence.close(first, Departure::Left, start);
         assert_eq!(settle(&mut presence, &mut room, start + 2 * GRACE), []);
-        presence.close(second, start + 2 * GRACE);
+        presence.close(second, Departure::Left, start + 2 * GRACE);
         assert_eq!(settle(&mut presence, &mut room, start + 2 * GRACE), []);
         let departed = settle(&mut presence, &mut room, start + 3 * GRACE);
         assert_eq!(departed, [depart(Departure::Left)]);
@@ -357,7 +358,7 @@ mod tests {
             let (stream, _end) = presence.open(M1, Role::Listener, None, now);
             let arrived = settle(&mut presence, &mut room, now);
             assert_eq!(arrived.len(), usize::from(n == 0), "the {n}th time");
-            presence.close(stream, now);
+            presence.close(stream, Departure::Left, now);
         }
     }
 
@@ -432,7 +433,7 @@ mod tests {
         assert!(presence.connected().remotes.contains(&M1));
         let (listener, _end) = presence.open(M1, Role::Listener, None, start);
         assert!(!presence.connected().remotes.contains(&M1));
-        presence.close(listener, start);
+        presence.close(listener, Departure::Left, start);
         assert!(presence.connected().remotes.contains(&M1));
     }
 }

@@ -180,8 +180,8 @@ impl Task {
         let now = Instant::now();
         self.live_changed = true;
         match signal {
-            Signal::StreamClosed(stream) => {
-                self.presence.close(stream, now);
+            Signal::StreamClosed(stream, how) => {
+                self.presence.close(stream, how, now);
                 self.look_at = now;
             }
             Signal::Download { member, download } => {
@@ -225,6 +225,7 @@ impl Task {
             end,
             guard: StreamGuard {
                 stream,
+                silence: wish.silence,
                 hub: self.signals.clone(),
             },
         })
