@@ -46,12 +46,21 @@ impl Socket {
 
     fn watch<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if let Poll::Ready(Err(error)) = &result {
-            if error.kind() == io::ErrorKind::TimedOut {
+            if is_silence(error) {
                 self.silence.set();
             }
         }
         result
     }
+}
+
+/// What the system calls it when nobody answers: on the same network it is the address that cannot be found any more.
+fn is_silence(error: &io::Error) -> bool {
+    use io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
+    matches!(
+        error.kind(),
+        TimedOut | HostUnreachable | NetworkUnreachable
+    )
 }
 
 fn set_up(stream: &TcpStream, unsent: u32) -> io::Result<()> {

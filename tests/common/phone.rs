@@ -87,18 +87,17 @@ impl Answer {
 
 /// A client that opens a connection for each request, so that none outlives a server.
 pub fn http() -> Client {
-    client_from([127, 0, 0, 1])
+    builder().build().unwrap()
 }
 
 /// The same, from another address of this machine.
 pub fn client_from(address: [u8; 4]) -> Client {
     let local = std::net::IpAddr::from(address);
-    Client::builder()
-        .no_proxy()
-        .pool_max_idle_per_host(0)
-        .local_address(local)
-        .build()
-        .unwrap()
+    builder().local_address(local).build().unwrap()
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    Client::builder().no_proxy().pool_max_idle_per_host(0)
 }
 
 /// Sends a request of nobody in particular.
@@ -237,19 +236,22 @@ impl Phone {
 
     /// Pairs under a name.
     pub async fn pair_as(server: &TestServer, name: &str) -> Phone {
+        Phone::pair_at(server.address(), name).await
+    }
+
+    /// Pairs with the server at that address.
+    pub async fn pair_at(address: SocketAddr, name: &str) -> Phone {
         let client = http();
         let body = json!({ "code": CODE, "clientName": name });
-        let answer = ask(client.post(server.url("/pair")).json(&body))
-            .await
-            .expect(200)
-            .json();
+        let request = client.post(format!("http://{address}/pair")).json(&body);
+        let answer = ask(request).await.expect(200).json();
         let text = |field: &str| answer[field].as_str().unwrap().to_owned();
         Phone {
             member: text("memberId"),
             token: text("clientId"),
             view: answer["snapshot"].clone(),
             heard: VecDeque::new(),
-            address: server.address(),
+            address,
             client,
             stream: None,
         }
