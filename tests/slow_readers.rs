@@ -1,6 +1,12 @@
 //! Phones that do not read what they are sent, and phones that all speak at once: neither holds up the others.
 
-mod common;
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on panics"
+)]
+
+pub mod common;
 
 use std::net::SocketAddr;
 

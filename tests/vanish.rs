@@ -4,7 +4,13 @@
 //! The test starts itself again inside a fresh network namespace, so it needs nothing of this machine's own network, and
 //! only the right to make namespaces.
 
-mod common;
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on panics"
+)]
+
+pub mod common;
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};

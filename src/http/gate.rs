@@ -10,7 +10,7 @@ use super::error::ApiError;
 use super::{App, House};
 use crate::hub::Hub;
 use crate::pairing;
-use crate::room::MemberId;
+use crate::room::{KeyHash, MemberId};
 
 /// The cookie that carries a device's token.
 pub(super) const COOKIE_NAME: &str = "clientId";
@@ -89,6 +89,8 @@ pub(super) fn same_site(names: &Names, headers: &HeaderMap) -> Result<(), ApiErr
 pub(super) struct Paired<'a> {
     pub(super) hub: &'a Hub,
     pub(super) member: MemberId,
+    /// The hash of the token that it brought.
+    pub(super) key: KeyHash,
 }
 
 /// Whose token the request carries.
@@ -102,6 +104,7 @@ pub(super) fn paired<'a>(app: &'a App, headers: &HeaderMap) -> Result<Paired<'a>
     Ok(Paired {
         hub,
         member: member.ok_or(ApiError::Unauthorized)?,
+        key,
     })
 }
 

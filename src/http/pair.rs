@@ -29,6 +29,8 @@ pub(super) async fn pair(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
     let hub = gate::hub(app)?;
+    let known = gate::paired(app, request.headers()).ok();
+    let known = known.map(|paired| (paired.member, paired.key));
     let body = control::read(request.into_body()).await?;
     let PairRequest { code, client_name } = control::from_json(&body)?;
     let name = tidy(&client_name.unwrap_or_default());
@@ -40,7 +42,16 @@ pub(super) async fn pair(
         }
     }
     let (token, key) = pairing::new_token();
-    let Accepted { room } = hub.submit(Command::Pair { name, key }).await?;
+    let command = match known {
+        Some((member, old_key)) => Command::PairAgain {
+            member,
+            name,
+            key,
+            old_key,
+        },
+        None => Command::Pair { name, key },
+    };
+    let Accepted { room } = hub.submit(command).await?;
     app.pairing.shut_window();
     let member = room
         .private

@@ -31,6 +31,12 @@ pub fn apply(room: &Room, command: &Command, at: Moment) -> Result<(Room, Vec<Ev
             turn.control(*member, *if_match, *control)?;
         }
         Command::Pair { name, key } => turn.pair(name, *key),
+        Command::PairAgain {
+            member,
+            name,
+            key,
+            old_key,
+        } => turn.pair_again(*member, name, *key, *old_key)?,
         Command::Leave { member } => turn.leave(*member)?,
         Command::Arrive { member, held } => turn.arrive(*member, *held)?,
         Command::Depart { member, how } => turn.depart(
@@ -230,6 +236,25 @@ impl Turn {
         Arc::make_mut(&mut self.room.durable.clients)
             .insert(member_id, Client { name: name.into() });
         self.emit(EventKind::ClientPaired { member_id });
+    }
+
+    fn pair_again(
+        &mut self,
+        member: MemberId,
+        name: &str,
+        key: KeyHash,
+        old_key: KeyHash,
+    ) -> Result<(), Rejection> {
+        let clients = Arc::make_mut(&mut self.room.durable.clients);
+        let client = clients.get_mut(&member).ok_or(Rejection::NotPaired)?;
+        if !name.is_empty() {
+            client.name = name.into();
+        }
+        let keys = Arc::make_mut(&mut self.room.private.keys);
+        keys.retain(|kept, owner| *owner != member || *kept == old_key);
+        keys.insert(key, member);
+        self.emit(EventKind::ClientPaired { member_id: member });
+        Ok(())
     }
 
     fn leave(&mut self, member: MemberId) -> Result<(), Rejection> {

@@ -89,6 +89,17 @@ pub enum Command {
         /// The hash of the token that it is given.
         key: KeyHash,
     },
+    /// A device that is paired already typed the right code once more. It stays who it is.
+    PairAgain {
+        /// Which.
+        member: MemberId,
+        /// What its owner calls it now; empty keeps the name.
+        name: String,
+        /// The hash of the token that it is given now.
+        key: KeyHash,
+        /// The hash of the one that it came with, which goes on being good: the answer may be lost.
+        old_key: KeyHash,
+    },
     /// A device is no longer paired.
     Leave {
         /// Which.

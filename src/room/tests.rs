@@ -306,3 +306,22 @@ fn the_last_member_excused_lets_the_music_start_for_those_who_come_late() {
     );
     assert_eq!(events, ["barrier.shrunk", "barrier.release"]);
 }
+
+#[test]
+fn a_device_that_pairs_again_stays_who_it_is_and_where_it_was() {
+    let mut room = room(2);
+    ask(&mut room, 1, Control::Play { position_sec: 0.0 });
+    let before = room.clone();
+    let again = Command::PairAgain {
+        member: MemberId(1),
+        name: "Ann".into(),
+        key: KeyHash([7; 32]),
+        old_key: KeyHash([1; 32]),
+    };
+    assert_eq!(run(&mut room, again), ["client.paired"]);
+    assert_eq!(room.live.listeners, before.live.listeners);
+    assert_eq!(room.live.needle_ms, before.live.needle_ms);
+    assert_eq!(room.durable.clients[&MemberId(1)].name, "Ann");
+    let owns = |key| room.private.keys.get(&KeyHash([key; 32]));
+    assert_eq!([owns(1), owns(7)], [Some(&MemberId(1)); 2]);
+}

@@ -33,6 +33,7 @@ enum Step {
     StartNow(u8),
     Stale(u8),
     Pair,
+    PairAgain(u8),
     Leave(u8),
     Arrive(u8, Option<(u8, f64)>),
     Depart(u8, bool),
@@ -58,6 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => member.clone().prop_map(Step::StartNow),
         1 => member.clone().prop_map(Step::Stale),
         2 => Just(Step::Pair),
+        1 => member.clone().prop_map(Step::PairAgain),
         1 => member.clone().prop_map(Step::Leave),
         4 => (member.clone(), prop::option::of((track, position))).prop_map(|(m, h)| Step::Arrive(m, h)),
         2 => (member.clone(), any::<bool>()).prop_map(|(m, v)| Step::Depart(m, v)),
@@ -109,6 +111,13 @@ impl World {
             .copied()
     }
 
+    fn new_key(&mut self) -> KeyHash {
+        self.keys += 1;
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&self.keys.to_le_bytes());
+        KeyHash(key)
+    }
+
     fn control(&mut self, member: u8, control: Control) {
         let if_match = self.room.durable.event_count;
         if let Some(member) = self.member(member) {
@@ -158,16 +167,24 @@ impl World {
                     );
                 }
             }
-            Step::Pair if self.room.durable.clients.len() < usize::from(MEMBERS) => {
-                self.keys += 1;
-                let mut key = [0; 32];
-                key[..4].copy_from_slice(&self.keys.to_le_bytes());
-                self.take(Command::Pair {
-                    name: String::new(),
-                    key: KeyHash(key),
-                });
+            Step::Pair => {
+                if self.room.durable.clients.len() < usize::from(MEMBERS) {
+                    let (name, key) = (String::new(), self.new_key());
+                    self.take(Command::Pair { name, key });
+                }
             }
-            Step::Pair => {}
+            Step::PairAgain(m) => {
+                let (key, keys) = (self.new_key(), self.room.private.keys.clone());
+                let member = self.member(m);
+                if let Some((old_key, member)) = keys.iter().find(|key| Some(*key.1) == member) {
+                    self.take(Command::PairAgain {
+                        member: *member,
+                        name: "again".into(),
+                        key,
+                        old_key: *old_key,
+                    });
+                }
+            }
             Step::Leave(m) => self.about(m, |member| Command::Leave { member }),
             Step::Arrive(m, held) => self.about(m, |member| Command::Arrive {
                 member,
