@@ -178,6 +178,23 @@ async fn a_large_file_comes_whole() {
     assert!(answer.body == fs::read(path).unwrap());
 }
 
+/// A phone that is busy storing answers all the time, though it takes nothing.
+#[tokio::test]
+async fn a_download_that_pauses_goes_on() {
+    let setup = Setup::empty();
+    let path = setup.audio().join("large.wav");
+    music::put_wav(&path, 16_000, 16_000);
+    let (_server, phone, rows) = library(setup).await;
+    let request = phone.request(Method::GET, &file_of(&rows["large.wav"]));
+    let mut response = request.send().await.unwrap();
+    let mut received = response.chunk().await.unwrap().unwrap().len();
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        received += chunk.len();
+    }
+    assert_eq!(received as u64, fs::metadata(&path).unwrap().len());
+}
+
 #[tokio::test]
 async fn a_part_of_a_file_is_served_as_the_rfc_has_it() {
     let (_server, phone, rows) = library(Setup::fixtures()).await;

@@ -47,8 +47,8 @@ const COOL_DOWN_MS = 5_000;
 /** Barriers that everybody is ready for end at once; going silent for that would be heard. */
 const BRIEF_MS = 700;
 
-/** A track that was promised may start at its first note this late. */
-const LATE_START_MS = 250;
+/** Up to so late a track that was promised starts at its first note, and later in its midst. */
+const FIRST_NOTE_MS = 100;
 
 /** Closer to its end than this a track is not started any more. */
 const TAIL_SEC = 0.25;
@@ -179,7 +179,10 @@ export function decide(goal, report, memory, nowMs) {
  */
 function decideHold(goal, report, memory, nowMs) {
   const { trackId, positionSec } = goal;
-  if (goal.brief && report.phase === 'playing' && report.trackId === trackId) {
+  const sounds = report.phase === 'playing' || report.phase === 'starting';
+  // The server's word on a start ahead of it comes in several events; only the last one counts.
+  const brief = goal.brief || memory.key.endsWith(AHEAD);
+  if (brief && sounds && report.trackId === trackId) {
     const briefSinceMs = memory.briefSinceMs ?? nowMs;
     if (nowMs - briefSinceMs < BRIEF_MS) return { plan: null, memory: { ...memory, briefSinceMs } };
   }
@@ -204,7 +207,9 @@ function decidePlay(goal, report, memory, nowMs) {
   if (report.phase === 'starting') {
     const { plan } = report;
     const off = plan?.kind === 'start' ? Math.abs(offMs(goal, plan)) : Infinity;
-    return { plan: off <= toleratedMs(goal) ? null : start(), memory: { ...looked, offLooks: 0 } };
+    const ahead = goal.confirmed || memory.key.endsWith(AHEAD);
+    const keep = off <= (ahead ? GROSS_MS : SAME_MS);
+    return { plan: keep ? null : start(), memory: { ...looked, offLooks: 0 } };
   }
   if (report.phase === 'ended') {
     // It is at its end, and stays there unless somebody sought back.
@@ -236,11 +241,6 @@ export function offMs(goal, where) {
   return (where.positionSec - positionAt(goal, where.atMs)) * 1000;
 }
 
-/** @param {Extract<Goal, {kind: 'play'}>} goal */
-function toleratedMs(goal) {
-  return goal.confirmed ? LATE_START_MS : SAME_MS;
-}
-
 /**
  * The start that reaches the goal's line: at its anchor, or as soon as the player can.
  * @param {Extract<Goal, {kind: 'play'}>} goal
@@ -253,14 +253,16 @@ function startPlan(goal, report, nowMs) {
   const there =
     report.phase === 'held' && report.trackId === trackId && report.positionSec === positionSec;
   const leadMs = there ? report.latencyMs : report.leadMs;
-  if (goal.confirmed && nowMs - atMs <= LATE_START_MS) {
-    const lateMs = LATE_START_MS;
-    return { kind: 'start', trackId, positionSec, atMs: Math.max(atMs, nowMs), lateMs };
+  if (goal.confirmed && atMs < nowMs + report.changeMs) {
+    const soon = nowMs + report.changeMs;
+    const runSec = positionAt(goal, soon);
+    const fromSec = runSec * 1000 <= FIRST_NOTE_MS ? 0 : runSec;
+    return { kind: 'start', trackId, positionSec: fromSec, atMs: soon, atOnce: true };
   }
-  if (atMs >= nowMs + leadMs) return { kind: 'start', trackId, positionSec, atMs, lateMs: 0 };
+  if (atMs >= nowMs + leadMs) return { kind: 'start', trackId, positionSec, atMs, atOnce: false };
   const soon = nowMs + report.leadMs;
-  const soonSec = Math.max(0, positionAt(goal, soon));
-  return { kind: 'start', trackId, positionSec: soonSec, atMs: soon, lateMs: 0 };
+  const runSec = Math.max(0, positionAt(goal, soon));
+  return { kind: 'start', trackId, positionSec: runSec, atMs: soon, atOnce: false };
 }
 
 /**

@@ -43,7 +43,7 @@ export function isWhole(entry) {
  * @param {Snapshot} scene.room
  * @param {ReadonlyMap<TrackId, Track>} scene.index
  * @param {ReadonlySet<TrackId>} scene.held
- * @param {ReadonlyMap<TrackId, string>} scene.unplayable
+ * @param {ReadonlyMap<TrackId, unknown>} scene.unplayable
  * @returns {Track[]}
  */
 export function wanted({ room, index, held, unplayable }) {

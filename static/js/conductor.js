@@ -164,8 +164,8 @@ export function createConductor({ store, player, read }) {
       // The server is away: the music is not.
       go(next, current, performance.now());
     }
-    if (connection === 'open') askNext();
     look();
+    if (connection === 'open') askNext();
   }
 
   /**

@@ -17,29 +17,26 @@ const RETRY_MS = [500, 1_000, 2_000, 5_000];
 /** Progress is shown so often at most. */
 const SHOW_EVERY_MS = 200;
 
-const FULL = 'This phone’s storage is full. Music that does not fit is skipped here.';
+const FULL = 'This phone’s storage is full: music that does not fit is silent here.';
 
 /**
  * @param {object} options
  * @param {Store} options.store
  * @param {Shelf} options.shelf
  * @param {() => void} options.onOutdated the server has another version than the index says
+ * @param {(trackId: TrackId) => void} options.onNoRoom
  */
-export function createDownloads({ store, shelf, onOutdated }) {
+export function createDownloads({ store, shelf, onOutdated, onNoRoom }) {
   /** @type {{trackId: TrackId, abort: AbortController} | null} */
   let active = null;
   let running = false;
   let failures = 0;
-  /** Those that found no room wait for the next change of the storage. */
-  /** @type {Set<TrackId>} */
-  const tooLarge = new Set();
 
   /** @returns {Track | null} */
   function first() {
     const { view, room, index, held, unplayable, settings } = store.get();
     if (view !== 'room' || !room || settings.remote) return null;
-    const list = wanted({ room, index, held, unplayable });
-    return list.find(({ trackId }) => !tooLarge.has(trackId)) ?? null;
+    return wanted({ room, index, held, unplayable })[0] ?? null;
   }
 
   async function run() {
@@ -54,7 +51,7 @@ export function createDownloads({ store, shelf, onOutdated }) {
       try {
         await fetchTrack(track, abort.signal);
         failures = 0;
-        store.update({ held: shelf.held(), storageNote: null });
+        store.update({ held: shelf.held() });
       } catch (error) {
         if (!abort.signal.aborted) await recover(error, track);
       } finally {
@@ -71,9 +68,9 @@ export function createDownloads({ store, shelf, onOutdated }) {
    */
   async function recover(error, track) {
     if (isQuota(error)) {
-      tooLarge.add(track.trackId);
       store.update({ storageNote: FULL });
-      return;
+      await shelf.remove(track.trackId);
+      return onNoRoom(track.trackId);
     }
     if (error instanceof ApiError && error.status === 404) onOutdated();
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]));
@@ -147,7 +144,6 @@ export function createDownloads({ store, shelf, onOutdated }) {
   }
 
   store.subscribe((state, before) => {
-    if (state.held !== before.held || state.index !== before.index) tooLarge.clear();
     const same =
       state.view === before.view &&
       state.room?.queue === before.room?.queue &&

@@ -43,15 +43,15 @@ const store = createStore({
 const say = createBubbles();
 const press = createPresses({ store, say });
 
-/** What a try to play has shown, beyond what the browser says of formats. */
-/** @type {Set<TrackId>} */
-const undecodable = new Set();
+/** What a try has shown, beyond what the browser says of formats. */
+/** @type {Map<TrackId, import('./types.js').Unable>} */
+const failed = new Map();
 
 const player = createPlayer(byId('audio', HTMLAudioElement), {
   change: () => conductor.look(),
   ended: (trackId) => conductor.ended(trackId),
   unplayable: (trackId) => {
-    undecodable.add(trackId);
+    failed.set(trackId, 'format');
     judge();
   },
 });
@@ -77,17 +77,23 @@ async function refreshHeld() {
   store.update({ held: (await shelf).held() });
 }
 
+/** There is room again for what found none. */
+function tryAgain() {
+  for (const [trackId, reason] of failed) if (reason === 'room') failed.delete(trackId);
+  store.update({ storageNote: null });
+  judge();
+}
+
 /** Which tracks of the library this phone cannot play. */
 function judge() {
   const { index } = store.get();
   /** @type {Map<string, boolean>} */
   const formats = new Map();
-  /** @type {Map<TrackId, string>} */
-  const unplayable = new Map();
+  const unplayable = new Map(failed);
   for (const { trackId, mime } of index.values()) {
     const able = formats.get(mime) ?? player.canPlay(mime);
     formats.set(mime, able);
-    if (!able || undecodable.has(trackId)) unplayable.set(trackId, mime);
+    if (!able) unplayable.set(trackId, 'format');
   }
   store.update({ unplayable });
 }
@@ -115,7 +121,10 @@ const settings = createSettings({
     const { kind, usedBytes } = await shelf;
     return { kind, usedBytes: usedBytes() };
   },
-  clear: async () => (await shelf).clear(),
+  clear: async () => {
+    await (await shelf).clear();
+    tryAgain();
+  },
   leave: async () => {
     try {
       await session.leave();
@@ -178,7 +187,17 @@ store.subscribe(async (state, before) => {
   }
 });
 createAcks(store);
-shelf.then((opened) => createDownloads({ store, shelf: opened, onOutdated: session.refreshIndex }));
+shelf.then((opened) =>
+  createDownloads({
+    store,
+    shelf: opened,
+    onOutdated: session.refreshIndex,
+    onNoRoom: (trackId) => {
+      failed.set(trackId, 'room');
+      judge();
+    },
+  }),
+);
 store.subscribe(conductor.look);
 
 // After a reload nobody has touched the page, and browsers refuse sound until somebody does: any

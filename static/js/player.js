@@ -21,8 +21,11 @@
  */
 
 /** Until starts have been measured: browsers are heard 55 to 95 ms after the call. */
-const FIRST_LATENCY_MS = 60;
+const FIRST_LATENCY_MS = 75;
 const MOST_LATENCY_MS = 250;
+
+/** The same from one track's end to the next one's sound. */
+const FIRST_CHANGE_MS = 110;
 
 /** How long a load or a seek takes, until it has been measured; and what is left as reserve. */
 const FIRST_SEEK_MS = 60;
@@ -63,8 +66,9 @@ export function createPlayer(audio, on) {
   let locked = false;
   let latencyMs = FIRST_LATENCY_MS;
   let seekMs = FIRST_SEEK_MS;
-  /** When play() was called, for the position that it was called at. */
-  let started = { atMs: 0, positionSec: 0, measured: true };
+  let changeMs = FIRST_CHANGE_MS;
+  /** The last start: when it was begun, for which position, and whether it has been learned from. */
+  let started = { atMs: 0, positionSec: 0, change: false, measured: true };
   /** Each plan takes the turn away from the one before. */
   let turn = 0;
 
@@ -116,6 +120,14 @@ export function createPlayer(audio, on) {
   async function start(to, own) {
     phase = 'starting';
     let { positionSec, atMs } = to;
+    if (to.atOnce && loaded !== to.trackId) {
+      const begunMs = performance.now();
+      load(to.trackId);
+      // Each event that is waited for at a change of tracks is heard as silence.
+      if (positionSec > 0) await place(positionSec);
+      if (own === turn) await play({ atMs: begunMs, positionSec, change: true, measured: false }, own);
+      return;
+    }
     for (let tries = 1; ; tries += 1) {
       const begunMs = performance.now();
       if (loaded !== to.trackId || Math.abs(audio.currentTime - positionSec) > 0.001) audio.pause();
@@ -124,22 +136,27 @@ export function createPlayer(audio, on) {
       if (own !== turn) return;
       const nowMs = performance.now();
       const missedMs = nowMs - (atMs - latencyMs);
-      if (missedMs <= to.lateMs + RESERVE_MS || tries === TRIES) break;
+      if (missedMs <= RESERVE_MS || tries === TRIES) break;
       seekMs = Math.min(MOST_SEEK_MS, Math.max(seekMs, nowMs - begunMs) + RESERVE_MS);
       const laterMs = nowMs + leadMs() - atMs;
       positionSec += laterMs / 1000;
       atMs += laterMs;
     }
     await moment(atMs - latencyMs);
-    if (own === turn) await play(positionSec, own);
+    if (own === turn) await play(fromNow(positionSec), own);
+  }
+
+  /** @param {number} positionSec */
+  function fromNow(positionSec) {
+    return { atMs: performance.now(), positionSec, change: false, measured: false };
   }
 
   /**
-   * @param {number} positionSec
+   * @param {typeof started} from
    * @param {number} own
    */
-  async function play(positionSec, own) {
-    started = { atMs: performance.now(), positionSec, measured: false };
+  async function play(from, own) {
+    started = from;
     phase = 'playing';
     try {
       await audio.play();
@@ -171,12 +188,13 @@ export function createPlayer(audio, on) {
     return latencyMs + seekMs + RESERVE_MS;
   }
 
-  /** Learns from a start that has settled how long the element took to sound. */
+  /** Learns from a start that has settled how long it took to sound. */
   function measure() {
     const sinceMs = performance.now() - started.atMs;
     const playedMs = (audio.currentTime - started.positionSec) * 1000;
     const tookMs = Math.min(MOST_LATENCY_MS, Math.max(0, sinceMs - playedMs));
-    latencyMs += (tookMs - latencyMs) / 2;
+    if (started.change) changeMs += (tookMs - changeMs) / 2;
+    else latencyMs += (tookMs - latencyMs) / 2;
     started.measured = true;
   }
 
@@ -187,7 +205,7 @@ export function createPlayer(audio, on) {
   });
   audio.addEventListener('pause', () => {
     // Not by us: a call, a lost headset, the system. To go on by itself would be rude.
-    if (phase !== 'playing' || loaded === null || audio.ended || audio.error) return;
+    if (phase !== 'playing' || loaded === null || audio.ended || audio.error || !audio.paused) return;
     phase = 'held';
     plan = null;
     locked = true;
@@ -211,10 +229,10 @@ export function createPlayer(audio, on) {
       turn += 1;
       const own = turn;
       if (line && loaded === line.trackId) {
-        plan = { kind: 'start', ...line, lateMs: 0 };
+        plan = { kind: 'start', ...line, atOnce: true };
         const soonSec = (performance.now() + latencyMs - line.atMs) / 1000;
         audio.currentTime = Math.max(0, line.positionSec + soonSec);
-        play(audio.currentTime, own);
+        play(fromNow(audio.currentTime), own);
         return;
       }
       if (loaded === null) audio.src = silenceUrl;
@@ -267,6 +285,7 @@ export function createPlayer(audio, on) {
         plan,
         latencyMs,
         leadMs: leadMs(),
+        changeMs,
       };
     },
   };

@@ -55,9 +55,10 @@ export function createPresses({ store, say }) {
     return true;
   }
 
-  return async (make) => {
-    const { room, pending } = store.get();
-    if (!room || pending) return;
+  /** @param {(room: Room) => Command} make */
+  async function take(make) {
+    const { room } = store.get();
+    if (!room) return;
     const command = make(room);
     store.update({ pending: command });
     try {
@@ -67,5 +68,10 @@ export function createPresses({ store, say }) {
     } finally {
       store.update({ pending: null });
     }
-  };
+  }
+
+  /** Presses in a row go out in a row, each meant for the state that the one before led to. */
+  let last = Promise.resolve();
+
+  return (make) => (last = last.then(() => take(make)));
 }

@@ -27,9 +27,11 @@ export function statusOf(state) {
     return line(state.scanning ? 'the server reads its music…' : 'no music on the server yet', 'calm');
   }
   if (settings.remote) return line('remote only: no sound from this phone', 'calm');
-  if (unplayable.has(current)) {
+  const reason = unplayable.get(current);
+  if (reason === 'room') return line('no room on this phone for this track; it sits this one out', 'poor');
+  if (reason === 'format') {
     const format = formatName(index.get(current)?.mime ?? '');
-    return line(`this phone can’t play ${format}; it sits this one out`, 'poor');
+    return line(`this phone can't play ${format}; it sits this one out`, 'poor');
   }
   if (!held.has(current)) {
     const fetched = download?.trackId === current ? percent(download.receivedBytes, download.size) : 0;
@@ -68,7 +70,7 @@ export function doingText({ doing, percent: fetched }) {
     case 'remote':
       return 'remote';
     case 'unable':
-      return 'can’t play this';
+      return "can't play this";
     case 'downloading':
       return `downloading ${fetched} %`;
     case 'waiting':

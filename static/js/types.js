@@ -127,15 +127,19 @@
  * @property {number} atMs When the position was read, on this page's clock.
  * @property {Plan | null} plan What it was last told.
  * @property {number} latencyMs From the call to the sound.
- * @property {number} leadMs The same with a load or a seek before it.
+ * @property {number} leadMs The same with a load or a seek before it, and some reserve.
+ * @property {number} changeMs From the decision to change tracks at once to the sound.
  */
 
 /**
  * What the player is told: be silent at a place, or be at a place at a moment of this page's clock.
- * A start that comes later than `lateMs` skips what it missed.
+ * `atOnce`: the moment is this device's best guess; waiting for it would only add silence.
  * @typedef {{kind: 'hold', trackId: TrackId, positionSec: number}
- *   | {kind: 'start', trackId: TrackId, positionSec: number, atMs: number, lateMs: number}} Plan
+ *   | {kind: 'start', trackId: TrackId, positionSec: number, atMs: number, atOnce: boolean}} Plan
  */
+
+/** Why this phone does not play a track: it does not know the format, or has no room for it. */
+/** @typedef {'format' | 'room'} Unable */
 
 /**
  * @typedef {object} AppState
@@ -145,7 +149,7 @@
  * @property {ReadonlyMap<TrackId, Track>} index
  * @property {'connecting' | 'open' | 'reconnecting'} connection
  * @property {ReadonlySet<TrackId>} held Whole on this phone, in the version of the index.
- * @property {ReadonlyMap<TrackId, string>} unplayable Why this phone cannot play it.
+ * @property {ReadonlyMap<TrackId, Unable>} unplayable
  * @property {{trackId: TrackId, receivedBytes: number, size: number} | null} download
  * @property {Settings} settings
  * @property {ClockEstimate | null} clock

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on panics"
 )]
 
+pub mod faulty_disk;
 pub mod music;
 pub mod phone;
 pub mod raw;

@@ -1,5 +1,6 @@
 //! The real executable in a folder of its own: started, stopped, killed and started again.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +16,9 @@ use super::{in_time, music};
 
 /// The pairing code of every test's server.
 pub const CODE: &str = "748291";
+
+/// The server's executable.
+pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_lockstep");
 
 /// Every environment variable that the server listens to.
 pub const ENVIRONMENT: [&str; 9] = [
@@ -35,6 +39,8 @@ pub struct Setup {
     listen: String,
     flags: Vec<String>,
     log_filter: Option<String>,
+    started_by: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
 }
 
 impl Setup {
@@ -53,6 +59,8 @@ impl Setup {
             listen: "127.0.0.1:0".into(),
             flags,
             log_filter: None,
+            started_by: vec![EXECUTABLE.into()],
+            environment: Vec::new(),
         }
         .flag("--leave-grace-ms=200")
     }
@@ -91,6 +99,23 @@ impl Setup {
         self
     }
 
+    /// Starts by this command, which the server's own arguments follow, instead of its executable.
+    pub fn started_by<T: Into<OsString>>(mut self, command: impl IntoIterator<Item = T>) -> Setup {
+        self.started_by = command.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Starts with these environment variables too.
+    pub fn env<T: Into<OsString>>(
+        mut self,
+        variables: impl IntoIterator<Item = (&'static str, T)>,
+    ) -> Setup {
+        let variables = variables.into_iter();
+        self.environment
+            .extend(variables.map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
     /// The folder that everything is in.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -118,7 +143,10 @@ impl Setup {
 
     /// The same, with another state file.
     pub fn command_with_state(&self, state_file: &Path) -> Command {
-        let mut command = bare_command(Path::new(env!("CARGO_BIN_EXE_lockstep")));
+        let (program, arguments) = self.started_by.split_first().expect("a command");
+        let mut command = bare_command(Path::new(program));
+        command.args(arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.arg("--audio-dir").arg(self.audio());
         command.arg("--state-file").arg(state_file);
         command.args(["--pairing-code", CODE, "--listen", &self.listen]);

@@ -58,7 +58,7 @@ export function createNow(on) {
   }
 
   play.addEventListener('click', () => {
-    const { room } = on.state();
+    const room = shown();
     if (!room) return;
     const name = wantsToPlay(room) ? 'pause' : 'play';
     on.press((now) => ({ name, positionSec: positionOf(now) }));

@@ -133,10 +133,16 @@ for (const [name, end] of /** @type {const} */ ([['is restarted', 'stop'], ['is 
     await run(async () => {
       await ada.press('Play');
       await Promise.all([ada.sounds(), ben.sounds()]);
+      await Promise.all(phones.map((phone) => phone.read(() => {
+        const audio = document.querySelector('audio');
+        audio.pauses = 0;
+        audio.addEventListener('pause', () => (audio.pauses += 1));
+      })));
       await server[end]();
       await Promise.all(phones.map((phone) => phone.status('reconnecting…')));
       await Promise.all(phones.map((phone) => phone.sounds()));
       const before = await ada.position();
+      for (const phone of phones) assert.equal(await phone.read(() => document.querySelector('audio').pauses), 0);
       await server.start();
       await Promise.all(phones.map((phone) => phone.status('in step')));
       await Promise.all(phones.map((phone) => phone.sounds()));

@@ -64,10 +64,65 @@ test('every format of the library plays or is sat out with a word', (t) =>
       new MutationObserver(look).observe(document.querySelector('#now-title'), { childList: true });
       look();
     });
-    await ada.status('can’t play AIFF');
-    await ada.seesListener('Ada.* can’t play this');
+    await ada.status("can't play AIFF");
+    await ada.seesListener("Ada.* can't play this");
     await ada.seesTitle('Fixture MP3');
     assert.ok(titles.size >= 6, [...titles].join());
+  }));
+
+test('a download that breaks goes on where it was', (t) =>
+  alone(t, async (folder) => {
+    await tones({ 'Alpha Dance': 20 })(folder);
+    await writeFile(join(folder, 'Slow Train.wav'), tone(120, { rate: 48_000, channels: 2 }));
+  }, async (ada, server) => {
+    const network = (/** @type {number} */ bytesPerSec) =>
+      ada.cdp.send('Network.emulateNetworkConditions', {
+        offline: false, latency: 0, downloadThroughput: bytesPerSec, uploadThroughput: bytesPerSec,
+      });
+    /** @type {(string | undefined)[]} */
+    const ranges = [];
+    ada.page.on('request', (request) => {
+      if (request.url().includes('/file/')) ranges.push(request.headers()['range']);
+    });
+    await network(3_000_000);
+    await ada.press('Next');
+    await ada.seesTitle('Slow Train');
+    await ada.until('a part of it', () => Number(/downloading (\d+)/.exec(document.querySelector('[role=status]').textContent)?.[1]) > 20);
+    await server.kill();
+    await ada.status('reconnecting…');
+    await network(-1);
+    await server.start();
+    await ada.sounds();
+    const last = ranges.at(-1) ?? '';
+    assert.match(last, /^bytes=\d{7,}-$/);
+  }));
+
+test('a full phone says so, and the room goes on', async (t) => {
+  const server = await startServer({ fill: tones({ 'Alpha Dance': 10, 'Beta Waltz': 120, 'Gamma March': 10 }) });
+  t.after(server.end);
+  const ada = await openPhone(browser, server.url());
+  t.after(ada.close);
+  await ada.cdp.send('Storage.overrideQuotaForOrigin', { origin: new URL(server.url()).origin, quotaSize: 1_500_000 });
+  await ada.page.reload();
+  await journey(t.name, () => [ada], async () => {
+    await ada.join('Ada');
+    await ada.until('the word', () => document.querySelector('#storage-note').textContent.includes('storage is full'));
+    await ada.press('Play');
+    await ada.sounds();
+    await ada.press('Next');
+    await ada.status('no room on this phone');
+    await ada.press('Next');
+    await ada.sounds();
+  });
+});
+
+test('presses in a row all count', (t) =>
+  alone(t, tones(SONGS), async (ada) => {
+    const [first] = await ada.queue();
+    await ada.until('the title', (title) => document.querySelector('#now-title').textContent === title, first);
+    await ada.page.getByRole('button', { name: 'Next' }).click({ clickCount: 3 });
+    await ada.seesTitle('Delta Blues' === first ? 'Beta Waltz' : 'Gamma March');
+    await ada.sounds();
   }));
 
 test('the position moves by keys, one seek for a run of them', (t) =>

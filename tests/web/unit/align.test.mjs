@@ -12,7 +12,7 @@ function goal(over = {}) {
 }
 
 function report(over = {}) {
-  return { trackId: null, phase: 'empty', settled: false, positionSec: 0, atMs: 0, plan: null, latencyMs: 60, leadMs: 130, ...over };
+  return { trackId: null, phase: 'empty', settled: false, positionSec: 0, atMs: 0, plan: null, latencyMs: 60, leadMs: 130, changeMs: 50, ...over };
 }
 
 const heard = (positionSec, atMs) => report({ trackId: 'b', phase: 'playing', settled: true, positionSec, atMs });
@@ -113,11 +113,25 @@ test('a barrier that ends at once is not heard, and one that lasts is silent', (
   assert.deepEqual(plan, { kind: 'hold', trackId: 'b', positionSec: 0 });
 });
 
-test('a promised track starts at its first note, if a little late', () => {
+test('a promised track starts at its first note if a little late, and else where it should be', () => {
   const overlay = { trackId: 'c', after: 'b', anchorKey: anchorKey(playing(6_000)), atMs: 9_000 };
   const ended = report({ trackId: 'b', phase: 'ended' });
-  includes(told(goal({ overlay }), ended, FRESH, 9_040), { trackId: 'c', positionSec: 0, atMs: 9_040 });
-  includes(told(goal({ overlay }), ended, FRESH, 9_600), { trackId: 'c', positionSec: 0.73, atMs: 9_730 });
+  includes(told(goal({ overlay }), ended, FRESH, 9_040), { trackId: 'c', positionSec: 0, atMs: 9_090 });
+  includes(told(goal({ overlay }), ended, FRESH, 9_600), { trackId: 'c', positionSec: 0.65, atMs: 9_650 });
+  includes(told(goal({ overlay }), ended, FRESH, 8_000), { trackId: 'c', positionSec: 0, atMs: 9_000, atOnce: false });
+});
+
+test('a start ahead of the server’s word outlives the events that confirm it', () => {
+  const overlay = { trackId: 'c', after: 'b', anchorKey: anchorKey(playing(6_000)), atMs: 9_000 };
+  let { plan, memory } = decide(goal({ overlay }), report({ trackId: 'b', phase: 'ended' }), FRESH, 9_040);
+  const starting = report({ trackId: 'c', phase: 'starting', plan });
+  const advanced = { queueIndex: 2 };
+  for (const now of [room(advanced), room({ ...advanced, barrier: barrier({ trackId: 'c' }) }), playing(10_000, advanced)]) {
+    ({ plan, memory } = decide(goal({ room: now }), starting, memory, 9_060));
+    assert.equal(plan, null);
+  }
+  ({ plan } = decide(goal({ room: playing(10_000, advanced) }), { ...heard(0.39, 9_450), trackId: 'c' }, memory, 9_450));
+  assert.equal(plan, null);
 });
 
 test('an overlay ends when the room moves on', () => {
