@@ -20,32 +20,38 @@ fn room(members: u32) -> Room {
     let library = Library::new((1..=3).map(|n| (TrackId(n), 60.0)));
     run(&mut room, Command::Library(Arc::new(library)));
     for n in 1..=members {
-        run(
-            &mut room,
-            Command::Pair {
-                name: String::new(),
-                key: KeyHash([n as u8; 32]),
-            },
-        );
-        run(
-            &mut room,
-            Command::Arrive {
-                member: MemberId(n),
-                held: None,
-            },
-        );
+        newcomer(&mut room, n);
         for track in 1..=3 {
-            ask(
-                &mut room,
-                n,
-                Control::AckDownload {
-                    track_id: TrackId(track),
-                    playable: true,
-                },
-            );
+            ask(&mut room, n, has(track));
         }
     }
     room
+}
+
+fn pair(n: u32) -> Command {
+    Command::Pair {
+        name: String::new(),
+        key: KeyHash([n as u8; 32]),
+    }
+}
+
+fn arrive(n: u32, held: Option<Held>) -> Command {
+    let member = MemberId(n);
+    Command::Arrive { member, held }
+}
+
+/// Pairs, listens, and has no track yet.
+fn newcomer(room: &mut Room, n: u32) {
+    run(room, pair(n));
+    run(room, arrive(n, None));
+}
+
+fn has(track: u64) -> Control {
+    let track_id = TrackId(track);
+    Control::AckDownload {
+        track_id,
+        playable: true,
+    }
 }
 
 fn run_at(room: &mut Room, command: Command, at: Moment) -> Vec<&'static str> {
@@ -91,38 +97,16 @@ fn play_is_released_at_once_when_everybody_has_the_track() {
 fn an_acknowledgement_matches_any_count_since_the_barrier_opened_and_no_older_one() {
     let mut room = room(0);
     for n in 1..=2 {
-        run(
-            &mut room,
-            Command::Pair {
-                name: String::new(),
-                key: KeyHash([n; 32]),
-            },
-        );
-        run(
-            &mut room,
-            Command::Arrive {
-                member: MemberId(n.into()),
-                held: None,
-            },
-        );
+        newcomer(&mut room, n);
     }
     let before = room.durable.event_count;
     ask(&mut room, 1, Control::Play { position_sec: 0.0 });
     let opened = room.durable.event_count;
-    run(
-        &mut room,
-        Command::Pair {
-            name: String::new(),
-            key: KeyHash([9; 32]),
-        },
-    );
+    run(&mut room, pair(9));
     let ack = |member, if_match| Command::Control {
         member: MemberId(member),
         if_match,
-        control: Control::AckDownload {
-            track_id: TrackId(1),
-            playable: true,
-        },
+        control: has(1),
     };
     assert_eq!(
         apply(&room, &ack(1, before), AT),
@@ -161,10 +145,7 @@ fn a_barrier_without_listeners_waits_for_the_first_to_come() {
         ),
         ["barrier.opened"]
     );
-    let ack = Control::AckDownload {
-        track_id: TrackId(2),
-        playable: true,
-    };
+    let ack = has(2);
     assert_eq!(ask(&mut room, 1, ack), ["barrier.ready", "barrier.release"]);
 }
 
@@ -184,10 +165,7 @@ fn the_music_is_parked_where_the_last_listener_left_it_and_goes_on_from_there() 
             anchor_position_sec: 15.0
         }
     );
-    let back = Command::Arrive {
-        member: MemberId(1),
-        held: None,
-    };
+    let back = arrive(1, None);
     assert_eq!(run_at(&mut room, back, at(60_000.0)), ["barrier.opened"]);
     assert_eq!(room.durable.play_state.anchor_position_sec, 15.0);
 }
@@ -202,10 +180,7 @@ fn a_phone_that_plays_on_gives_a_restarted_server_the_place() {
         track_id: TrackId(1),
         position_sec: 31.5,
     });
-    let back = Command::Arrive {
-        member: MemberId(1),
-        held,
-    };
+    let back = arrive(1, held);
     assert_eq!(
         run_at(&mut room, back, at(90_000.0)),
         ["barrier.opened", "barrier.release"]
@@ -217,20 +192,7 @@ fn a_phone_that_plays_on_gives_a_restarted_server_the_place() {
 fn start_now_names_each_one_it_goes_on_without() {
     let mut room = room(1);
     for n in 2..=3 {
-        run(
-            &mut room,
-            Command::Pair {
-                name: String::new(),
-                key: KeyHash([n; 32]),
-            },
-        );
-        run(
-            &mut room,
-            Command::Arrive {
-                member: MemberId(n.into()),
-                held: None,
-            },
-        );
+        newcomer(&mut room, n);
     }
     assert_eq!(
         ask(&mut room, 1, Control::Next),
@@ -283,20 +245,7 @@ fn a_position_past_the_end_is_cut_to_the_duration() {
 #[test]
 fn the_last_member_excused_lets_the_music_start_for_those_who_come_late() {
     let mut room = room(0);
-    run(
-        &mut room,
-        Command::Pair {
-            name: String::new(),
-            key: KeyHash([1; 32]),
-        },
-    );
-    run(
-        &mut room,
-        Command::Arrive {
-            member: MemberId(1),
-            held: None,
-        },
-    );
+    newcomer(&mut room, 1);
     ask(&mut room, 1, Control::Play { position_sec: 0.0 });
     let events = run(
         &mut room,
