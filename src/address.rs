@@ -10,7 +10,9 @@ use qrcode::render::unicode::Dense1x2;
 /// The URL of the server bound to `local`, as a phone in the house reaches it.
 pub fn url(local: SocketAddr) -> String {
     let ip = if local.ip().is_unspecified() {
-        outward().unwrap_or(Ipv4Addr::LOCALHOST.into())
+        outward()
+            .or_else(inward)
+            .unwrap_or(Ipv4Addr::LOCALHOST.into())
     } else {
         local.ip()
     };
@@ -25,6 +27,16 @@ fn outward() -> Option<IpAddr> {
     // belongs to nobody (RFC 5737).
     socket.connect((Ipv4Addr::new(203, 0, 113, 1), 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
+}
+
+/// The first address of this machine that others could reach. A Pi that is its own hotspot has no default route.
+fn inward() -> Option<IpAddr> {
+    let addresses = if_addrs::get_if_addrs()
+        .ok()?
+        .into_iter()
+        .map(|interface| interface.ip());
+    let mut reachable = addresses.filter(|ip| ip.is_ipv4() && !ip.is_loopback());
+    reachable.next()
 }
 
 /// A QR code for a terminal, two modules a character. With `colours` it is black on white

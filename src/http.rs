@@ -33,7 +33,7 @@ use tokio::sync::watch;
 
 use self::socket::Socket;
 use crate::config::Config;
-use crate::hub::Hub;
+use crate::hub::{Hub, Life};
 use crate::library::Index;
 use crate::library::cover::Covers;
 use crate::pairing::Pairing;
@@ -44,8 +44,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(3);
 /// After accepting has failed (out of file descriptors, say), it is tried again this much later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Bytes of one answer that wait here, and as many again in the system, not yet on their way: few, so that what counts as
-/// sent is nearly what was sent, and a slow phone's download is seen to be slow.
+/// Bytes of one answer that wait here to be taken by the system.
 const MOST_BUFFERED: usize = 64 << 10;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -64,8 +63,10 @@ pub enum House {
 pub struct App {
     house: House,
     index: Arc<Index>,
-    covers: Covers,
+    covers: Arc<Covers>,
     pairing: Pairing,
+    /// Whether the code is shown to everybody until somebody is paired.
+    window: bool,
     names: gate::Names,
     debug: bool,
     url: String,
@@ -83,8 +84,9 @@ impl App {
         App {
             house,
             index,
-            covers: Covers::default(),
+            covers: Arc::default(),
             pairing,
+            window: !config.no_pairing_window,
             names: gate::Names::new(&config.host_name),
             debug: config.debug,
             url,
@@ -92,13 +94,13 @@ impl App {
     }
 }
 
-/// Serves until `closing` turns true. Then it accepts nobody any more, has the hub end the event streams, and gives
-/// other answers a moment to finish.
+/// Serves until `closing` turns true. Then it accepts nobody any more, has the hub end the event streams,
+/// and gives other answers a moment to finish.
 pub async fn serve(
     listener: TcpListener,
     app: App,
     mut closing: watch::Receiver<bool>,
-    close_hub: watch::Sender<bool>,
+    life: &watch::Sender<Life>,
 ) {
     let app = Arc::new(app);
     let running = GracefulShutdown::new();
@@ -117,7 +119,7 @@ pub async fn serve(
     }
     drop(listener);
     // An event stream never finishes by itself, so those end first.
-    close_hub.send_replace(true);
+    life.send_replace(Life::Closing);
     if tokio::time::timeout(CLOSING_TIMEOUT, running.shutdown())
         .await
         .is_err()
@@ -132,11 +134,11 @@ fn serve_connection(
     app: &Arc<App>,
     running: &GracefulShutdown,
 ) {
-    let socket = Socket::new(stream, MOST_BUFFERED as u32);
-    let (app, silence) = (app.clone(), socket.silence());
+    let socket = Socket::new(stream);
+    let (app, line) = (app.clone(), socket.line());
     let service = service_fn(move |mut request: Request<Incoming>| {
         let app = app.clone();
-        request.extensions_mut().insert(silence.clone());
+        request.extensions_mut().insert(line.clone());
         async move { Ok::<_, Infallible>(router::answer(&app, peer, request).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()

@@ -24,6 +24,17 @@ const QUEUE: usize = 1024;
 /// Messages that a stream may lie behind before it is cut off.
 const BEHIND: usize = 1024;
 
+/// How far the server's end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// Not at all.
+    Serving,
+    /// Streams end, and what was asked is still answered.
+    Closing,
+    /// Nobody can ask any more.
+    Over,
+}
+
 /// How the hub was told to behave.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -84,9 +95,9 @@ pub enum Refused {
         /// The room as it is.
         room: Arc<Room>,
     },
-    /// The state could not be written; nothing has happened.
+    /// The state could not be written; nothing has happened. The log says more: where the state is, phones need not know.
     #[error("the state could not be written: {0}")]
-    NotWritten(String),
+    NotWritten(std::io::ErrorKind),
     /// The server is going down.
     #[error("the server is closing")]
     Closing,
@@ -183,13 +194,13 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts the task that owns `room`. It ends, with all streams, when `closing` turns true, or
-    /// its sender is dropped; the handle that comes back with it is then done.
+    /// Starts the task that owns `room`. It ends when `life` is [`Life::Over`], or its sender is
+    /// dropped; a handle that is left then is refused.
     pub fn start(
         room: Room,
         store: Store,
         settings: Settings,
-        closing: watch::Receiver<bool>,
+        life: watch::Receiver<Life>,
     ) -> (Hub, tokio::task::JoinHandle<()>) {
         let (requests, request_queue) = mpsc::channel(QUEUE);
         let (signals, signal_queue) = mpsc::unbounded_channel();
@@ -200,7 +211,7 @@ impl Hub {
         };
         let (views, view) = watch::channel(view);
         let task = task::Task::new(views, store, settings, signals.clone());
-        let running = tokio::spawn(task.run(request_queue, signal_queue, closing));
+        let running = tokio::spawn(task.run(request_queue, signal_queue, life));
         (
             Hub {
                 requests,
@@ -214,6 +225,11 @@ impl Hub {
     /// The room as last committed. Never waits, not even for the disk.
     pub fn view(&self) -> View {
         self.view.borrow().clone()
+    }
+
+    /// Whether there is still somebody to ask.
+    pub fn is_alive(&self) -> bool {
+        !self.requests.is_closed()
     }
 
     /// Has a command decided, written and told, in that order.

@@ -43,12 +43,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use config::{Alignment, Config};
-use hub::Hub;
+use hub::{Hub, Life};
 use library::Index;
 use pairing::Pairing;
 use store::{Loaded, Store, StoreError};
 
-/// Why the server could not start. Each is one sentence for whoever started it.
+/// Why the server could not start, or go on. Each is one sentence for whoever started it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The audio folder is missing or cannot be read.
@@ -78,6 +78,11 @@ pub enum StartError {
         /// What the system said.
         error: String,
     },
+    /// A fault in the server itself.
+    #[error(
+        "the room's own task ended, which it never should; what was accepted is in the state file"
+    )]
+    Broken,
 }
 
 /// What a host is told on the terminal before the first request is served.
@@ -95,43 +100,40 @@ pub struct Welcome {
 /// `welcome` is called once, right before the first request is served.
 ///
 /// # Errors
-/// [`StartError`], before anything is served.
+/// [`StartError`], before anything is served; or [`StartError::Broken`], later.
 pub async fn run(
     listener: TcpListener,
     config: Config,
-    closing: watch::Receiver<bool>,
+    mut closing: watch::Receiver<bool>,
     welcome: impl FnOnce(&Welcome),
 ) -> Result<(), StartError> {
+    let store = Store::open(&config.state_file)?;
+    let index = tokio::select! {
+        index = scan(config.audio_dir.clone()) => Arc::new(index?),
+        _ = closing.wait_for(|closing| *closing) => return Ok(()),
+    };
     let state_error = |error: String| StartError::State {
         path: config.state_file.clone(),
         error,
     };
-    let store = Store::open(&config.state_file)?;
-    let index = Arc::new(scan(config.audio_dir.clone()).await?);
     if config.reset_state {
-        let aside = store
-            .set_aside()
-            .map_err(|error| state_error(error.to_string()))?;
-        if let Some(aside) = aside {
+        let aside = store.set_aside();
+        if let Some(aside) = aside.map_err(|error| state_error(error.to_string()))? {
             tracing::warn!("the old state is now in {}", aside.display());
         }
     }
-    let url = address::url(listener.local_addr().unwrap_or(config.listen));
-    let pairing = Pairing::new(config.pairing_code.clone(), !config.no_pairing_window);
     let settings = hub::Settings {
         aligned: config.alignment == Alignment::Clock,
         leave_grace: config.leave_grace(),
     };
-    // The hub closes after nobody can ask it any more: what was accepted is answered.
-    let (close_hub, hub_closing) = watch::channel(false);
-    let (house, hub_task) = match open_room(store) {
-        Ok((room, store)) => {
-            let (hub, task) = Hub::start(room, store, settings, hub_closing);
+    let (life, hub_life) = watch::channel(Life::Serving);
+    let (house, mut hub_task) = match open_room(&store) {
+        Ok(room) => {
+            let (hub, task) = Hub::start(room, store, settings, hub_life);
             let library = room::Command::Library(Arc::new(index.for_room()));
-            hub.submit(library)
-                .await
-                .map_err(|error| state_error(error.to_string()))?;
-            (http::House::Open(hub), Some(task))
+            let followed = hub.submit(library).await;
+            followed.map_err(|error| state_error(error.to_string()))?;
+            (http::House::Open(hub), task)
         }
         Err(why) => {
             tracing::error!(
@@ -139,21 +141,29 @@ pub async fn run(
                  Mend it, or start with --reset-state to move it aside.",
                 config.state_file.display()
             );
-            (http::House::Damaged(why), None)
+            // Nothing runs, but the lock is held all the same.
+            let keep_lock = tokio::spawn(async move {
+                let (_store, mut life) = (store, hub_life);
+                let _ = life.wait_for(|life| *life == Life::Over).await;
+            });
+            (http::House::Damaged(why), keep_lock)
         }
     };
+    let url = address::url(listener.local_addr().unwrap_or(config.listen));
+    let pairing = Pairing::new(config.pairing_code.clone());
     welcome(&Welcome {
         url: url.clone(),
         code: pairing.code().into(),
         tracks: index.len(),
     });
     let app = http::App::new(house, index, pairing, &config, url);
-    http::serve(listener, app, closing, close_hub).await;
-    if let Some(task) = hub_task {
-        // A hub that panicked has nothing left to finish.
-        let _ = task.await;
+    tokio::select! {
+        () = http::serve(listener, app, closing, &life) => {
+            life.send_replace(Life::Over);
+            hub_task.await.map_err(|_| StartError::Broken)
+        }
+        _ = &mut hub_task => Err(StartError::Broken),
     }
-    Ok(())
 }
 
 async fn scan(folder: PathBuf) -> Result<Index, StartError> {
@@ -165,10 +175,10 @@ async fn scan(folder: PathBuf) -> Result<Index, StartError> {
 }
 
 /// The room in `store`, or a new one, or why what is there is neither.
-fn open_room(store: Store) -> Result<(room::Room, Store), String> {
+fn open_room(store: &Store) -> Result<room::Room, String> {
     match store.load() {
-        Loaded::Fresh => Ok((room::Room::default(), store)),
-        Loaded::Sound(room) => Ok((*room, store)),
+        Loaded::Fresh => Ok(room::Room::default()),
+        Loaded::Sound(room) => Ok(*room),
         Loaded::Damaged(why) => Err(why),
     }
 }

@@ -117,7 +117,7 @@ impl Index {
             if is_new {
                 by_id.insert(track.track_id, next);
             } else {
-                tracing::warn!(file = %track.path.display(), "left out: another file has the same track id");
+                tracing::warn!(file = ?track.path, "left out: another file has the same track id");
             }
             is_new
         });

@@ -20,7 +20,6 @@ fn main() -> ExitCode {
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::Level::INFO.into())
         .with_env_var("LOCKSTEP_LOG")
-        // What lofty says of odd tags is nothing a host can mend.
         .from_env_lossy();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -35,7 +34,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    match runtime.block_on(serve(config)) {
+    let served = runtime.block_on(serve(config));
+    // What is still being read then, a library or a file, is nobody's loss.
+    runtime.shutdown_background();
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,10 +16,13 @@ use crate::room::KeyHash;
 const TRIES: f64 = 10.0;
 /// One more try each so often.
 const REFILL: Duration = Duration::from_secs(10);
-/// Wrong codes in a minute from all addresses together.
+/// Wrong codes from all addresses together, and one more each second.
 const TRIES_OF_ALL: f64 = 60.0;
-/// Addresses with a full bucket are forgotten once there are so many.
-const MOST_ADDRESSES: usize = 4096;
+const REFILL_OF_ALL: Duration = Duration::from_secs(1);
+/// Wrong codes that one IPv6 network may try, refilled like an address's.
+const TRIES_OF_NETWORK: f64 = 200.0;
+/// Those who have all their tries back are forgotten once there are so many.
+const MOST_REMEMBERED: usize = 4096;
 
 /// Why a code was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,18 +40,15 @@ pub enum Refused {
 #[derive(Debug)]
 pub struct Pairing {
     code: String,
-    window_open: AtomicBool,
     guesses: Mutex<Guesses>,
 }
 
 impl Pairing {
-    /// A door with that code, or six random digits. While `window` is open, whoever opens the page
-    /// is shown the code; the first pairing shuts it.
-    pub fn new(code: Option<String>, window: bool) -> Self {
+    /// A door with that code, or six random digits.
+    pub fn new(code: Option<String>) -> Self {
         let code = code.unwrap_or_else(|| format!("{:06}", rand::rng().random_range(0..1_000_000)));
         Pairing {
             code,
-            window_open: AtomicBool::new(window),
             guesses: Mutex::default(),
         }
     }
@@ -57,16 +56,6 @@ impl Pairing {
     /// The code, for those who may see it.
     pub fn code(&self) -> &str {
         &self.code
-    }
-
-    /// Whether the pairing window is open.
-    pub fn window_open(&self) -> bool {
-        self.window_open.load(Ordering::Relaxed)
-    }
-
-    /// Somebody has been paired.
-    pub fn shut_window(&self) {
-        self.window_open.store(false, Ordering::Relaxed);
     }
 
     /// Whether `code` lets the device at `address` in.
@@ -78,7 +67,7 @@ impl Pairing {
         self.guesses
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .guess(right, network(address), now)
+            .guess(right, address, now)
     }
 }
 
@@ -95,11 +84,12 @@ pub fn hash(token: &str) -> KeyHash {
     KeyHash(Sha256::digest(token.as_bytes()).into())
 }
 
-/// Who guesses: an IPv4 address, or a whole IPv6 /64, since one device has all of those.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
-        v4 => v4,
+/// The IPv6 /64 that an address is in. One device has all of its addresses to choose from; but so
+/// has everybody in the house, so a network may guess a good deal more often than an address.
+fn network(address: IpAddr) -> Option<u64> {
+    match address {
+        IpAddr::V6(v6) => Some((v6.to_bits() >> 64) as u64),
+        IpAddr::V4(_) => None,
     }
 }
 
@@ -111,61 +101,75 @@ struct Bucket {
 }
 
 impl Bucket {
+    fn full(tries: f64, since: Instant) -> Self {
+        Bucket { tries, since }
+    }
+
     fn refill(&mut self, most: f64, per_try: Duration, now: Instant) {
-        let gained =
-            now.saturating_duration_since(self.since).as_secs_f64() / per_try.as_secs_f64();
+        let passed = now.saturating_duration_since(self.since);
+        let gained = passed.as_secs_f64() / per_try.as_secs_f64();
         self.tries = (self.tries + gained).min(most);
         self.since = now;
     }
 
-    fn retry_after(&self, per_try: Duration) -> Duration {
-        per_try.mul_f64((1.0 - self.tries).clamp(0.0, 1.0))
+    /// Refuses when no try is left.
+    fn check(&self, per_try: Duration) -> Result<(), Refused> {
+        if self.tries >= 1.0 {
+            return Ok(());
+        }
+        let retry_after = per_try.mul_f64((1.0 - self.tries).clamp(0.0, 1.0));
+        Err(Refused::TooManyTries { retry_after })
     }
 }
 
 #[derive(Debug, Default)]
 struct Guesses {
     by_address: HashMap<IpAddr, Bucket>,
+    by_network: HashMap<u64, Bucket>,
     of_all: Option<Bucket>,
 }
 
 impl Guesses {
     fn guess(&mut self, right: bool, from: IpAddr, now: Instant) -> Result<(), Refused> {
+        let from = from.to_canonical();
+        let all = self.of_all.get_or_insert(Bucket::full(TRIES_OF_ALL, now));
+        all.refill(TRIES_OF_ALL, REFILL_OF_ALL, now);
         if let Some(own) = self.by_address.get_mut(&from) {
             own.refill(TRIES, REFILL, now);
-            if own.tries < 1.0 {
-                return Err(Refused::TooManyTries {
-                    retry_after: own.retry_after(REFILL),
-                });
+            own.check(REFILL)?;
+            // Whoever has guessed wrong before counts among the many that guess: not even a right code is
+            // looked at, or the common limit would be none.
+            if own.tries < TRIES {
+                all.check(REFILL_OF_ALL)?;
             }
+        }
+        if let Some(shared) = network(from).and_then(|network| self.by_network.get_mut(&network)) {
+            shared.refill(TRIES_OF_NETWORK, REFILL, now);
+            shared.check(REFILL)?;
         }
         if right {
             return Ok(());
         }
-        if self.by_address.len() >= MOST_ADDRESSES {
-            self.by_address.retain(|_, bucket| {
-                bucket.refill(TRIES, REFILL, now);
-                bucket.tries < TRIES
-            });
+        forget_full(&mut self.by_address, TRIES, now);
+        forget_full(&mut self.by_network, TRIES_OF_NETWORK, now);
+        let own = self.by_address.entry(from);
+        own.or_insert(Bucket::full(TRIES, now)).tries -= 1.0;
+        if let Some(network) = network(from) {
+            let shared = self.by_network.entry(network);
+            shared.or_insert(Bucket::full(TRIES_OF_NETWORK, now)).tries -= 1.0;
         }
-        let own = self.by_address.entry(from).or_insert(Bucket {
-            tries: TRIES,
-            since: now,
-        });
-        own.tries -= 1.0;
-        let per_try = Duration::from_secs(60).div_f64(TRIES_OF_ALL);
-        let all = self.of_all.get_or_insert(Bucket {
-            tries: TRIES_OF_ALL,
-            since: now,
-        });
-        all.refill(TRIES_OF_ALL, per_try, now);
-        if all.tries < 1.0 {
-            return Err(Refused::TooManyTries {
-                retry_after: all.retry_after(per_try),
-            });
-        }
+        all.check(REFILL_OF_ALL)?;
         all.tries -= 1.0;
         Err(Refused::WrongCode)
+    }
+}
+
+fn forget_full<K>(buckets: &mut HashMap<K, Bucket>, most: f64, now: Instant) {
+    if buckets.len() >= MOST_REMEMBERED {
+        buckets.retain(|_, bucket| {
+            bucket.refill(most, REFILL, now);
+            bucket.tries < most
+        });
     }
 }
 
@@ -178,7 +182,7 @@ mod tests {
     }
 
     fn door() -> Pairing {
-        Pairing::new(Some("123456".into()), true)
+        Pairing::new(Some("123456".into()))
     }
 
     #[test]
@@ -213,26 +217,38 @@ mod tests {
                 .iter()
                 .all(|a| matches!(a, Err(Refused::TooManyTries { .. })))
         );
+        let guesser = door.check("123456", address(1), start);
+        assert!(matches!(guesser, Err(Refused::TooManyTries { .. })));
         assert_eq!(door.check("123456", address(200), start), Ok(()));
     }
 
     #[test]
-    fn all_addresses_of_one_ipv6_network_share_their_tries() {
-        let (door, start) = (door(), Instant::now());
-        for n in 0..10u16 {
-            let from = IpAddr::from([0xfd00, 0, 0, 1, 0, 0, 0, n]);
-            assert_eq!(door.check("000000", from, start), Err(Refused::WrongCode));
+    fn a_device_with_many_ipv6_addresses_does_not_get_ten_tries_with_each() {
+        let (door, mut now) = (door(), Instant::now());
+        let guess =
+            |n: u16, code, now| door.check(code, IpAddr::from([0xfd00, 0, 0, 1, 0, 0, 1, n]), now);
+        for n in 0..300 {
+            // Slowly, so that the common limit is not what ends it.
+            now += REFILL_OF_ALL;
+            assert!(guess(n, "000000", now).is_err());
         }
-        let from = IpAddr::from([0xfd00, 0, 0, 1, 9, 9, 9, 9]);
-        assert!(matches!(
-            door.check("123456", from, start),
-            Err(Refused::TooManyTries { .. })
-        ));
+        let right = guess(1000, "123456", now);
+        assert!(matches!(right, Err(Refused::TooManyTries { .. })));
+    }
+
+    #[test]
+    fn a_phone_that_guesses_does_not_hold_back_its_neighbours_in_the_same_ipv6_network() {
+        let (door, start) = (door(), Instant::now());
+        let neighbour = |n: u16| IpAddr::from([0xfd00, 0, 0, 1, 0, 0, 0, n]);
+        for _ in 0..20 {
+            assert!(door.check("000000", neighbour(1), start).is_err());
+        }
+        assert_eq!(door.check("123456", neighbour(2), start), Ok(()));
     }
 
     #[test]
     fn a_random_code_has_six_digits() {
-        let door = Pairing::new(None, true);
+        let door = Pairing::new(None);
         assert!(door.code().len() == 6 && door.code().bytes().all(|b| b.is_ascii_digit()));
     }
 }

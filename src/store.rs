@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::room::{Durable, Private, Room};
 
+/// How the names of unfinished writes end.
+const UNFINISHED: &str = ".tmp";
+
 /// Why the state file cannot be used at all.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -41,6 +44,8 @@ pub enum Loaded {
 pub struct Store {
     path: PathBuf,
     folder: PathBuf,
+    /// How the names of unfinished writes begin.
+    prefix: String,
     _lock: File,
 }
 
@@ -81,6 +86,7 @@ impl Store {
                 "it is not the name of a file",
             ))
         })?;
+        let prefix = format!(".{}-", name.to_string_lossy());
         // Beside the state, not on it: the state is replaced at each write, and a lock on it would go with it.
         let mut lock_name = std::ffi::OsString::from(".");
         lock_name.push(name);
@@ -92,13 +98,30 @@ impl Store {
             .open(folder.join(lock_name))
             .map_err(unusable)?;
         match fs4::FileExt::try_lock(&lock) {
-            Ok(()) => Ok(Store {
-                path: path.into(),
-                folder,
-                _lock: lock,
-            }),
-            Err(fs4::TryLockError::WouldBlock) => Err(StoreError::InUse(path.into())),
-            Err(fs4::TryLockError::Error(error)) => Err(unusable(error)),
+            Ok(()) => {}
+            Err(fs4::TryLockError::WouldBlock) => return Err(StoreError::InUse(path.into())),
+            Err(fs4::TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        let store = Store {
+            path: path.into(),
+            folder,
+            prefix,
+            _lock: lock,
+        };
+        store.sweep();
+        Ok(store)
+    }
+
+    /// Removes what a server that was killed in the middle of a write has left. Under the lock nobody else is writing.
+    fn sweep(&self) {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(&self.prefix) && name.ends_with(UNFINISHED) {
+                if let Err(error) = fs::remove_file(entry.path()) {
+                    tracing::warn!(file = ?entry.path(), "cannot remove an unfinished write: {error}");
+                }
+            }
         }
     }
 
@@ -127,8 +150,8 @@ impl Store {
             private: &room.private,
         };
         let mut file = tempfile::Builder::new()
-            .prefix(".state-")
-            .suffix(".tmp")
+            .prefix(&self.prefix)
+            .suffix(UNFINISHED)
             .tempfile_in(&self.folder)?;
         file.write_all(&serde_json::to_vec(&written)?)?;
         file.as_file().sync_all()?;
@@ -144,14 +167,16 @@ impl Store {
         if !self.path.try_exists()? {
             return Ok(None);
         }
-        let aside = (1u32..)
-            .map(|n| {
-                let mut name = self.path.clone().into_os_string();
-                name.push(format!(".aside-{n}"));
-                PathBuf::from(name)
-            })
-            .find(|candidate| !candidate.exists())
-            .unwrap_or_else(|| self.path.with_extension("aside"));
+        let mut number = 1;
+        let aside = loop {
+            let mut name = self.path.clone().into_os_string();
+            name.push(format!(".aside-{number}"));
+            let candidate = PathBuf::from(name);
+            if !candidate.try_exists()? {
+                break candidate;
+            }
+            number += 1;
+        };
         fs::rename(&self.path, &aside)?;
         File::open(&self.folder)?.sync_all()?;
         Ok(Some(aside))

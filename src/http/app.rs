@@ -1,5 +1,8 @@
 //! The page's own files, embedded in the binary.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
 };
@@ -13,7 +16,6 @@ use super::{Body, empty, full};
 #[derive(RustEmbed)]
 #[folder = "static/"]
 #[exclude = ".*"]
-#[exclude = "*.py"]
 struct Static;
 
 /// Everything from this server, nothing inline, nobody's frame.
@@ -21,12 +23,21 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     media-src 'self' blob: data:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; font-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The page's file at `path`. There are no others, so nothing of the disk can be asked for.
-pub(super) fn file(path: &str, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    let name = match path {
+/// Whether the page has a file at `path`.
+pub(super) fn has(path: &str) -> bool {
+    Static::get(name_of(path)).is_some()
+}
+
+fn name_of(path: &str) -> &str {
+    match path {
         "/" => "index.html",
         _ => path.strip_prefix('/').unwrap_or(path),
-    };
+    }
+}
+
+/// The page's file at `path`. There are no others, so nothing of the disk can be asked for.
+pub(super) fn file(path: &str, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+    let name = name_of(path);
     let file = Static::get(name).ok_or(ApiError::NotFound("there is nothing here"))?;
     let hash = file.metadata.sha256_hash();
     let etag = format!(
@@ -36,10 +47,7 @@ pub(super) fn file(path: &str, headers: &HeaderMap) -> Result<Response<Body>, Ap
             .map(|byte| format!("{byte:02x}"))
             .collect::<String>()
     );
-    let validators = Validators {
-        etag,
-        modified: None,
-    };
+    let validators = Validators::new(etag, None);
     let mut response = match validators::evaluate(headers, &validators, file.data.len() as u64) {
         Outcome::NotModified => {
             let mut response = Response::new(empty());
@@ -47,7 +55,10 @@ pub(super) fn file(path: &str, headers: &HeaderMap) -> Result<Response<Body>, Ap
             response
         }
         Outcome::Failed => return Err(ApiError::PreconditionFailed),
-        Outcome::Send(_) => Response::new(full(file.data.into_owned())),
+        Outcome::Send(_) => Response::new(full(match file.data {
+            Cow::Borrowed(embedded) => Bytes::from_static(embedded),
+            Cow::Owned(read) => read.into(),
+        })),
     };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type(name)));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -44,23 +44,38 @@ fn yes() -> bool {
     true
 }
 
-/// Whether `POST /name` is a command.
-pub(super) fn is_command(name: &str) -> bool {
-    matches!(
-        name,
-        "play" | "pause" | "seek" | "next" | "nudge" | "ack-download" | "start-now"
-    )
+/// Makes a command of a body.
+type Parser = fn(&[u8]) -> Result<Control, ApiError>;
+
+/// How the body of `POST /name` is read, if that is a command.
+pub(super) fn parser(name: &str) -> Option<Parser> {
+    Some(match name {
+        "play" => |body| position(body).map(|position_sec| Control::Play { position_sec }),
+        "pause" => |body| position(body).map(|position_sec| Control::Pause { position_sec }),
+        "seek" => |body| position(body).map(|position_sec| Control::Seek { position_sec }),
+        "nudge" => |body| {
+            let TrackBody { track_id } = from_json(body)?;
+            Ok(Control::Nudge { track_id })
+        },
+        "ack-download" => |body| {
+            let Acknowledgement { track_id, playable } = from_json(body)?;
+            Ok(Control::AckDownload { track_id, playable })
+        },
+        "next" => |body| nothing(body).map(|()| Control::Next),
+        "start-now" => |body| nothing(body).map(|()| Control::StartNow),
+        _ => return None,
+    })
 }
 
-/// Carries out the command of that name.
+/// Carries out the command that `parse` makes of the body.
 pub(super) async fn command(
     paired: &Paired<'_>,
-    name: &str,
+    parse: Parser,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
     let (head, body) = request.into_parts();
     let if_match = if_match(&head.headers)?;
-    let control = parse(name, &read(body).await?)?;
+    let control = parse(&read(body).await?)?;
     let command = Command::Control {
         member: paired.member,
         if_match,
@@ -96,36 +111,6 @@ pub(super) async fn command(
     }
 }
 
-fn parse(name: &str, body: &[u8]) -> Result<Control, ApiError> {
-    Ok(match name {
-        "play" => Control::Play {
-            position_sec: position(body)?,
-        },
-        "pause" => Control::Pause {
-            position_sec: position(body)?,
-        },
-        "seek" => Control::Seek {
-            position_sec: position(body)?,
-        },
-        "nudge" => Control::Nudge {
-            track_id: from_json::<TrackBody>(body)?.track_id,
-        },
-        "ack-download" => {
-            let Acknowledgement { track_id, playable } = from_json(body)?;
-            Control::AckDownload { track_id, playable }
-        }
-        "next" => {
-            nothing(body)?;
-            Control::Next
-        }
-        "start-now" => {
-            nothing(body)?;
-            Control::StartNow
-        }
-        _ => return Err(ApiError::NotFound("there is no such command")),
-    })
-}
-
 fn position(body: &[u8]) -> Result<f64, ApiError> {
     let Position { position_sec } = from_json(body)?;
     if !position_sec.is_finite() || position_sec < 0.0 {
@@ -154,12 +139,15 @@ pub(super) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError>
 
 /// Reads a body, up to [`LARGEST_BODY`].
 pub(super) async fn read(body: Incoming) -> Result<bytes::Bytes, ApiError> {
+    if body.size_hint().lower() > LARGEST_BODY as u64 {
+        return Err(ApiError::TooLarge(LARGEST_BODY));
+    }
     let limited = Limited::new(body, LARGEST_BODY);
     match tokio::time::timeout(BODY_TIMEOUT, limited.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge(LARGEST_BODY)),
         Ok(Err(_)) => Err(ApiError::BadRequest("the body broke off".into())),
-        Err(_) => Err(ApiError::BadRequest("the body took too long".into())),
+        Err(_) => Err(ApiError::TooSlow),
     }
 }
 

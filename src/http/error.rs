@@ -23,6 +23,8 @@ pub(super) enum ApiError {
     NotFound(&'static str),
     #[error("this path answers {0} only")]
     MethodNotAllowed(&'static str),
+    #[error("the body took too long to come")]
+    TooSlow,
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
     #[error("no such part: the file has {size} bytes")]
@@ -77,6 +79,7 @@ impl ApiError {
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
             ApiError::NotFound(_) => StatusCode::NOT_FOUND,
             ApiError::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            ApiError::TooSlow => StatusCode::REQUEST_TIMEOUT,
             ApiError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             ApiError::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             ApiError::PreconditionFailed => StatusCode::PRECONDITION_FAILED,

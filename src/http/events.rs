@@ -20,6 +20,7 @@ use tokio_stream::wrappers::BroadcastStream;
 
 use super::error::ApiError;
 use super::gate::Paired;
+use super::socket::Line;
 use super::{Body, empty};
 use crate::hub::{StreamGuard, Subscribe, Subscription};
 use crate::room::Held;
@@ -39,6 +40,12 @@ pub(super) async fn stream(
     let body = if *request.method() == Method::HEAD {
         empty()
     } else {
+        let line = request
+            .extensions()
+            .get::<Line>()
+            .cloned()
+            .unwrap_or_default();
+        line.carry_events();
         let last_event_id = request
             .headers()
             .get("last-event-id")
@@ -49,7 +56,7 @@ pub(super) async fn stream(
             // What is no count of ours is not remembered either: a snapshot follows.
             last_event_id: last_event_id.and_then(|id| id.trim().parse().ok()),
             held,
-            silence: request.extensions().get().cloned().unwrap_or_default(),
+            silence: line.silence(),
         };
         EventBody::new(paired.hub.subscribe(wish).await?).boxed_unsync()
     };

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::future::Future;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,27 +24,41 @@ const PIECE: u64 = 64 << 10;
 /// Progress is told at most so often.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 
-/// Tells the hub how far a download is.
+/// Tells the hub how far a download is, as the system takes its bytes.
 pub(super) struct Progress {
     hub: Hub,
     member: MemberId,
     track_id: TrackId,
     size: u64,
+    /// Where in the file the next byte to be written is, and where the last one will have been.
+    at: u64,
+    end: u64,
     told: Option<Instant>,
 }
 
 impl Progress {
-    pub(super) fn new(hub: Hub, member: MemberId, track_id: TrackId, size: u64) -> Self {
+    /// Of `part` of a file of `size` bytes.
+    pub(super) fn new(
+        hub: Hub,
+        member: MemberId,
+        track_id: TrackId,
+        size: u64,
+        part: Range<u64>,
+    ) -> Self {
         Progress {
             hub,
             member,
             track_id,
             size,
+            at: part.start,
+            end: part.end,
             told: None,
         }
     }
 
-    fn sent_up_to(&mut self, byte: u64) {
+    /// So many bytes more are written; whether that was all. The answer's head counts along: it is small.
+    pub(super) fn wrote(&mut self, bytes: usize) -> bool {
+        self.at = self.end.min(self.at + bytes as u64);
         let now = Instant::now();
         let due = self
             .told
@@ -51,8 +66,9 @@ impl Progress {
         if due {
             self.told = Some(now);
             self.hub
-                .report_download(self.member, self.track_id, byte, self.size);
+                .report_download(self.member, self.track_id, self.at, self.size);
         }
+        self.at == self.end
     }
 }
 
@@ -69,18 +85,16 @@ pub(super) struct FileBody {
     next: u64,
     end: u64,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
-    progress: Progress,
 }
 
 impl FileBody {
-    /// `length` bytes of `file` from byte `first` on.
-    pub(super) fn new(file: File, first: u64, length: u64, progress: Progress) -> Self {
+    /// `part` of `file`.
+    pub(super) fn new(file: File, part: Range<u64>) -> Self {
         FileBody {
             file: Arc::new(file),
-            next: first,
-            end: first + length,
+            next: part.start,
+            end: part.end,
             reading: None,
-            progress,
         }
     }
 
@@ -123,8 +137,6 @@ impl hyper::body::Body for FileBody {
         };
         Poll::Ready(Some(piece.map(|piece| {
             self.next += piece.len() as u64;
-            let next = self.next;
-            self.progress.sent_up_to(next);
             Frame::data(piece)
         })))
     }

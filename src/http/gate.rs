@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
+use hyper::header::{AUTHORIZATION, COOKIE, HOST, HeaderValue, ORIGIN};
 
 use super::error::ApiError;
 use super::{App, House};
@@ -66,10 +66,14 @@ fn name_of(host: &str) -> &str {
 /// Refuses a request that was not meant for this server, or comes from another site's page.
 pub(super) fn same_site(names: &Names, headers: &HeaderMap) -> Result<(), ApiError> {
     let mut hosts = headers.get_all(HOST).iter();
-    let host = match (hosts.next().map(|host| host.to_str()), hosts.next()) {
-        (Some(Ok(host)), None) if names.allow(host) => host,
-        _ => return Err(ApiError::Misdirected),
+    let host = match (hosts.next().map(HeaderValue::to_str), hosts.next()) {
+        (Some(Ok(host)), None) => host,
+        // RFC 9112, 3.2.
+        _ => return Err(ApiError::BadRequest("a request needs one Host".into())),
     };
+    if !names.allow(host) {
+        return Err(ApiError::Misdirected);
+    }
     let own = |origin: &str| {
         let authority = origin
             .strip_prefix("http://")

@@ -14,6 +14,7 @@ use super::error::ApiError;
 use super::file::{FileBody, Progress};
 use super::gate::Paired;
 use super::range::{Asked, ByteRange};
+use super::socket::Line;
 use super::validators::{self, Outcome, Validators};
 use super::{App, Body, empty, full};
 use crate::library::{Index, Track, Version};
@@ -26,10 +27,7 @@ const ASK_AGAIN: &str = "private, no-cache";
 /// `GET /index`.
 pub(super) fn index(app: &App, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
     let index = &app.index;
-    let validators = Validators {
-        etag: index.etag().into(),
-        modified: None,
-    };
+    let validators = Validators::new(index.etag().into(), None);
     let send = || full(index.json());
     answer(headers, &validators, "application/json", ASK_AGAIN, send)
 }
@@ -44,10 +42,7 @@ pub(super) async fn cover(
     let caching = caching(request, track.version)?;
     let cover = app.covers.get(&app.index, track.track_id).await;
     let cover = cover.ok_or(ApiError::NotFound("this track has no cover"))?;
-    let validators = Validators {
-        etag: format!("\"{}-cover\"", track.version),
-        modified: None,
-    };
+    let validators = Validators::new(format!("\"{}-cover\"", track.version), None);
     answer(
         request.headers(),
         &validators,
@@ -101,10 +96,7 @@ pub(super) async fn file(
     let version = Version::of(&opened.metadata);
     let size = opened.metadata.len();
     let caching = caching(request, version)?;
-    let validators = Validators {
-        etag: format!("\"{version}\""),
-        modified: opened.metadata.modified().ok(),
-    };
+    let validators = Validators::new(format!("\"{version}\""), opened.metadata.modified().ok());
     let head = *request.method() == Method::HEAD;
     let (status, part) = match validators::evaluate(request.headers(), &validators, size) {
         Outcome::Failed => return Err(ApiError::PreconditionFailed),
@@ -119,14 +111,22 @@ pub(super) async fn file(
         Outcome::Send(Asked::Whole) => (StatusCode::OK, None),
         Outcome::Send(Asked::Part(part)) => (StatusCode::PARTIAL_CONTENT, Some(part)),
     };
-    let (first, length) = part.map_or((0, size), |ByteRange { first, last }| {
-        (first, last - first + 1)
-    });
+    let bytes = part.map_or(0..size, |part| part.first..part.last + 1);
+    let length = bytes.end - bytes.start;
     let body = if head {
         empty()
     } else {
-        let progress = Progress::new(paired.hub.clone(), paired.member, track.track_id, size);
-        FileBody::new(opened.file, first, length, progress).boxed()
+        if let Some(line) = request.extensions().get::<Line>() {
+            let hub = paired.hub.clone();
+            line.carry(Progress::new(
+                hub,
+                paired.member,
+                track.track_id,
+                size,
+                bytes.clone(),
+            ));
+        }
+        FileBody::new(opened.file, bytes).boxed()
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

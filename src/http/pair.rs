@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::error::ApiError;
 use super::gate::Paired;
-use super::{App, Body, control, empty, full, gate, json};
+use super::{App, Body, House, control, empty, full, gate, json};
 use crate::address;
 use crate::hub::Accepted;
 use crate::pairing::{self, Refused};
@@ -52,7 +52,6 @@ pub(super) async fn pair(
         None => Command::Pair { name, key },
     };
     let Accepted { room } = hub.submit(command).await?;
-    app.pairing.shut_window();
     let member = room
         .private
         .keys
@@ -88,7 +87,7 @@ pub(super) fn code(
     headers: &HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
     let may_see = peer.ip().to_canonical().is_loopback()
-        || app.pairing.window_open()
+        || window_open(app)
         || gate::paired(app, headers).is_ok();
     if !may_see {
         return Err(ApiError::Forbidden(
@@ -96,6 +95,15 @@ pub(super) fn code(
         ));
     }
     Ok(json(&json!({ "code": app.pairing.code() })))
+}
+
+/// Whether everybody is shown the code: from a start until somebody is paired.
+pub(super) fn window_open(app: &App) -> bool {
+    let nobody_yet = match &app.house {
+        House::Open(hub) => !hub.view().room.live.anybody_paired,
+        House::Damaged(_) => true,
+    };
+    app.window && nobody_yet
 }
 
 /// `GET /qr`: of the name by which this phone came, since that works in this house; of the address on the

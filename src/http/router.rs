@@ -67,29 +67,36 @@ async fn route(
         ["pair" | "leave"] => wrong("POST"),
         ["healthz" | "qr" | "code"] => wrong("GET, HEAD"),
 
-        ["index" | "snapshot" | "events" | "clock"] | ["cover" | "file", _] if !get => {
-            wrong("GET, HEAD")
-        }
         ["index" | "snapshot" | "events" | "clock"]
         | ["cover" | "file", _]
         | ["debug", "state"] => {
+            if !get {
+                return wrong("GET, HEAD");
+            }
             let paired = gate::paired(app, request.headers())?;
             let response = guarded(app, &paired, &parts, &request).await;
             Ok(named(response, paired.member))
         }
 
-        [name] if control::is_command(name) => {
-            if !post {
-                return wrong("POST");
+        [name] => match control::parser(name) {
+            Some(_) if !post => wrong("POST"),
+            Some(parse) => {
+                let paired = gate::paired(app, request.headers())?;
+                let response = control::command(&paired, parse, request).await;
+                Ok(named(response, paired.member))
             }
-            let paired = gate::paired(app, request.headers())?;
-            let response = control::command(&paired, name, request).await;
-            Ok(named(response, paired.member))
-        }
-
-        _ if get => app::file(&path, request.headers()),
-        _ => Err(ApiError::NotFound("there is nothing here")),
+            None => page(&path, get, &request),
+        },
+        _ => page(&path, get, &request),
     }
+}
+
+/// One of the page's own files.
+fn page(path: &str, get: bool, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    if !get && app::has(path) {
+        return Err(ApiError::MethodNotAllowed("GET, HEAD"));
+    }
+    app::file(path, request.headers())
 }
 
 async fn guarded(
@@ -121,7 +128,8 @@ fn named(answer: Result<Response<Body>, ApiError>, member: MemberId) -> Response
 
 fn healthz(app: &App) -> Result<Response<Body>, ApiError> {
     match &app.house {
-        House::Open(_) => Ok(Response::new(full("ok"))),
+        House::Open(hub) if hub.is_alive() => Ok(Response::new(full("ok"))),
+        House::Open(_) => Err(ApiError::Unavailable("the server is closing".into())),
         House::Damaged(why) => {
             let mut response = ApiError::Damaged(why.clone()).into_response();
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -157,7 +165,7 @@ fn debug_state(app: &App, paired: &Paired<'_>) -> Response<Body> {
             "holdings": holdings,
         },
         "library": { "tracks": app.index.len() },
-        "pairingWindowOpen": app.pairing.window_open(),
+        "pairingWindowOpen": pair::window_open(app),
         "serverMs": clock::now_ms(),
     }))
 }

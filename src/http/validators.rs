@@ -18,6 +18,22 @@ pub(super) struct Validators {
     pub(super) modified: Option<SystemTime>,
 }
 
+impl Validators {
+    /// A date that the wire cannot spell (before 1970, after 9999) is none.
+    pub(super) fn new(etag: String, modified: Option<SystemTime>) -> Self {
+        let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
+        let spelled =
+            |time: &SystemTime| since(*time).is_some_and(|since| since.as_secs() < YEAR_10000);
+        Validators {
+            etag,
+            modified: modified.filter(spelled),
+        }
+    }
+}
+
+/// In seconds since 1970.
+const YEAR_10000: u64 = 253_402_300_800;
+
 /// What a GET or HEAD with conditions comes to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -36,7 +52,7 @@ pub(super) fn evaluate(headers: &HeaderMap, validators: &Validators, size: u64) 
             return Outcome::Failed;
         }
     } else if date(headers, IF_UNMODIFIED_SINCE)
-        .is_some_and(|since| changed_after(validators, since))
+        .is_some_and(|since| changed_after(validators, since) == Some(true))
     {
         return Outcome::Failed;
     }
@@ -45,7 +61,7 @@ pub(super) fn evaluate(headers: &HeaderMap, validators: &Validators, size: u64) 
             return Outcome::NotModified;
         }
     } else if date(headers, IF_MODIFIED_SINCE)
-        .is_some_and(|since| !changed_after(validators, since))
+        .is_some_and(|since| changed_after(validators, since) == Some(false))
     {
         return Outcome::NotModified;
     }
@@ -87,11 +103,11 @@ fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
 }
 
-/// With the resolution that dates have on the wire. What has no date counts as changed.
-fn changed_after(validators: &Validators, date: SystemTime) -> bool {
-    validators
-        .modified
-        .is_none_or(|modified| whole_seconds(modified) > whole_seconds(date))
+/// With the resolution that dates have on the wire. Unknown of what has no date: then the RFC has the
+/// condition ignored.
+fn changed_after(validators: &Validators, date: SystemTime) -> Option<bool> {
+    let modified = validators.modified?;
+    Some(whole_seconds(modified) > whole_seconds(date))
 }
 
 fn whole_seconds(time: SystemTime) -> u64 {
@@ -112,10 +128,7 @@ mod tests {
     #[test]
     fn conditions_are_evaluated_in_the_order_of_the_rfc() {
         let changed = SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_000_000_500);
-        let validators = Validators {
-            etag: "\"v1\"".into(),
-            modified: Some(changed),
-        };
+        let validators = Validators::new("\"v1\"".into(), Some(changed));
         let same = httpdate::fmt_http_date(changed);
         let earlier = httpdate::fmt_http_date(changed - Duration::from_secs(60));
         let later = httpdate::fmt_http_date(changed + Duration::from_secs(60));
@@ -152,6 +165,20 @@ mod tests {
                 headers.insert(HeaderName::from_static(name), value.parse().unwrap());
             }
             assert_eq!(evaluate(&headers, &validators, 100), expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_date_that_can_be_told_knows_no_conditions_on_dates() {
+        let far = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+        for modified in [None, Some(far)] {
+            let validators = Validators::new("\"v1\"".into(), modified);
+            for name in ["if-modified-since", "if-unmodified-since"] {
+                let mut headers = HeaderMap::new();
+                let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH);
+                headers.insert(HeaderName::from_static(name), date.parse().unwrap());
+                assert_eq!(evaluate(&headers, &validators, 100), WHOLE, "{name}");
+            }
         }
     }
 }

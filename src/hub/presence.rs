@@ -44,7 +44,7 @@ struct Device {
     gone_since: Option<Instant>,
     /// How long it may be gone, and how it is gone then.
     gone_as: (Duration, Departure),
-    /// When it last opened a stream, moved in its download or acknowledged.
+    /// When it first came, moved in its download or acknowledged.
     last_sign: Instant,
     /// What it said that it plays, and when.
     held: Option<(Held, Instant)>,
@@ -117,12 +117,13 @@ impl Presence {
             },
         );
         if role == Role::Listener {
-            let streams = self.devices.get(&member).map_or(0, |device| device.streams);
+            let known = self.devices.get(&member);
             let device = Device {
-                streams: streams + 1,
+                streams: known.map_or(0, |device| device.streams) + 1,
                 gone_since: None,
                 gone_as: (self.grace, Departure::Left),
-                last_sign: now,
+                // Coming back is no work: a phone that only flaps is not waited for.
+                last_sign: known.map_or(now, |device| device.last_sign),
                 held: held.map(|held| (held, now)),
             };
             self.devices.insert(member, device);
@@ -167,6 +168,11 @@ impl Presence {
                 remotes.remove(&member)
             };
         }
+    }
+
+    /// Every stream ends.
+    pub(super) fn end_streams(&mut self) {
+        self.streams.clear();
     }
 
     /// A device is no longer paired: its streams end.
@@ -396,6 +402,31 @@ mod tests {
                 expected,
                 "{second} s"
             );
+        }
+    }
+
+    #[test]
+    fn a_member_that_only_reopens_its_stream_is_excused_all_the_same() {
+        let (mut room, start) = (room(), Instant::now());
+        let mut presence = Presence::new(&room, GRACE, start);
+        let (mut stream, _end) = presence.open(M1, Role::Listener, None, start);
+        settle(&mut presence, &mut room, start);
+        let (if_match, control) = (room.durable.event_count, Control::Next);
+        apply(
+            &mut room,
+            Command::Control {
+                member: M1,
+                if_match,
+                control,
+            },
+        );
+        presence.follow(&room, start);
+        for second in 1..=15 {
+            let now = start + Duration::from_secs(second);
+            presence.close(stream, Departure::Left, now);
+            stream = presence.open(M1, Role::Listener, None, now).0;
+            let excused = settle(&mut presence, &mut room, now);
+            assert_eq!(excused.len(), usize::from(second == 15), "{second} s");
         }
     }
 

@@ -12,8 +12,8 @@ use tokio::time::sleep_until;
 
 use super::presence::Presence;
 use super::{
-    Accepted, BEHIND, Refused, Request, Settings, Signal, StreamGuard, Subscribe, Subscription,
-    View,
+    Accepted, BEHIND, Life, Refused, Request, Settings, Signal, StreamGuard, Subscribe,
+    Subscription, View,
 };
 use crate::clock;
 use crate::room::{self, Command, Control, Event, MemberId, Moment, Rejection, Room};
@@ -30,7 +30,8 @@ const LEAD: Duration = Duration::from_millis(150);
 const END_PATIENCE: Duration = Duration::from_secs(3);
 /// Presence and progress are told at most so often.
 const LIVE_PAUSE: Duration = Duration::from_millis(500);
-/// And so that all streams together get no more of them than this, in bytes per second: each tells everybody of everybody.
+/// And so that all streams together get no more of them than this, in bytes per second: each tells everybody of everybody, so
+/// with a thousand listeners it is seconds between them.
 const LIVE_BYTES_PER_SEC: f64 = 20e6;
 /// With nothing due, the hub looks around this often all the same.
 const IDLE: Duration = Duration::from_secs(60);
@@ -78,6 +79,8 @@ pub(super) struct Task {
     /// When something may be due that nobody asks for.
     look_at: Instant,
     retry_at: Option<Instant>,
+    /// Streams have ended, and no new ones begin.
+    closing: bool,
 }
 
 impl Task {
@@ -104,6 +107,7 @@ impl Task {
             live_changed: false,
             look_at: now,
             retry_at: None,
+            closing: false,
         }
     }
 
@@ -111,7 +115,7 @@ impl Task {
         mut self,
         mut requests: mpsc::Receiver<Request>,
         mut signals: mpsc::UnboundedReceiver<Signal>,
-        mut closing: watch::Receiver<bool>,
+        mut life: watch::Receiver<Life>,
     ) {
         let mut writing = None;
         loop {
@@ -137,22 +141,35 @@ impl Task {
                 }
                 Some(signal) = signals.recv() => {
                     self.hear(signal);
-                    while let Ok(signal) = signals.try_recv() {
+                    for _ in 0..BATCH {
+                        let Ok(signal) = signals.try_recv() else { break };
                         self.hear(signal);
                     }
                 }
                 () = sleep_until(wake.into()) => {}
-                _ = closing.wait_for(|closing| *closing) => break,
+                changed = life.changed() => {
+                    let now = *life.borrow_and_update();
+                    if changed.is_err() || now == Life::Over {
+                        break;
+                    }
+                    if now == Life::Closing {
+                        self.end_streams();
+                    }
+                }
             }
         }
         if let Some((batch, written)) = finished(&mut writing).await {
             self.finish_batch(batch, written);
         }
-        self.say(Message::live(
-            "server.closing",
-            &serde_json::json!({}),
-            self.room.durable.event_count,
-        ));
+    }
+
+    /// Says farewell and ends the streams; commands are still taken. That phones are gone then means nothing.
+    fn end_streams(&mut self) {
+        let farewell = serde_json::json!({});
+        let event_count = self.room.durable.event_count;
+        self.say(Message::live("server.closing", &farewell, event_count));
+        self.presence.end_streams();
+        self.closing = true;
     }
 
     /// Tells every stream. There may be none.
@@ -195,6 +212,9 @@ impl Task {
 
     /// Snapshot, or what was missed, and receiver, in one turn: no gap and no doubles.
     fn subscribe(&mut self, wish: Subscribe) -> Result<Subscription, Refused> {
+        if self.closing {
+            return Err(Refused::Closing);
+        }
         if !self.room.durable.clients.contains_key(&wish.member) {
             return Err(Refused::Rejected {
                 rejection: Rejection::NotPaired,
@@ -381,7 +401,10 @@ impl Task {
 
     fn finish_batch(&mut self, batch: Batch, written: io::Result<()>) {
         match written {
-            Ok(()) => self.commit(batch),
+            Ok(()) => {
+                self.retry_at = None;
+                self.commit(batch);
+            }
             Err(error) => {
                 tracing::error!("the state could not be written, so nothing has changed: {error}");
                 let retry_at = Instant::now() + RETRY;
@@ -389,7 +412,7 @@ impl Task {
                 self.look_at = retry_at;
                 for (reply, _) in batch.answers {
                     // Whoever asked may be gone.
-                    let _ = reply.send(Err(Refused::NotWritten(error.to_string())));
+                    let _ = reply.send(Err(Refused::NotWritten(error.kind())));
                 }
             }
         }
@@ -410,7 +433,6 @@ impl Task {
 
     fn commit(&mut self, batch: Batch) {
         let promised = self.room.live.segue;
-        self.retry_at = None;
         self.look_at = Instant::now();
         self.live_changed = true;
         self.room = batch.next;

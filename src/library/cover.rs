@@ -29,14 +29,14 @@ const AT_ONCE: usize = 1;
 #[derive(Debug)]
 pub struct Covers {
     kept: Mutex<Kept>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Default for Covers {
     fn default() -> Self {
         Covers {
             kept: Mutex::default(),
-            turns: Semaphore::new(AT_ONCE),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 }
@@ -50,25 +50,39 @@ struct Kept {
 
 impl Covers {
     /// A track's cover as JPEG; `None` where there is none that can be shown.
-    pub async fn get(&self, index: &Arc<Index>, id: TrackId) -> Option<Bytes> {
+    pub async fn get(self: &Arc<Self>, index: &Arc<Index>, id: TrackId) -> Option<Bytes> {
         let track = index.track(id).filter(|track| track.cover_url.is_some())?;
         let version = track.version;
         if let Some(known) = self.lock().find(id, version) {
             return known;
         }
-        let _turn = self.turns.acquire().await.ok()?;
+        let turn = self.turns.clone().acquire_owned().await.ok()?;
+        // Whoever asked may have scrolled on and be gone: the work keeps its turn, and what it has made.
+        let (covers, index) = (self.clone(), index.clone());
+        let made = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            covers.make(&index, id, version)
+        });
+        made.await.ok()?
+    }
+
+    fn make(&self, index: &Index, id: TrackId, version: Version) -> Option<Bytes> {
         // Several phones ask for a cover at the same time: whoever waited finds it made.
         if let Some(known) = self.lock().find(id, version) {
             return known;
         }
-        let index = index.clone();
-        let made = tokio::task::spawn_blocking(move || make(&index, id))
-            .await
-            .ok()?
-            .inspect_err(|error| tracing::warn!(track = %id, "the cover cannot be shown: {error}"))
-            .ok();
-        self.lock().keep(id, version, made.clone());
-        made
+        let made = make(index, id);
+        match &made {
+            Ok(cover) => self.lock().keep(id, version, Some(cover.clone())),
+            Err(error) => {
+                tracing::warn!(track = %id, "the cover cannot be shown: {error}");
+                // A disk that is asleep now may be awake the next time.
+                if !matches!(error, NoCover::Io(_)) {
+                    self.lock().keep(id, version, None);
+                }
+            }
+        }
+        made.ok()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {

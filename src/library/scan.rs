@@ -32,12 +32,11 @@ pub fn scan(folder: &Path) -> io::Result<Index> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let tracks = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().unwrap_or_default())
-            .collect()
+        let found = workers.into_iter().map(thread::ScopedJoinHandle::join);
+        found.collect::<Result<Vec<_>, _>>()
     });
-    Ok(Index::new(root, tracks))
+    let tracks = tracks.map_err(|_| io::Error::other("reading the library broke off"))?;
+    Ok(Index::new(root, tracks.concat()))
 }
 
 /// Every file below `root` that may be looked at, as paths below `root`.

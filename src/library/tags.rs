@@ -87,11 +87,7 @@ pub(super) fn describe(file: &File, size: u64, path: &Path) -> Result<Described,
     if matches!(format, FileType::Mpeg | FileType::Aac) && !named {
         return Err(NotMusic::OtherFormat);
     }
-    // A tag or a cover that cannot be read must not cost the track: try again with less.
-    let read = parse(file, ParseOptions::new().parsing_mode(ParsingMode::Relaxed))
-        .or_else(|_| parse(file, ParseOptions::new().read_cover_art(false)))
-        .or_else(|_| parse(file, ParseOptions::new().read_tags(false)))
-        .map_err(|error| unplayable(error.to_string()))?;
+    let read = parse(file).map_err(|error| unplayable(error.to_string()))?;
     let duration_sec =
         duration_sec(&read, size).ok_or_else(|| unplayable("it holds no audio".into()))?;
     let tag = read.primary_tag().or_else(|| read.first_tag());
@@ -105,8 +101,7 @@ pub(super) fn describe(file: &File, size: u64, path: &Path) -> Result<Described,
 
 /// The embedded cover of `file`: the front if one is marked so, else the first.
 pub(super) fn cover(file: &File) -> Option<Picture> {
-    let read = parse(file, ParseOptions::new().read_properties(false)).ok()?;
-    cover_of(&read).cloned()
+    cover_of(&parse(file).ok()?).cloned()
 }
 
 fn cover_of(read: &TaggedFile) -> Option<&Picture> {
@@ -123,7 +118,15 @@ fn format(file: &File) -> std::io::Result<Option<FileType>> {
         .file_type())
 }
 
-fn parse(file: &File, options: ParseOptions) -> lofty::error::Result<TaggedFile> {
+/// A tag or a cover that cannot be read must not cost the track: then it is tried again with less.
+fn parse(file: &File) -> lofty::error::Result<TaggedFile> {
+    let relaxed = || ParseOptions::new().parsing_mode(ParsingMode::Relaxed);
+    parse_with(file, relaxed())
+        .or_else(|_| parse_with(file, relaxed().read_cover_art(false)))
+        .or_else(|_| parse_with(file, relaxed().read_tags(false)))
+}
+
+fn parse_with(file: &File, options: ParseOptions) -> lofty::error::Result<TaggedFile> {
     rewound(file)?;
     Probe::new(BufReader::new(file))
         .options(options)

@@ -7,12 +7,15 @@ use super::event::{Event, EventKind, Shrink};
 use super::id::{KeyHash, MemberId, TrackId};
 use super::patch;
 use super::queue;
-use super::state::{BarrierType, Client, Durable, Library, Mode, Room, Segue};
+use super::state::{BarrierType, Client, Durable, Holdings, Library, Mode, Room, Segue};
 
 /// How far from a promised start a `next` may be and still keep the promise, in milliseconds:
 /// a phone asks a little before its own last sample is heard, or up to the server's own patience after.
 const SEGUE_BEFORE_MS: f64 = 500.0;
 const SEGUE_AFTER_MS: f64 = 5_000.0;
+
+/// How long after the first phone the others may come back to a restarted server, in milliseconds.
+const PLACE_LOST_MS: f64 = 10_000.0;
 
 /// What `command` makes of `room`, and the events that lead there, in order.
 ///
@@ -90,7 +93,10 @@ impl Turn {
             patch::between(&self.told, &self.room.durable).is_empty(),
             "a change without an event"
         );
-        self.room.live.segue = self.segue();
+        // A promise once given holds until the next event, whoever comes meanwhile.
+        let given = self.room.live.segue;
+        let holds = given.filter(|segue| segue.event_count == self.room.durable.event_count);
+        self.room.live.segue = holds.or_else(|| self.segue());
         (self.room, self.events)
     }
 
@@ -159,12 +165,14 @@ impl Turn {
         self.room.durable.play_state.anchor_position_sec = self.room.clip(position_sec);
         self.room.durable.barrier = None;
         self.room.live.needle_ms = None;
+        self.room.live.place_lost_until_ms = None;
     }
 
     fn seek(&mut self, position_sec: f64) -> Result<(), Rejection> {
         self.current()?;
         let anchor_position_sec = self.room.clip(position_sec);
         self.room.durable.play_state.anchor_position_sec = anchor_position_sec;
+        self.room.live.place_lost_until_ms = None;
         if self.room.live.needle_ms.is_some() {
             self.room.live.needle_ms = Some(self.at.now_ms + self.at.lead_ms);
         }
@@ -188,7 +196,12 @@ impl Turn {
         let track_id = self.current()?;
         self.settle_at(0.0);
         self.emit(EventKind::QueueAdvanced { track_id });
-        self.open_barrier_for(BarrierType::Track, promised.map(|segue| segue.anchor_at_ms));
+        let start_ms = promised.map(|segue| segue.anchor_at_ms);
+        self.open_barrier_for(BarrierType::Track, start_ms);
+        if start_ms.is_some() {
+            // Phones have started by the promise: whoever came after it was given comes in when ready.
+            self.go_without_missing(start_ms);
+        }
         Ok(())
     }
 
@@ -215,9 +228,7 @@ impl Turn {
         if !self.room.library.contains(track_id) {
             return Err(Rejection::UnknownTrack);
         }
-        let holdings = Arc::make_mut(&mut self.room.live.holdings)
-            .entry(member)
-            .or_default();
+        let holdings = self.holdings_of(member);
         if playable {
             holdings.held.insert(track_id);
             holdings.unplayable.remove(&track_id);
@@ -235,6 +246,7 @@ impl Turn {
         Arc::make_mut(&mut self.room.private.keys).insert(key, member_id);
         Arc::make_mut(&mut self.room.durable.clients)
             .insert(member_id, Client { name: name.into() });
+        self.room.live.anybody_paired = true;
         self.emit(EventKind::ClientPaired { member_id });
     }
 
@@ -253,6 +265,7 @@ impl Turn {
         let keys = Arc::make_mut(&mut self.room.private.keys);
         keys.retain(|kept, owner| *owner != member || *kept == old_key);
         keys.insert(key, member);
+        self.room.live.anybody_paired = true;
         self.emit(EventKind::ClientPaired { member_id: member });
         Ok(())
     }
@@ -275,40 +288,51 @@ impl Turn {
         let held = held.filter(|held| Some(held.track_id) == self.room.current());
         Arc::make_mut(&mut self.room.live.listeners).insert(member);
         if let Some(held) = held {
-            let holdings = Arc::make_mut(&mut self.room.live.holdings);
-            holdings
-                .entry(member)
-                .or_default()
-                .held
-                .insert(held.track_id);
+            self.holdings_of(member).held.insert(held.track_id);
         }
         let durable = &self.room.durable;
-        match &durable.barrier {
-            Some(barrier) if barrier.members.is_empty() => self.open_barrier(barrier.kind),
-            Some(barrier) => {
+        let nothing_moves = self.room.live.needle_ms.is_none();
+        let parked = durable.play_state.mode == Mode::Playing && nothing_moves;
+        let lost = self.room.live.place_lost_until_ms;
+        match (&durable.barrier, held) {
+            (_, Some(held)) if parked || lost.is_some_and(|until| self.at.now_ms <= until) => {
+                self.take_place_from(held);
+            }
+            (Some(barrier), _) if barrier.members.is_empty() => self.open_barrier(barrier.kind),
+            (Some(barrier), _) => {
                 let track_id = barrier.track_id;
                 self.member_is_ready(member, track_id);
                 // A restarted server may find everybody ready and only now somebody there.
                 self.release_if_complete(None);
             }
-            None if durable.play_state.mode == Mode::Playing
-                && self.room.live.needle_ms.is_none() =>
-            {
-                self.go_on_for(held);
-            }
-            None => {}
+            (None, _) if parked => self.resume_at_anchor(),
+            (None, _) => {}
         }
         Ok(())
     }
 
-    /// Music that had lost its listeners, or its server, goes on: where this phone is, if it
-    /// plays already, and so at this very moment, without a lead; else at the anchor.
-    fn go_on_for(&mut self, held: Option<Held>) {
-        let position_sec = held.map_or(self.room.durable.play_state.anchor_position_sec, |held| {
-            held.position_sec
-        });
-        self.settle_at(position_sec);
-        self.open_barrier_for(BarrierType::Resume, held.map(|_| self.at.now_ms));
+    /// The music is where this phone plays it, at this very moment and without a lead; whoever is not
+    /// ready for that comes in later.
+    fn take_place_from(&mut self, held: Held) {
+        let now = Some(self.at.now_ms);
+        self.settle_at(held.position_sec);
+        self.open_barrier_for(BarrierType::Resume, now);
+        self.go_without_missing(now);
+    }
+
+    /// Music that had lost its listeners, or its server, goes on from the anchor. After a restart that is a
+    /// guess: for a moment longer, somebody may come who knows.
+    fn resume_at_anchor(&mut self) {
+        let until_ms = self.at.now_ms + PLACE_LOST_MS;
+        let lost = self.room.live.place_lost_until_ms.map(|_| until_ms);
+        self.settle_at(self.room.durable.play_state.anchor_position_sec);
+        self.open_barrier(BarrierType::Resume);
+        self.room.live.place_lost_until_ms = lost;
+    }
+
+    fn holdings_of(&mut self, member: MemberId) -> &mut Holdings {
+        let holdings = Arc::make_mut(&mut self.room.live.holdings);
+        Arc::make_mut(holdings.entry(member).or_default())
     }
 
     fn depart(&mut self, member: MemberId, reason: Shrink) {
@@ -322,6 +346,7 @@ impl Turn {
             && self.room.live.needle_ms.is_some()
         {
             self.room.live.needle_ms = None;
+            self.room.live.place_lost_until_ms = None;
             self.room.durable.play_state.anchor_position_sec = position_sec;
             self.emit(EventKind::PlaybackParked {
                 anchor_position_sec: position_sec,
@@ -346,10 +371,13 @@ impl Turn {
             library,
         );
         self.room.library = library.clone();
+        // It may have been given for another duration.
+        self.room.live.segue = None;
         if followed.added.is_empty() && followed.removed.is_empty() {
             return;
         }
         for holdings in Arc::make_mut(&mut self.room.live.holdings).values_mut() {
+            let holdings = Arc::make_mut(holdings);
             holdings.held.retain(|track| library.contains(*track));
             holdings.unplayable.retain(|track| library.contains(*track));
         }

@@ -68,14 +68,20 @@ impl Turn {
         }
     }
 
-    /// Releases the open barrier without those still missing.
+    /// Releases the open barrier without those still missing, by somebody's wish.
     pub(super) fn start_now(&mut self) -> Result<(), Rejection> {
-        let barrier = self
-            .room
-            .durable
-            .barrier
-            .as_ref()
-            .ok_or(Rejection::NoBarrier)?;
+        if self.room.durable.barrier.is_none() {
+            return Err(Rejection::NoBarrier);
+        }
+        self.go_without_missing(None);
+        Ok(())
+    }
+
+    /// The same, at `start_ms` or a lead from now; nothing if no barrier is open.
+    pub(super) fn go_without_missing(&mut self, start_ms: Option<f64>) {
+        let Some(barrier) = &self.room.durable.barrier else {
+            return;
+        };
         let missing: Vec<_> = barrier
             .members
             .difference(&barrier.ready)
@@ -84,8 +90,7 @@ impl Turn {
         for member in missing {
             self.drop_member(member, Shrink::Skipped);
         }
-        self.release(None);
-        Ok(())
+        self.release(start_ms);
     }
 
     /// Whether `member` was in there.

@@ -48,8 +48,9 @@ impl FromStr for MemberId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
+        // One spelling only, or two keys of a map would be one member.
         text.strip_prefix('m')
-            .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+            .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0'))
             .and_then(|digits| digits.parse().ok())
             .map(MemberId)
             .ok_or(IdError("member id"))

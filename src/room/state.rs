@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{KeyHash, MemberId, TrackId};
 
+/// Pages read the count as a JavaScript number, which is exact up to there.
+const LARGEST_COUNT: u64 = (1 << 53) - 1;
+/// There is always a next number to give.
+const LARGEST_MEMBER: u32 = 1 << 31;
+
 /// Whether the room means to play or to be silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -125,13 +130,18 @@ pub struct Segue {
 pub struct Live {
     /// The active set: every paired device with an open event stream that is not a remote.
     pub listeners: Arc<BTreeSet<MemberId>>,
-    /// What devices said they hold. Forgotten when a listener departs.
-    pub holdings: Arc<BTreeMap<MemberId, Holdings>>,
+    /// What devices said they hold. Forgotten when a listener departs or a device is no longer paired.
+    pub holdings: Arc<BTreeMap<MemberId, Arc<Holdings>>>,
     /// When the track is at the anchor, in milliseconds of the server's clock. `None` while
     /// nothing moves: paused, waiting, or playing with nobody there.
     pub needle_ms: Option<f64>,
     /// See [`Segue`].
     pub segue: Option<Segue>,
+    /// The process began in mid-song, and until then, in milliseconds of the server's clock, whoever
+    /// comes back playing knows better than the anchor where the music is.
+    pub place_lost_until_ms: Option<f64>,
+    /// Whether a device has been paired since the process began.
+    pub anybody_paired: bool,
 }
 
 /// What the core needs to know of the library: its tracks in order, each with its duration in seconds.
@@ -215,7 +225,11 @@ impl Room {
             library: Arc::new(Library::new(
                 durable.queue.iter().map(|track| (*track, f64::INFINITY)),
             )),
-            live: Live::default(),
+            live: Live {
+                place_lost_until_ms: (durable.play_state.mode == Mode::Playing)
+                    .then_some(f64::INFINITY),
+                ..Live::default()
+            },
             durable,
         }
     }
@@ -226,6 +240,12 @@ impl Room {
     /// One sentence that names the first contradiction.
     pub fn check(&self) -> Result<(), String> {
         let durable = &self.durable;
+        if durable.event_count > LARGEST_COUNT {
+            return Err("eventCount is too large".into());
+        }
+        if self.private.last_member > LARGEST_MEMBER {
+            return Err("a member's number is too large".into());
+        }
         let tracks: BTreeSet<_> = durable.queue.iter().collect();
         if tracks.len() != durable.queue.len() {
             return Err("a track is in the queue twice".into());

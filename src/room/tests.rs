@@ -274,3 +274,45 @@ fn a_device_that_pairs_again_stays_who_it_is_and_where_it_was() {
     let owns = |key| room.private.keys.get(&KeyHash([key; 32]));
     assert_eq!([owns(1), owns(7)], [Some(&MemberId(1)); 2]);
 }
+
+#[test]
+fn a_promised_start_is_kept_for_those_it_was_given_to_whoever_comes_meanwhile() {
+    let mut room = room(2);
+    run(&mut room, pair(3));
+    ask(&mut room, 1, Control::Play { position_sec: 0.0 });
+    let promised = room.live.segue;
+    run(&mut room, arrive(3, None));
+    assert_eq!(room.live.segue, promised);
+    let events = ask_at(&mut room, 1, Control::Next, at(61_150.0));
+    assert_eq!(
+        events,
+        [
+            "queue.advanced",
+            "barrier.opened",
+            "barrier.shrunk",
+            "barrier.release"
+        ]
+    );
+    assert_eq!(room.live.needle_ms, Some(61_150.0));
+}
+
+#[test]
+fn after_a_restart_whoever_plays_on_knows_better_than_the_anchor_though_it_comes_second() {
+    let mut before = room(2);
+    ask(&mut before, 1, Control::Play { position_sec: 0.0 });
+    let mut room = Room::restore(before.durable, before.private);
+    run(&mut room, Command::Library(before.library));
+    assert_eq!(
+        run_at(&mut room, arrive(2, None), at(90_000.0)),
+        ["barrier.opened"]
+    );
+    let held = Some(Held {
+        track_id: TrackId(1),
+        position_sec: 31.5,
+    });
+    assert_eq!(
+        run_at(&mut room, arrive(1, held), at(90_100.0)),
+        ["barrier.opened", "barrier.shrunk", "barrier.release"]
+    );
+    assert_eq!(room.position_sec(90_100.0), 31.5);
+}
