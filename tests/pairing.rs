@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::Duration;
 
-use common::phone::{self, ask, client_from, http, pair_with};
+use common::phone::{ask, client_from, http, pair_with};
 use common::{CODE, Phone, Setup, TestServer, durable, raw};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -519,20 +519,39 @@ async fn the_qr_code_is_a_png_that_a_camera_can_read() {
     }
 }
 
+/// Whoever typed the code once too often, or lost the answer, is nobody new.
 #[tokio::test]
-async fn the_same_device_may_pair_again_and_is_then_another_member() {
+async fn a_device_that_pairs_again_stays_who_it_is() {
     let server = TestServer::start().await;
-    let phone = Phone::pair(&server).await;
-    let request = phone
+    let mut phone = Phone::listening(&server).await;
+    phone.play(0.0).await;
+    let waiting = phone.view["barrier"].clone();
+    for name in ["", "Alice", ""] {
+        let body = json!({ "code": CODE, "clientName": name });
+        let answer = ask(phone.request(Method::POST, "/pair").json(&body)).await;
+        let answer = answer.expect(200).json();
+        assert_eq!(answer["memberId"], "m1");
+        assert_eq!(answer["snapshot"]["barrier"], waiting);
+        // Both the old token and the new one are good: an answer may be lost.
+        phone.get("/snapshot").await.expect(200);
+        phone.token = answer["clientId"].as_str().unwrap().to_owned();
+    }
+    let snapshot = phone.snapshot().await;
+    assert_eq!(snapshot["clients"], json!({ "m1": { "name": "Alice" } }));
+    phone
+        .wait_for_count(snapshot["eventCount"].as_u64().unwrap())
+        .await;
+    assert_eq!(durable(&phone.view), durable(&snapshot));
+
+    // A token that is none makes a new member of whoever brings it, and a wrong code lets nobody in.
+    let body = json!({ "code": CODE });
+    let stranger = http()
+        .post(server.url("/pair"))
+        .bearer_auth("forged")
+        .json(&body);
+    assert_eq!(ask(stranger).await.expect(200).json()["memberId"], "m2");
+    let wrong = phone
         .request(Method::POST, "/pair")
-        .json(&json!({ "code": CODE }));
-    let answer = phone::ask(request).await.expect(200).json();
-    assert_eq!(answer["memberId"], "m2");
-    assert_eq!(
-        durable(&phone.snapshot().await)["clients"]
-            .as_object()
-            .unwrap()
-            .len(),
-        2
-    );
+        .json(&json!({ "code": WRONG }));
+    ask(wrong).await.expect_problem(403);
 }

@@ -145,6 +145,7 @@ impl Task {
                         let Ok(signal) = signals.try_recv() else { break };
                         self.hear(signal);
                     }
+                    self.publish();
                 }
                 () = sleep_until(wake.into()) => {}
                 changed = life.changed() => {

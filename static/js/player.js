@@ -123,9 +123,10 @@ export function createPlayer(audio, on) {
     if (to.atOnce && loaded !== to.trackId) {
       const begunMs = performance.now();
       load(to.trackId);
-      // Each event that is waited for at a change of tracks is heard as silence.
-      if (positionSec > 0) await place(positionSec);
-      if (own === turn) await play({ atMs: begunMs, positionSec, change: true, measured: false }, own);
+      // Each event that is waited for at a change of tracks is heard as silence. Before it has
+      // loaded, an element takes the position as the one to begin at.
+      if (positionSec > 0) audio.currentTime = positionSec;
+      await play({ atMs: begunMs, positionSec, change: true, measured: false }, own);
       return;
     }
     for (let tries = 1; ; tries += 1) {

@@ -17,7 +17,10 @@ function watch() {
   const seen = { press: 0, starts: [], ends: [] };
   window.seen = seen;
   addEventListener('pointerdown', () => (seen.press = wallMs()), true);
-  audio.addEventListener('ended', () => seen.ends.push(wallMs()));
+  const end = () => seen.ends.push(wallMs());
+  audio.addEventListener('ended', end);
+  // A phone that hears of the other's next before its own end has reached it changes tracks at once.
+  audio.addEventListener('emptied', () => wallMs() - (seen.ends.at(-1) ?? 0) > 1000 && end());
   audio.addEventListener('play', () => {
     const from = audio.currentTime;
     const source = audio.src;

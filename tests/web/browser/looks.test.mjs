@@ -34,9 +34,10 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         await phone.join(`${size} ${colorScheme}`);
         await phone.holds(2);
         // The one piece without a cover makes a poor picture of the page.
-        if (!(await phone.read(() => document.querySelector('#now-cover img').hasAttribute('src')))) await phone.press('Next');
-        await phone.until('a word on how it is', () => !/connecting|downloading/.test(document.querySelector('[role=status]').textContent));
-        if (await phone.read(() => document.querySelector('#play').ariaLabel === 'Play')) await phone.press('Play');
+        const bare = await phone.read(() => !document.querySelector('#now-cover img').hasAttribute('src'));
+        if (bare) await phone.press('Next');
+        else if (await phone.read(() => document.querySelector('#play').ariaLabel === 'Play')) await phone.press('Play');
+        await phone.offers('Pause');
         await phone.status('in step');
         await phone.until('the cover', () => document.querySelector('#now-cover img.here'));
         await still();
