@@ -176,11 +176,13 @@ impl Index {
     }
 }
 
-/// Folder by folder, on each by track number where there is one, then by name.
-fn play_order(track: &Track) -> (String, u32, String, PathBuf) {
+/// Folder by folder and album by album, each by track number where there is one, then by name.
+fn play_order(track: &Track) -> impl Ord + use<> {
     let folder = track.path.parent().unwrap_or(Path::new(""));
+    let album = track.tags.album.as_deref().unwrap_or_default();
     (
         folder.to_string_lossy().to_lowercase(),
+        album.to_lowercase(),
         track.tags.track_number.unwrap_or(u32::MAX),
         track.file_name.to_lowercase(),
         track.path.clone(),
