@@ -3,7 +3,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +48,41 @@ pub struct Store {
     folder: PathBuf,
     /// How the names of unfinished writes begin.
     prefix: String,
-    _lock: File,
+    lock: Mutex<Lock>,
+}
+
+/// The lock file. It stands beside the state, not for it: the state is replaced at each write, and a lock on
+/// it would go with it.
+#[derive(Debug)]
+struct Lock {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lock {
+    /// `WouldBlock` when another process holds it.
+    fn take(path: PathBuf) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)?;
+        match fs4::FileExt::try_lock(&file) {
+            Ok(()) => Ok(Lock { path, file }),
+            Err(fs4::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(fs4::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Somebody may have removed the folder and made it anew: then the lock is taken anew as well.
+    fn keep(&mut self) -> io::Result<()> {
+        let held = self.file.metadata()?;
+        let there = fs::metadata(&self.path).ok();
+        if there.is_none_or(|there| (there.dev(), there.ino()) != (held.dev(), held.ino())) {
+            *self = Lock::take(self.path.clone())?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Serialize)]
@@ -87,26 +123,18 @@ impl Store {
             ))
         })?;
         let prefix = format!(".{}-", name.to_string_lossy());
-        // Beside the state, not on it: the state is replaced at each write, and a lock on it would go with it.
         let mut lock_name = std::ffi::OsString::from(".");
         lock_name.push(name);
         lock_name.push(".lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(folder.join(lock_name))
-            .map_err(unusable)?;
-        match fs4::FileExt::try_lock(&lock) {
-            Ok(()) => {}
-            Err(fs4::TryLockError::WouldBlock) => return Err(StoreError::InUse(path.into())),
-            Err(fs4::TryLockError::Error(error)) => return Err(unusable(error)),
-        }
+        let lock = Lock::take(folder.join(lock_name)).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => StoreError::InUse(path.into()),
+            _ => unusable(error),
+        })?;
         let store = Store {
             path: path.into(),
             folder,
             prefix,
-            _lock: lock,
+            lock: Mutex::new(lock),
         };
         store.sweep();
         Ok(store)
@@ -145,6 +173,8 @@ impl Store {
     /// What the file system said. The old state is whole then, unless only the last step failed (the
     /// folder's `fsync`), and either may be found.
     pub fn save(&self, room: &Room) -> io::Result<()> {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        lock.keep()?;
         let written = Written {
             durable: &room.durable,
             private: &room.private,
@@ -240,6 +270,9 @@ mod tests {
         let room = parse(include_bytes!("../state.json.example")).unwrap();
         let store = Store::open(&path).unwrap();
         assert!(matches!(store.load(), Loaded::Fresh));
+        store.save(&room).unwrap();
+        assert!(matches!(Store::open(&path), Err(StoreError::InUse(_))));
+        fs::remove_file(folder.path().join(".state.json.lock")).unwrap();
         store.save(&room).unwrap();
         assert!(matches!(Store::open(&path), Err(StoreError::InUse(_))));
         drop(store);

@@ -79,6 +79,9 @@ pub(super) struct Task {
     /// When something may be due that nobody asks for.
     look_at: Instant,
     retry_at: Option<Instant>,
+    /// A write has failed, and what it was about may be on the disk all the same, though it never happened. The next
+    /// write replaces it; if nobody asks for one, the room as it is is written again.
+    unsure: bool,
     /// Streams have ended, and no new ones begin.
     closing: bool,
 }
@@ -107,6 +110,7 @@ impl Task {
             live_changed: false,
             look_at: now,
             retry_at: None,
+            unsure: false,
             closing: false,
         }
     }
@@ -161,6 +165,13 @@ impl Task {
         }
         if let Some((batch, written)) = finished(&mut writing).await {
             self.finish_batch(batch, written);
+        }
+        if self.unsure {
+            self.retry_at = None;
+            let mut writing = self.begin_batch();
+            if let Some((batch, written)) = finished(&mut writing).await {
+                self.finish_batch(batch, written);
+            }
         }
     }
 
@@ -353,7 +364,8 @@ impl Task {
 
     /// Decides all that waits. Without an event there is nothing to write.
     fn begin_batch(&mut self) -> Option<Writing> {
-        if self.backlog.is_empty() {
+        let mend = self.unsure && self.retry_at.is_none();
+        if self.backlog.is_empty() && !mend {
             return None;
         }
         let at = Moment {
@@ -391,7 +403,7 @@ impl Task {
             };
             batch.answers.extend(reply.map(|reply| (reply, outcome)));
         }
-        if batch.events.is_empty() {
+        if batch.events.is_empty() && !mend {
             self.commit(batch);
             return None;
         }
@@ -404,12 +416,14 @@ impl Task {
         match written {
             Ok(()) => {
                 self.retry_at = None;
+                self.unsure = false;
                 self.commit(batch);
             }
             Err(error) => {
                 tracing::error!("the state could not be written, so nothing has changed: {error}");
                 let retry_at = Instant::now() + RETRY;
                 self.retry_at = Some(retry_at);
+                self.unsure = true;
                 self.look_at = retry_at;
                 for (reply, _) in batch.answers {
                     // Whoever asked may be gone.
