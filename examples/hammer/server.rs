@@ -1,0 +1,156 @@
+//! The server that is measured: the executable of the same build, in a folder of its own, on a disk that can be
+//! slowed down while it runs.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::faulty_disk::{FaultyDisk, Order};
+
+/// The pairing code.
+const CODE: &str = "748291";
+/// What a write of the state waits for.
+const SYNCS: [&str; 2] = ["fsync", "fsync-folder"];
+/// The bytes of each track.
+pub(crate) const TRACK_SIZE: usize = 1_000_000;
+
+/// A running server; ends when dropped.
+pub(crate) struct Server {
+    /// Where its state is.
+    pub(crate) disk: FaultyDisk,
+    url: String,
+    _child: Child,
+    _folder: TempDir,
+}
+
+impl Server {
+    /// Builds and starts it.
+    pub(crate) async fn start() -> Server {
+        let executable = build();
+        let folder = tempfile::Builder::new()
+            .prefix("lockstep-hammer-")
+            .tempdir()
+            .unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("audio")).unwrap();
+        fs::create_dir(path("state")).unwrap();
+        for n in 0..4 {
+            put_track(&path("audio").join(format!("{n}.wav")));
+        }
+        let disk = FaultyDisk::under(&path("state"));
+        let mut child = Command::new(executable)
+            .arg("--audio-dir")
+            .arg(path("audio"))
+            .arg("--state-file")
+            .arg(path("state").join("state.json"))
+            .args(["--listen", "127.0.0.1:0", "--pairing-code", CODE])
+            .envs(disk.environment())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(path("log")).unwrap())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = loop {
+            let line = lines.next_line().await.unwrap();
+            let Some(line) = line else {
+                panic!("no server: {}", fs::read_to_string(path("log")).unwrap());
+            };
+            if let Some(url) = line.strip_prefix("listening on ") {
+                break url.to_owned();
+            }
+        };
+        Server {
+            disk,
+            url,
+            _child: child,
+            _folder: folder,
+        }
+    }
+
+    /// From now on, each sync takes so much longer.
+    pub(crate) fn slow_down(&self, ms: u32) {
+        for sync in SYNCS {
+            self.disk.order(sync, Order::Delay(ms));
+        }
+    }
+
+    /// From now on, the disk is as it is.
+    pub(crate) fn speed_up(&self) {
+        for sync in SYNCS {
+            self.disk.heal(sync);
+        }
+    }
+
+    /// The URL of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// A client with connections of its own.
+    pub(crate) fn client() -> reqwest::Client {
+        reqwest::Client::builder().no_proxy().build().unwrap()
+    }
+
+    /// Pairs a device; the answer tells its token, and the state.
+    pub(crate) async fn pair(&self, client: &reqwest::Client) -> (String, Value) {
+        let request = client.post(self.url("/pair"));
+        let answer = request.json(&json!({ "code": CODE })).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let answer: Value = answer.json().await.unwrap();
+        let token = answer["clientId"].as_str().unwrap().to_owned();
+        (token, answer)
+    }
+
+    /// The device of that token is paired no more.
+    pub(crate) async fn leave(&self, client: &reqwest::Client, token: &str) {
+        let request = client.post(self.url("/leave"));
+        let answer = request.bearer_auth(token).send().await.unwrap();
+        assert_eq!(answer.status(), 204);
+    }
+}
+
+/// The server's executable, which cargo does not build with an example of its own accord.
+fn build() -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let profile = this.parent().and_then(Path::parent).unwrap();
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let mut build = std::process::Command::new(cargo);
+    build.args(["build", "--locked", "--quiet", "--bin", "lockstep"]);
+    build.arg("--manifest-path");
+    build.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
+    build.arg("--target-dir").arg(profile.parent().unwrap());
+    if profile.ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success(), "cargo cannot build it");
+    profile.join("lockstep")
+}
+
+/// A silent WAV of [`TRACK_SIZE`] that lasts longer than the measurement: 100 bytes make a second.
+fn put_track(path: &Path) {
+    const HEADER: usize = 44;
+    let samples = (TRACK_SIZE - HEADER) as u32;
+    let (format, channels, rate, bytes, bits) = (1_u16, 1_u16, 100_u32, 1_u16, 8_u16);
+    let mut wav = Vec::with_capacity(TRACK_SIZE);
+    wav.extend(b"RIFF");
+    wav.extend((samples + 36).to_le_bytes());
+    wav.extend(b"WAVEfmt ");
+    wav.extend(16_u32.to_le_bytes());
+    wav.extend(format.to_le_bytes());
+    wav.extend(channels.to_le_bytes());
+    wav.extend(rate.to_le_bytes());
+    wav.extend(rate.to_le_bytes());
+    wav.extend(bytes.to_le_bytes());
+    wav.extend(bits.to_le_bytes());
+    wav.extend(b"data");
+    wav.extend(samples.to_le_bytes());
+    wav.resize(TRACK_SIZE, 0x80);
+    fs::write(path, wav).unwrap();
+}
