@@ -7,6 +7,12 @@
 /** @typedef {import('./types.js').Track} Track */
 /** @typedef {import('./types.js').TrackId} TrackId */
 
+/**
+ * A connection that died in silence (Wi-Fi left behind, a laptop asleep) answers nothing, and the
+ * browser waits for minutes. Files have limits of their own.
+ */
+const ANSWER_MS = 8_000;
+
 /** A refusal, with the sentence that the server gave. */
 export class ApiError extends Error {
   /**
@@ -146,7 +152,8 @@ function post(path, body, headers, expected) {
  * @param {number[]} [expected] statuses beside 2xx that are no refusal
  */
 async function request(path, init, expected = []) {
-  const response = await fetch(path, { credentials: 'same-origin', ...init });
+  const signal = init.signal ?? AbortSignal.timeout(ANSWER_MS);
+  const response = await fetch(path, { credentials: 'same-origin', ...init, signal });
   if (response.ok || expected.includes(response.status)) return response;
   const problem = await response.json().catch(() => ({}));
   const said = problem.detail || problem.title || `The server answered ${response.status}`;

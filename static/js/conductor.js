@@ -99,7 +99,8 @@ export function createConductor({ store, player, read }) {
     const current = currentTrack(room);
     const after = overlay ? trackAfter(room, overlay.trackId) : null;
     const ids = [current, overlay?.trackId, nextUp(room), after].filter((id) => typeof id === 'string');
-    player.keep(new Set(ids));
+    // One that is held no more has been cleared away, or has another version by now.
+    player.keep(new Set(ids.filter((id) => held.has(id))));
     if (settings.remote) return;
     for (const id of ids) {
       if (held.has(id) && !unplayable.has(id) && !player.has(id)) fetchBlob(id);

@@ -14,6 +14,13 @@ import { isQuota } from './cache/shelf.js';
 
 const RETRY_MS = [500, 1_000, 2_000, 5_000];
 
+/** A connection that brings nothing for so long is taken for dead. */
+const IDLE_MS = 8_000;
+
+/** So many refusals in a row, and other tracks come first for a while. */
+const REFUSALS = 3;
+const ASIDE_MS = 30_000;
+
 /** Progress is shown so often at most. */
 const SHOW_EVERY_MS = 200;
 
@@ -31,12 +38,16 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom }) {
   let active = null;
   let running = false;
   let failures = 0;
+  let refusals = 0;
+  /** Versions of tracks that the server does not give out just now; they would block all others. */
+  /** @type {Set<string>} */
+  const aside = new Set();
 
   /** @returns {Track | null} */
   function first() {
     const { view, room, index, held, unplayable, settings } = store.get();
     if (view !== 'room' || !room || settings.remote) return null;
-    return wanted({ room, index, held, unplayable })[0] ?? null;
+    return wanted({ room, index, held, unplayable }).find((track) => !aside.has(versionOf(track))) ?? null;
   }
 
   async function run() {
@@ -45,36 +56,66 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom }) {
     if (active && active.trackId !== want?.trackId) active.abort.abort();
     if (running) return;
     running = true;
-    for (let track = first(); track; track = first()) {
-      const abort = new AbortController();
-      active = { trackId: track.trackId, abort };
-      try {
-        await fetchTrack(track, abort.signal);
-        failures = 0;
-        store.update({ held: shelf.held() });
-      } catch (error) {
-        if (!abort.signal.aborted) await recover(error, track);
-      } finally {
-        active = null;
-        store.update({ download: null });
-      }
+    try {
+      for (let track = first(); track; track = first()) await attempt(track);
+    } finally {
+      running = false;
     }
-    running = false;
+  }
+
+  /** @param {Track} track */
+  async function attempt(track) {
+    const abort = new AbortController();
+    active = { trackId: track.trackId, abort };
+    try {
+      await fetchTrack(track, abort.signal);
+      failures = 0;
+      refusals = 0;
+      store.update({ held: shelf.held() });
+    } catch (error) {
+      if (!abort.signal.aborted) await recover(error, track, abort.signal);
+    } finally {
+      active = null;
+      store.update({ download: null });
+    }
   }
 
   /**
    * @param {unknown} error
    * @param {Track} track
+   * @param {AbortSignal} signal
    */
-  async function recover(error, track) {
+  async function recover(error, track, signal) {
     if (isQuota(error)) {
       store.update({ storageNote: FULL });
-      await shelf.remove(track.trackId);
+      await shelf.remove(track.trackId).catch(() => {});
       return onNoRoom(track.trackId);
     }
-    if (error instanceof ApiError && error.status === 404) onOutdated();
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]));
+    const status = error instanceof ApiError ? error.status : null;
+    refusals = status === null ? 0 : refusals + 1;
+    if (status === 404 || refusals >= REFUSALS) {
+      putAside(track);
+      if (status === 404) onOutdated();
+      return;
+    }
+    const waitMs = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)];
     failures += 1;
+    await new Promise((resolve) => {
+      setTimeout(resolve, waitMs);
+      signal.addEventListener('abort', resolve);
+    });
+  }
+
+  /** @param {Track} track */
+  function putAside(track) {
+    const version = versionOf(track);
+    failures = 0;
+    refusals = 0;
+    aside.add(version);
+    setTimeout(() => {
+      aside.delete(version);
+      run();
+    }, ASIDE_MS);
   }
 
   /**
@@ -85,12 +126,19 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom }) {
     let entry = await shelf.begin(track);
     if (signal.aborted) return;
     show(track, entry.receivedBytes);
-    const response = await getFile(track, entry.receivedBytes, signal);
-    if (entry.receivedBytes > 0 && response.status !== 206) {
-      await shelf.remove(track.trackId);
-      entry = await shelf.begin(track);
+    const request = new AbortController();
+    signal.addEventListener('abort', () => request.abort());
+    try {
+      const response = await alive(getFile(track, entry.receivedBytes, request.signal), request);
+      if (entry.receivedBytes > 0 && response.status !== 206) {
+        await shelf.remove(track.trackId);
+        entry = await shelf.begin(track);
+      }
+      entry = await receive(response, track, entry, request);
+    } finally {
+      // A body that nobody reads any more would hold its connection.
+      request.abort();
     }
-    entry = await receive(response, track, entry);
     if (!isWhole(entry)) {
       if (entry.receivedBytes > entry.size) await shelf.remove(track.trackId);
       throw new Error(`${entry.receivedBytes} of ${entry.size} bytes`);
@@ -102,8 +150,9 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom }) {
    * @param {Response} response
    * @param {Track} track
    * @param {Entry} entry
+   * @param {AbortController} request
    */
-  async function receive(response, track, entry) {
+  async function receive(response, track, entry, request) {
     if (!response.body) throw new Error('an answer without a body');
     const reader = response.body.getReader();
     /** @type {Uint8Array<ArrayBuffer>[]} */
@@ -119,7 +168,7 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom }) {
     };
     try {
       for (;;) {
-        const { done, value } = await reader.read();
+        const { done, value } = await alive(reader.read(), request);
         if (done) break;
         if (pending + value.byteLength > PART_BYTES) await shelve();
         chunks.push(value);
@@ -153,8 +202,34 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom }) {
       state.held === before.held &&
       state.unplayable === before.unplayable &&
       state.settings === before.settings;
-    if (!same) run();
+    // The server may be another one now, or have its music again.
+    if (state.connection === 'open' && before.connection !== 'open' && aside.size > 0) {
+      aside.clear();
+      run();
+    } else if (!same) {
+      run();
+    }
   });
+}
+
+/** @param {Track} track */
+function versionOf({ trackId, version }) {
+  return `${trackId}@${version}`;
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} answer
+ * @param {AbortController} request given up if the answer is too long in coming
+ * @returns {Promise<T>}
+ */
+async function alive(answer, request) {
+  const timer = setTimeout(() => request.abort(), IDLE_MS);
+  try {
+    return await answer;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**
@@ -214,7 +289,11 @@ export function createAcks(store) {
   }
 
   store.subscribe((state, before) => {
-    if (state.connection !== before.connection) told = new Set();
+    // The server forgets what a phone told it when that becomes a remote; and what is told before the
+    // server knows that it listens again is lost too.
+    const listensAgain =
+      (before.settings.remote && !state.settings.remote) || (isRemote(before) && !isRemote(state));
+    if (state.connection !== before.connection || listensAgain) told = new Set();
     const [barrier, was] = [state.room?.barrier, before.room?.barrier];
     if (barrier?.trackId !== was?.trackId || barrier?.type !== was?.type) toldBarrier = null;
     if (state.unplayable !== before.unplayable) {
@@ -224,4 +303,12 @@ export function createAcks(store) {
     }
     run();
   });
+}
+
+/**
+ * Whether the server takes this phone for a remote.
+ * @param {import('./types.js').AppState} state
+ */
+function isRemote({ room, memberId }) {
+  return memberId !== null && room?.live.listeners[memberId]?.role === 'remote';
 }

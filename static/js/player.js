@@ -79,9 +79,13 @@ export function createPlayer(audio, on) {
     audio.src = urls.get(trackId) ?? '';
   }
 
-  /** @param {number} positionSec */
-  async function place(positionSec) {
+  /**
+   * @param {number} positionSec
+   * @param {number} own
+   */
+  async function place(positionSec, own) {
     await until(() => audio.readyState >= HTMLMediaElement.HAVE_METADATA);
+    if (own !== turn) return;
     if (Math.abs(audio.currentTime - positionSec) > 0.001) audio.currentTime = positionSec;
     await until(() => audio.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA && !audio.seeking);
   }
@@ -110,7 +114,7 @@ export function createPlayer(audio, on) {
     phase = 'held';
     audio.pause();
     load(to.trackId);
-    await place(to.positionSec);
+    await place(to.positionSec, turn);
   }
 
   /**
@@ -133,7 +137,7 @@ export function createPlayer(audio, on) {
       const begunMs = performance.now();
       if (loaded !== to.trackId || Math.abs(audio.currentTime - positionSec) > 0.001) audio.pause();
       load(to.trackId);
-      await place(positionSec);
+      await place(positionSec, own);
       if (own !== turn) return;
       const nowMs = performance.now();
       const missedMs = nowMs - (atMs - latencyMs);

@@ -72,7 +72,9 @@ export function createSession({ store, place }) {
     refreshing = true;
     try {
       const { snapshot } = await getSnapshot();
-      store.update({ room: enter(snapshot) });
+      const { room } = store.get();
+      // The stream may have been quicker.
+      if (room && snapshot.eventCount >= room.eventCount) store.update({ room: enter(snapshot) });
     } catch {
       stream.suspect();
     } finally {
@@ -80,11 +82,16 @@ export function createSession({ store, place }) {
     }
   }
 
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let indexTimer;
+
   async function refreshIndex() {
+    clearTimeout(indexTimer);
     try {
       store.update({ index: byId(await getIndex()) });
     } catch {
-      // Without the server there is no newer index; the next snapshot asks again.
+      // Without the index nothing can be fetched or shown, so it is asked for until it comes.
+      if (store.get().view === 'room') indexTimer = setTimeout(refreshIndex, RETRY_MS);
     }
   }
 

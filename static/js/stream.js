@@ -19,9 +19,11 @@ export function createStream({ query, onOpen, onMessage, onLost }) {
   let timer;
   let tries = 0;
   let turn = 0;
+  let wanted = false;
 
   function open() {
-    close();
+    drop();
+    wanted = true;
     const events = new EventSource(`/events${query()}`);
     source = events;
     events.onopen = () => {
@@ -34,7 +36,7 @@ export function createStream({ query, onOpen, onMessage, onLost }) {
     events.onerror = () => lost();
   }
 
-  function close() {
+  function drop() {
     turn += 1;
     clearTimeout(timer);
     source?.close();
@@ -42,7 +44,7 @@ export function createStream({ query, onOpen, onMessage, onLost }) {
   }
 
   async function lost() {
-    close();
+    drop();
     const own = turn;
     const again = await onLost();
     if (!again || own !== turn) return;
@@ -52,14 +54,17 @@ export function createStream({ query, onOpen, onMessage, onLost }) {
 
   return {
     open,
-    close,
+    close: () => {
+      wanted = false;
+      drop();
+    },
     /** To be called when the network gives reason to think that the stream is dead but silent. */
     suspect: () => {
       if (source) lost();
     },
-    /** Tries at once what would be tried later. */
+    /** Tries at once what would be tried later, or is being tried in vain. */
     hurry: () => {
-      if (!source && timer !== undefined) {
+      if (!source && wanted) {
         tries = 0;
         open();
       }

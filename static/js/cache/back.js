@@ -23,6 +23,9 @@ import { openMemory } from './memory.js';
 /** No part is larger: some browsers fail on larger values. */
 export const PART_BYTES = 4 * 1024 * 1024;
 
+/** Some browsers never answer when asked to open a database; silence counts as a no. */
+const OPEN_MS = 3_000;
+
 /**
  * The best back that works here. A page over plain http has no Cache Storage, and a private window
  * may have neither.
@@ -32,12 +35,22 @@ export async function openBack() {
   const tries = isSecureContext && 'caches' in self ? [openCacheStorage, openIndexedDb] : [openIndexedDb];
   for (const open of tries) {
     try {
-      const back = await open();
-      await back.list();
-      return back;
+      return await Promise.race([opened(open), late()]);
     } catch {
       continue;
     }
   }
   return openMemory();
+}
+
+/** @param {() => Promise<Back>} open */
+async function opened(open) {
+  const back = await open();
+  await back.list();
+  return back;
+}
+
+/** @returns {Promise<never>} */
+function late() {
+  return new Promise((_, reject) => setTimeout(() => reject(new Error('no answer')), OPEN_MS));
 }

@@ -40,16 +40,18 @@ export async function createShelf(back, { pins, onRemoved }) {
 
   /**
    * Evicts what it can when the browser says that it is full, and tries once more.
+   * @param {TrackId} own what it writes to, and so cannot evict
    * @param {number} needBytes
    * @param {() => Promise<void>} write
    */
-  async function withRoom(needBytes, write) {
+  async function withRoom(own, needBytes, write) {
     try {
       await write();
     } catch (error) {
       if (!isQuota(error)) throw error;
       const all = [...entries.values()];
-      for (const trackId of toEvict(all, pins(), needBytes, usedBytes())) await remove(trackId);
+      const kept = new Set([...pins(), own]);
+      for (const trackId of toEvict(all, kept, needBytes, usedBytes())) await remove(trackId);
       await write();
     }
   }
@@ -86,7 +88,15 @@ export async function createShelf(back, { pins, onRemoved }) {
         receivedBytes: entry.receivedBytes + part.byteLength,
         usedAtMs: Date.now(),
       };
-      await withRoom(part.byteLength, () => back.append(longer, part));
+      // Cleared in the meantime, its first parts are gone: what follows would be a track with a hole.
+      const check = () => {
+        if (entry.parts > 0 && entries.get(entry.trackId) !== entry) throw new Error('the entry is gone');
+      };
+      await withRoom(entry.trackId, part.byteLength, async () => {
+        check();
+        await back.append(longer, part);
+      });
+      check();
       entries.set(longer.trackId, longer);
       return longer;
     },
@@ -113,10 +123,12 @@ export async function createShelf(back, { pins, onRemoved }) {
     },
 
     /**
-     * Lets go of what the library no longer has in this version.
+     * Lets go of what the library no longer has in this version. An empty library is more likely a
+     * disk that is not mounted than music given up.
      * @param {ReadonlyMap<TrackId, Track>} index
      */
     follow: async (index) => {
+      if (index.size === 0) return;
       await Promise.all(outdated([...entries.values()], index).map(remove));
     },
 
