@@ -8,7 +8,7 @@ import { currentTrack } from './state.js';
 
 /**
  * @param {Room} room
- * @param {Command | null} command
+ * @param {Command | null} command with the `trackId` that was current, where it names no other
  * @returns {Room}
  */
 export function foresee(room, command) {
@@ -21,10 +21,12 @@ export function foresee(room, command) {
     case 'pause':
       return at(room, 'paused', command.positionSec ?? 0);
     case 'seek': {
+      if (isOver(room, command)) return room;
       const playState = { ...room.playState, anchorPositionSec: command.positionSec ?? 0 };
       return { ...room, playState, live: { ...room.live, anchorAtMs: null }, arrivedMs: null };
     }
     case 'next': {
+      if (isOver(room, command)) return room;
       const queueIndex = (room.queueIndex + 1) % Math.max(1, room.queue.length);
       return { ...at(room, 'playing', 0), queueIndex };
     }
@@ -37,6 +39,15 @@ export function foresee(room, command) {
       return { ...room, queue: queue.toSpliced(queueIndex + 1, 0, trackId), queueIndex };
     }
   }
+}
+
+/**
+ * Whether the track that it was pressed for has made way for another.
+ * @param {Room} room
+ * @param {Command} command
+ */
+function isOver(room, { trackId }) {
+  return trackId !== undefined && trackId !== currentTrack(room);
 }
 
 /**

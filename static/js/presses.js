@@ -3,7 +3,7 @@
 
 import { ApiError, getSnapshot, send } from './api.js';
 import { rebase } from './rebase.js';
-import { enter } from './state.js';
+import { currentTrack, enter } from './state.js';
 
 /** @typedef {import('./store.js').Store} Store */
 /** @typedef {import('./types.js').Command} Command */
@@ -31,12 +31,12 @@ export async function catchUp(store, eventCount) {
  * @param {object} options
  * @param {Store} options.store
  * @param {(text: string) => void} options.say
- * @returns {(make: (room: Room) => Command) => Promise<void>} takes a press: the command, given the
- *   room that it is sent to
+ * @returns {(make: (room: Room) => Command | null) => Promise<void>} takes a press: the command, given the
+ *   room that it is sent to, or `null` where it means nothing to that room
  */
 export function createPresses({ store, say }) {
   /**
-   * @param {(room: Room) => Command} make
+   * @param {(room: Room) => Command | null} make
    * @param {Command} command
    * @param {Room} pressed
    * @returns {Promise<boolean>} whether the press found a state that it still made sense in
@@ -49,18 +49,23 @@ export function createPresses({ store, say }) {
       const verdict = room ? rebase(command, pressed, room) : 'pointless';
       if (verdict === 'pointless') return true;
       if (!room || verdict === 'stale' || !again) return false;
-      outcome = await send(make(room), room.eventCount);
+      const anew = make(room);
+      if (!anew) return true;
+      outcome = await send(anew, room.eventCount);
     }
     await catchUp(store, outcome.eventCount);
     return true;
   }
 
-  /** @param {(room: Room) => Command} make */
+  /** @param {(room: Room) => Command | null} make */
   async function take(make) {
     const { room } = store.get();
     if (!room) return;
     const command = make(room);
-    store.update({ pending: command });
+    if (!command) return;
+    // The event may come before the answer: what is foreseen must know the track that it began with.
+    const trackId = command.trackId ?? currentTrack(room) ?? '';
+    store.update({ pending: { ...command, trackId } });
     try {
       if (!(await deliver(make, command, room))) say(OUT_OF_DATE);
     } catch (error) {

@@ -45,18 +45,24 @@ export function createJoin(on) {
 
   return {
     /**
-     * @param {string | null} knownCode
+     * @param {string | null} knownCode `null` opens the door anew
      * @param {string} lastName
      */
     open: (knownCode, lastName) => {
+      // The code comes late: by then somebody may be typing.
+      if (knownCode !== null) {
+        if (code.value !== '') return;
+        complain(null);
+        code.value = knownCode;
+        setText(hint, 'Filled in for you: this page may know it.');
+        if (document.activeElement === code) code.select();
+        return;
+      }
       complain(null);
-      code.value = knownCode ?? '';
+      code.value = '';
       name.value = lastName;
-      setText(
-        hint,
-        knownCode ? 'Filled in for you: this page may know it.' : 'Six digits, on the server’s screen or any phone that has joined.',
-      );
-      (knownCode ? button : code).focus({ preventScroll: true });
+      setText(hint, 'Six digits, on the server’s screen or any phone that has joined.');
+      code.focus({ preventScroll: true });
     },
   };
 }

@@ -23,7 +23,7 @@ const FIGURE_EVERY_MS = 2_000;
 /**
  * @param {object} on
  * @param {() => AppState} on.state
- * @param {(make: (room: Room) => Command) => void} on.press
+ * @param {(make: (room: Room) => Command | null) => void} on.press
  */
 export function createNow(on) {
   const cover = byId('now-cover', HTMLElement);
@@ -45,8 +45,8 @@ export function createNow(on) {
   const tint = createTint();
   let figureMs = -Infinity;
 
-  const position = createPosition((positionSec) =>
-    on.press(() => ({ name: 'seek', positionSec })),
+  const position = createPosition((positionSec, trackId) =>
+    on.press((room) => (currentTrack(room) === trackId ? { name: 'seek', positionSec } : null)),
   );
 
   /** @param {Room} room */
@@ -76,8 +76,8 @@ export function createNow(on) {
     const room = shown();
     if (!room) return;
     const { index } = on.state();
-    const durationSec = index.get(currentTrack(room) ?? '')?.duration ?? 0;
-    position.render(positionOf(room), durationSec);
+    const trackId = currentTrack(room);
+    position.render(trackId, positionOf(room), index.get(trackId ?? '')?.duration ?? 0);
   }
 
   /** @param {AppState} state */

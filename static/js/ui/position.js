@@ -9,15 +9,21 @@ const KEY_STEP_SEC = 5;
 /** Keys pressed in a row are one seek. */
 const KEY_REST_MS = 400;
 
-/** @param {(positionSec: number) => void} onSeek */
+/** @typedef {import('../types.js').TrackId} TrackId */
+
+/** @param {(positionSec: number, trackId: TrackId) => void} onSeek */
 export function createPosition(onSeek) {
   const slider = byId('position', HTMLInputElement);
   const frame = byId('position-frame', HTMLElement);
   const thumb = byId('position-thumb', HTMLElement);
   const elapsed = byId('elapsed', HTMLElement);
   const remaining = byId('remaining', HTMLElement);
-  /** While a hand is on it, the slider is the hand's. */
-  let held = false;
+  /** @type {TrackId | null} */
+  let current = null;
+  let rendered = 0;
+  /** While a hand is on it, the slider is the hand's; this is what it took hold of. */
+  /** @type {{trackId: TrackId | null, value: number} | null} */
+  let hold = null;
   let keys = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let rest;
@@ -33,40 +39,62 @@ export function createPosition(onSeek) {
 
   function letGo() {
     clearTimeout(rest);
-    held = false;
+    if (!hold) return;
+    const { trackId, value } = hold;
+    hold = null;
     keys = false;
     frame.classList.remove('held');
-    onSeek(slider.valueAsNumber);
+    // A place in a track that is over is no place in the one that plays now.
+    if (trackId === null || trackId !== current || slider.valueAsNumber === value) return;
+    rendered = slider.valueAsNumber;
+    onSeek(rendered, trackId);
   }
 
-  slider.addEventListener('keydown', ({ key }) => {
-    keys = /^(Arrow|Page|Home|End)/.test(key);
-    const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[key];
-    // The browser will add the last second of the step itself.
-    if (step) slider.valueAsNumber += step * (KEY_STEP_SEC - Number(slider.step));
-  });
-  slider.addEventListener('input', () => {
-    held = true;
-    frame.classList.add('held');
-    show();
-  });
-  slider.addEventListener('change', () => {
+  function restOrLetGo() {
     clearTimeout(rest);
     if (keys) rest = setTimeout(letGo, KEY_REST_MS);
     else letGo();
+  }
+
+  slider.addEventListener('keydown', (event) => {
+    const { key } = event;
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    keys = /^(Arrow|Page|Home|End)/.test(key);
+    const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[key];
+    if (!step) return;
+    event.preventDefault();
+    slider.valueAsNumber += step * KEY_STEP_SEC;
+    slider.dispatchEvent(new Event('input', { bubbles: true }));
   });
-  slider.addEventListener('pointerdown', () => (keys = false));
+  slider.addEventListener('input', () => {
+    hold ??= { trackId: current, value: rendered };
+    frame.classList.add('held');
+    if (keys) restOrLetGo();
+    show();
+  });
+  slider.addEventListener('change', restOrLetGo);
+  slider.addEventListener('keyup', restOrLetGo);
+  slider.addEventListener('blur', letGo);
+  slider.addEventListener('pointerdown', () => {
+    keys = false;
+    clearTimeout(rest);
+  });
+  // A thumb that was dragged away and back sends no `change`, and may be let go of anywhere.
+  for (const name of ['pointerup', 'pointercancel']) document.addEventListener(name, letGo);
 
   return {
     /**
+     * @param {TrackId | null} trackId
      * @param {number} positionSec
      * @param {number} durationSec 0 where it is not known
      */
-    render: (positionSec, durationSec) => {
-      if (held) return;
+    render: (trackId, positionSec, durationSec) => {
+      current = trackId;
+      if (hold) return;
       setAttribute(slider, 'max', String(Math.max(0, Math.floor(durationSec))));
       slider.disabled = durationSec <= 0;
       slider.valueAsNumber = Math.floor(positionSec);
+      rendered = slider.valueAsNumber;
       show();
     },
   };

@@ -35,6 +35,9 @@ export function createQueue(onNudge) {
   let rows = [];
   /** @type {{current: TrackId | null, next: TrackId | null}} */
   let marks = { current: null, next: null };
+  /** The row that takes the focus along when it becomes next: its button goes. */
+  /** @type {TrackId | null} */
+  let nudged = null;
   /** What the list was made of, to see whether it must be made anew. */
   /** @type {unknown[]} */
   let madeOf = [];
@@ -50,7 +53,9 @@ export function createQueue(onNudge) {
   scroller.addEventListener('click', ({ target }) => {
     const button = target instanceof Element && target.closest('button');
     const trackId = button && button.closest('li')?.dataset['track'];
-    if (trackId) onNudge(trackId);
+    if (!trackId) return;
+    nudged = trackId;
+    onNudge(trackId);
   });
 
   /** @param {Track} track */
@@ -85,6 +90,14 @@ export function createQueue(onNudge) {
       const row = pinnedRows.children[i];
       if (id !== null && row instanceof HTMLElement) renderRow(row, id, i, found.length);
     });
+    if (nudged !== null && nudged === marks.next) {
+      const row = pinnedRows.querySelector(`[data-track="${nudged}"]`);
+      if (row instanceof HTMLElement && scroller.contains(document.activeElement)) {
+        row.tabIndex = -1;
+        row.focus({ preventScroll: true });
+      }
+      nudged = null;
+    }
     renderWindow();
   }
 

@@ -57,6 +57,8 @@ test('a press is shown as it will be', () => {
   assert.equal(foresee(sounding, { name: 'pause', positionSec: 9 }).playState.anchorPositionSec, 9);
   assert.equal(foresee(sounding, { name: 'seek', positionSec: 9 }).live.anchorAtMs, null);
   assert.equal(currentTrack(foresee(sounding, { name: 'next' })), 'c');
+  assert.equal(currentTrack(foresee(sounding, { name: 'next', trackId: 'b' })), 'c');
+  assert.equal(foresee(advanced(sounding), { name: 'next', trackId: 'b' }).queueIndex, 2);
   assert.equal(nextUp(foresee(sounding, { name: 'nudge', trackId: 'a' })), 'a');
   assert.equal(currentTrack(foresee(sounding, { name: 'nudge', trackId: 'a' })), 'b');
   assert.equal(foresee(waiting, { name: 'start-now' }).barrier, null);
