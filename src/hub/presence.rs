@@ -324,6 +324,17 @@ mod tests {
         room
     }
 
+    /// Opens a barrier before the next track.
+    fn ask_next(room: &mut Room) {
+        let (member, if_match) = (M1, room.durable.event_count);
+        let command = Command::Control {
+            member,
+            if_match,
+            control: Control::Next,
+        };
+        apply(room, command);
+    }
+
     /// Has the room follow what is due.
     fn settle(presence: &mut Presence, room: &mut Room, now: Instant) -> Vec<Command> {
         presence.follow(room, now);
@@ -374,15 +385,7 @@ mod tests {
         let mut presence = Presence::new(&room, GRACE, start);
         let _streams = [M1, MemberId(2)].map(|m| presence.open(m, Role::Listener, None, start));
         settle(&mut presence, &mut room, start);
-        let (if_match, control) = (room.durable.event_count, Control::Next);
-        apply(
-            &mut room,
-            Command::Control {
-                member: M1,
-                if_match,
-                control,
-            },
-        );
+        ask_next(&mut room);
         presence.follow(&room, start);
         for second in 1..60 {
             let now = start + Duration::from_secs(second);
@@ -411,15 +414,7 @@ mod tests {
         let mut presence = Presence::new(&room, GRACE, start);
         let (mut stream, _end) = presence.open(M1, Role::Listener, None, start);
         settle(&mut presence, &mut room, start);
-        let (if_match, control) = (room.durable.event_count, Control::Next);
-        apply(
-            &mut room,
-            Command::Control {
-                member: M1,
-                if_match,
-                control,
-            },
-        );
+        ask_next(&mut room);
         presence.follow(&room, start);
         for second in 1..=15 {
             let now = start + Duration::from_secs(second);
@@ -440,15 +435,7 @@ mod tests {
                 held: None,
             },
         );
-        let (if_match, control) = (room.durable.event_count, Control::Next);
-        apply(
-            &mut room,
-            Command::Control {
-                member: M1,
-                if_match,
-                control,
-            },
-        );
+        ask_next(&mut room);
         let mut room = Room::restore(room.durable, room.private);
         let mut presence = Presence::new(&room, GRACE, start);
         assert_eq!(settle(&mut presence, &mut room, start + 2 * GRACE), []);

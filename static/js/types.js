@@ -102,7 +102,8 @@
 /** @typedef {{offsetMs: number, roundTripMs: number}} ClockEstimate server's clock = page's clock + offset. */
 
 /**
- * A press. `positionSec` and `trackId` where the command has them.
+ * A press. `positionSec` and `trackId` where the command has them; while it is under way, `trackId` is else
+ * the track that was current at the press.
  * @typedef {object} Command
  * @property {'play' | 'pause' | 'seek' | 'next' | 'nudge' | 'start-now'} name
  * @property {number} [positionSec]
