@@ -134,12 +134,11 @@ fn serve_connection(
     app: &Arc<App>,
     running: &GracefulShutdown,
 ) {
-    let socket = Socket::new(stream);
+    let socket = Socket::new(stream, peer);
     let (app, line) = (app.clone(), socket.line());
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let app = app.clone();
-        request.extensions_mut().insert(line.clone());
-        async move { Ok::<_, Infallible>(router::answer(&app, peer, request).await) }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (app, line) = (app.clone(), line.clone());
+        async move { Ok::<_, Infallible>(router::answer(&app, &line, request).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -5,24 +5,25 @@
 //! order, then those who asked. While the disk works, streams may still begin and end. Nothing in here decides what
 //! a command does (`room`) or how it was spelled (`http`).
 
+mod herald;
+mod outbox;
 mod presence;
 mod task;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::room::{Command, Departure, Held, MemberId, Rejection, Room, TrackId};
 use crate::store::Store;
-use crate::wire::{self, Message, Role};
+use crate::wire::{self, Role};
 
+pub use outbox::{Outbox, Outlet};
 pub use presence::{Connected, StreamId};
 
 /// Commands that may wait for the hub; whoever comes then waits to hand over.
 const QUEUE: usize = 1024;
-/// Messages that a stream may lie behind before it is cut off.
-const BEHIND: usize = 1024;
 
 /// How far the server's end has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,20 +104,7 @@ pub enum Refused {
     Closing,
 }
 
-/// An event stream: what it begins with, and what follows without a gap.
-#[derive(Debug)]
-pub struct Subscription {
-    /// A snapshot, or the events missed.
-    pub first: Vec<Message>,
-    /// What happens from then on.
-    pub messages: broadcast::Receiver<Message>,
-    /// Ends when the stream is to end.
-    pub end: oneshot::Receiver<()>,
-    /// Tells the hub, when dropped, that the stream is gone.
-    pub guard: StreamGuard,
-}
-
-/// Lives as long as its stream.
+/// Lives as long as its stream; tells the hub, when dropped, that the stream is gone.
 #[derive(Debug)]
 pub struct StreamGuard {
     stream: StreamId,
@@ -164,12 +152,14 @@ pub struct Subscribe {
     pub held: Option<Held>,
     /// What becomes of its connection.
     pub silence: Silence,
+    /// The way out of it.
+    pub outbox: Arc<Outbox>,
 }
 
 /// What is asked of the hub.
 enum Request {
     Submit(Command, oneshot::Sender<Result<Accepted, Refused>>),
-    Subscribe(Subscribe, oneshot::Sender<Result<Subscription, Refused>>),
+    Subscribe(Subscribe, oneshot::Sender<Result<StreamGuard, Refused>>),
 }
 
 /// What the hub is told; few, small, and never refused.
@@ -246,11 +236,11 @@ impl Hub {
         answer.await.unwrap_or(Err(Refused::Closing))
     }
 
-    /// Begins an event stream.
+    /// Begins an event stream: a snapshot or what was missed goes into its outbox, and without a gap what happens from then on.
     ///
     /// # Errors
     /// [`Refused`] when the device is not paired any more, or the server is going down.
-    pub async fn subscribe(&self, wish: Subscribe) -> Result<Subscription, Refused> {
+    pub async fn subscribe(&self, wish: Subscribe) -> Result<StreamGuard, Refused> {
         let (reply, answer) = oneshot::channel();
         let request = Request::Subscribe(wish, reply);
         self.requests

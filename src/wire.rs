@@ -1,6 +1,8 @@
 //! What crosses the wire, in its JSON shape, and nothing that decides anything.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -76,11 +78,28 @@ pub struct PairRequest {
     pub client_name: Option<String>,
 }
 
-/// One message of the event stream, framed as a Server-Sent Event (WHATWG HTML, 9.2), once for all streams.
+/// Messages of the event stream, framed once for all streams: as Server-Sent Events (WHATWG HTML, 9.2), inside one chunk of
+/// HTTP/1.1 (RFC 9112, 7.1).
 #[derive(Debug, Clone)]
-pub struct Message(pub Bytes);
+pub struct Message {
+    chunk: Bytes,
+    /// Where in it the events are.
+    text: Range<usize>,
+}
 
 impl Message {
+    fn framed(text: &[u8]) -> Self {
+        let mut chunk = format!("{:x}\r\n", text.len()).into_bytes();
+        let from = chunk.len();
+        chunk.extend_from_slice(text);
+        let text = from..chunk.len();
+        chunk.extend_from_slice(b"\r\n");
+        Message {
+            chunk: chunk.into(),
+            text,
+        }
+    }
+
     /// A durable event: it has an id, so that a stream that broke can go on from there.
     pub fn durable(event: &Event) -> Self {
         #[derive(Serialize)]
@@ -94,18 +113,44 @@ impl Message {
             patch: &event.patch,
         };
         let data = data(event.kind.name(), &payload, event.event_count);
-        Message(format!("id: {}\ndata: {data}\n\n", event.event_count).into())
+        Self::framed(format!("id: {}\ndata: {data}\n\n", event.event_count).as_bytes())
     }
 
     /// A live event: it has no id, counts nothing and is not replayed.
     pub fn live(name: &str, payload: &impl Serialize, event_count: u64) -> Self {
-        Message(format!("data: {}\n\n", data(name, payload, event_count)).into())
+        Self::framed(format!("data: {}\n\n", data(name, payload, event_count)).as_bytes())
     }
 
     /// The snapshot that a stream begins with.
     pub fn snapshot(snapshot: &Snapshot<'_>) -> Self {
         let event_count = snapshot.durable.event_count;
         Self::live("snapshot", snapshot, event_count)
+    }
+
+    /// What a stream begins with: how soon to come back when it breaks.
+    pub fn retry(after: Duration) -> Self {
+        Self::framed(format!("retry: {}\n\n", after.as_millis()).as_bytes())
+    }
+
+    /// A comment, which says nothing but that the server is there.
+    pub fn heartbeat() -> Self {
+        Self::framed(b":\n\n")
+    }
+
+    /// Several in one, in their order.
+    pub fn join(messages: &[Message]) -> Self {
+        let texts: Vec<_> = messages.iter().map(Message::text).collect();
+        Self::framed(&texts.concat())
+    }
+
+    /// As a chunk.
+    pub fn chunk(&self) -> Bytes {
+        self.chunk.clone()
+    }
+
+    /// As it is.
+    pub fn text(&self) -> Bytes {
+        self.chunk.slice(self.text.clone())
     }
 }
 

@@ -1,55 +1,45 @@
-//! `GET /events`: one event stream (Server-Sent Events, WHATWG HTML 9.2) as a body. Messages come framed from the hub;
-//! the rhythm, and the end of those who read too slowly, is made here.
+//! `GET /events`: one event stream (Server-Sent Events, WHATWG HTML 9.2) as a body. Its messages do not pass through here:
+//! the hub's herald hands them to the stream's outbox, which writes them past the body, right behind the answer's head.
 
-use std::collections::VecDeque;
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_core::Stream;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response};
-use tokio::sync::oneshot;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
-use tokio_stream::wrappers::BroadcastStream;
+use hyper::{Method, Request, Response, Version};
 
 use super::error::ApiError;
 use super::gate::Paired;
 use super::socket::Line;
 use super::{Body, empty};
-use crate::hub::{StreamGuard, Subscribe, Subscription};
+use crate::hub::{Outbox, StreamGuard, Subscribe};
 use crate::room::Held;
 use crate::wire::{Message, Role};
 
-/// A comment so often shows each side that the other is there.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How soon a browser comes back after a stream broke.
-const RETRY: &str = "retry: 1000\n\n";
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Answers with an event stream.
 pub(super) async fn stream(
     paired: &Paired<'_>,
+    line: &Line,
     request: &Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
     let (role, held) = asked(request.uri().query().unwrap_or_default())?;
     let body = if *request.method() == Method::HEAD {
         empty()
     } else {
-        let line = request
-            .extensions()
-            .get::<Line>()
-            .cloned()
-            .unwrap_or_default();
-        line.carry_events();
         let last_event_id = request
             .headers()
             .get("last-event-id")
             .and_then(|id| id.to_str().ok());
+        let outbox = Arc::new(line.outbox(request.version() >= Version::HTTP_11));
+        outbox.push(&Message::retry(RETRY));
         let wish = Subscribe {
             member: paired.member,
             role,
@@ -57,8 +47,15 @@ pub(super) async fn stream(
             last_event_id: last_event_id.and_then(|id| id.trim().parse().ok()),
             held,
             silence: line.silence(),
+            outbox: outbox.clone(),
         };
-        EventBody::new(paired.hub.subscribe(wish).await?).boxed_unsync()
+        let guard = paired.hub.subscribe(wish).await?;
+        line.carry_events(outbox.clone());
+        EventBody {
+            outbox,
+            _guard: guard,
+        }
+        .boxed_unsync()
     };
     let mut response = Response::new(body);
     response
@@ -97,29 +94,10 @@ fn asked(query: &str) -> Result<(Role, Option<Held>), ApiError> {
     Ok((role, held))
 }
 
+/// A body of which the outbox writes everything but the end.
 struct EventBody {
-    first: VecDeque<Bytes>,
-    messages: BroadcastStream<Message>,
-    end: oneshot::Receiver<()>,
-    heartbeat: Interval,
+    outbox: Arc<Outbox>,
     _guard: StreamGuard,
-}
-
-impl EventBody {
-    fn new(subscription: Subscription) -> Self {
-        let retry = Bytes::from_static(RETRY.as_bytes());
-        let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        EventBody {
-            first: std::iter::once(retry)
-                .chain(subscription.first.into_iter().map(|m| m.0))
-                .collect(),
-            messages: BroadcastStream::new(subscription.messages),
-            end: subscription.end,
-            heartbeat,
-            _guard: subscription.guard,
-        }
-    }
 }
 
 impl hyper::body::Body for EventBody {
@@ -127,23 +105,10 @@ impl hyper::body::Body for EventBody {
     type Error = io::Error;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let frame = |bytes| Poll::Ready(Some(Ok(Frame::data(bytes))));
-        if let Some(bytes) = self.first.pop_front() {
-            return frame(bytes);
-        }
-        match Pin::new(&mut self.messages).poll_next(cx) {
-            Poll::Ready(Some(Ok(message))) => return frame(message.0),
-            // Closed, or so far behind that messages are gone: the phone comes back and catches up.
-            Poll::Ready(_) => return Poll::Ready(None),
-            Poll::Pending => {}
-        }
-        if Pin::new(&mut self.end).poll(cx).is_ready() {
-            return Poll::Ready(None);
-        }
-        ready!(self.heartbeat.poll_tick(cx));
-        frame(Bytes::from_static(b":\n\n"))
+        let ended = ready!(self.outbox.poll_end(cx));
+        Poll::Ready(ended.err().map(Err))
     }
 }

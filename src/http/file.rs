@@ -25,6 +25,7 @@ const PIECE: u64 = 64 << 10;
 const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 
 /// Tells the hub how far a download is, as the system takes its bytes.
+#[derive(Debug)]
 pub(super) struct Progress {
     hub: Hub,
     member: MemberId,

@@ -73,6 +73,7 @@ fn answer(
 pub(super) async fn file(
     app: &App,
     paired: &Paired<'_>,
+    line: &Line,
     id: &str,
     request: &Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
@@ -116,16 +117,13 @@ pub(super) async fn file(
     let body = if head {
         empty()
     } else {
-        if let Some(line) = request.extensions().get::<Line>() {
-            let hub = paired.hub.clone();
-            line.carry(Progress::new(
-                hub,
-                paired.member,
-                track.track_id,
-                size,
-                bytes.clone(),
-            ));
-        }
+        line.carry(Progress::new(
+            paired.hub.clone(),
+            paired.member,
+            track.track_id,
+            size,
+            bytes.clone(),
+        ));
         FileBody::new(opened.file, bytes).boxed()
     };
     let mut response = Response::new(body);

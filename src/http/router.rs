@@ -1,7 +1,5 @@
 //! Which request goes where: one match on method and path.
 
-use std::net::SocketAddr;
-
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -9,6 +7,7 @@ use serde_json::json;
 
 use super::error::ApiError;
 use super::gate::{self, Paired};
+use super::socket::Line;
 use super::{App, Body, House, app, control, events, full, json, music, pair};
 use crate::clock;
 use crate::room::MemberId;
@@ -17,13 +16,9 @@ use crate::room::MemberId;
 const MEMBER: HeaderName = HeaderName::from_static("lockstep-member");
 
 /// Answers a request, whatever it is.
-pub(super) async fn answer(
-    app: &App,
-    peer: SocketAddr,
-    request: Request<Incoming>,
-) -> Response<Body> {
+pub(super) async fn answer(app: &App, line: &Line, request: Request<Incoming>) -> Response<Body> {
     let answer = match gate::same_site(&app.names, request.headers()) {
-        Ok(()) => route(app, peer, request).await,
+        Ok(()) => route(app, line, request).await,
         Err(error) => Err(error),
     };
     let mut response = answer.unwrap_or_else(ApiError::into_response);
@@ -46,7 +41,7 @@ pub(super) async fn answer(
 
 async fn route(
     app: &App,
-    peer: SocketAddr,
+    line: &Line,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
     let path = request.uri().path().to_owned();
@@ -57,8 +52,8 @@ async fn route(
     match parts[..] {
         ["healthz"] if get => healthz(app),
         ["qr"] if get => pair::qr(app, request.headers()),
-        ["code"] if get => pair::code(app, peer, request.headers()),
-        ["pair"] if post => pair::pair(app, peer, request).await,
+        ["code"] if get => pair::code(app, line.peer(), request.headers()),
+        ["pair"] if post => pair::pair(app, line.peer(), request).await,
         ["leave"] if post => {
             let paired = gate::paired(app, request.headers())?;
             let response = pair::leave(&paired).await;
@@ -74,7 +69,7 @@ async fn route(
                 return wrong("GET, HEAD");
             }
             let paired = gate::paired(app, request.headers())?;
-            let response = guarded(app, &paired, &parts, &request).await;
+            let response = guarded(app, &paired, line, &parts, &request).await;
             Ok(named(response, paired.member))
         }
 
@@ -102,15 +97,16 @@ fn page(path: &str, get: bool, request: &Request<Incoming>) -> Result<Response<B
 async fn guarded(
     app: &App,
     paired: &Paired<'_>,
+    line: &Line,
     parts: &[&str],
     request: &Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
     match *parts {
         ["index"] => music::index(app, request.headers()),
         ["cover", id] => music::cover(app, id, request).await,
-        ["file", id] => music::file(app, paired, id, request).await,
+        ["file", id] => music::file(app, paired, line, id, request).await,
         ["snapshot"] => Ok(json(&paired.hub.view().snapshot())),
-        ["events"] => events::stream(paired, request).await,
+        ["events"] => events::stream(paired, line, request).await,
         ["clock"] => Ok(json(&json!({ "serverMs": clock::now_ms() }))),
         ["debug", "state"] if app.debug => Ok(debug_state(app, paired)),
         _ => Err(ApiError::NotFound("there is nothing here")),

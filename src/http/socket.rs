@@ -2,19 +2,20 @@
 //! whether the other end went silent. A phone that walked out of range closes nothing.
 
 use std::io;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::file::Progress;
-use crate::hub::Silence;
+use crate::hub::{Outbox, Outlet, Silence};
 
 /// An event stream ends when what was sent on it is not taken for so long. With a heartbeat every 5 s and
 /// the grace, a phone out of range is gone within 15 s.
@@ -30,67 +31,126 @@ const ON_THE_WAY: usize = 64 << 10;
 const UNSENT: u32 = 16 << 10;
 
 /// What a connection's socket and the answers on it know of each other.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Line(Arc<Shared>);
 
-#[derive(Default)]
+#[derive(Debug)]
 struct Shared {
+    peer: SocketAddr,
+    write: OwnedWriteHalf,
     silence: Silence,
-    carries_events: AtomicBool,
-    download: Mutex<Option<Progress>>,
+    carried: Mutex<Carried>,
+}
+
+/// What the answer that is under way wants to do with what is written.
+#[derive(Debug)]
+enum Carried {
+    Nothing,
+    /// Count it.
+    Download(Progress),
+    /// Write more behind it.
+    Events(Arc<Outbox>),
 }
 
 impl Line {
+    /// Who is at the other end.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.0.peer
+    }
+
     /// Whether the other end went silent, for those who outlive the socket.
     pub(super) fn silence(&self) -> Silence {
         self.0.silence.clone()
     }
 
+    /// A way into this socket for an event stream.
+    pub(super) fn outbox(&self, chunked: bool) -> Outbox {
+        Outbox::new(Past(Arc::downgrade(&self.0)), chunked)
+    }
+
     /// From here on the connection is an event stream.
-    pub(super) fn carry_events(&self) {
-        self.0.carries_events.store(true, Ordering::Relaxed);
+    pub(super) fn carry_events(&self, outbox: Arc<Outbox>) {
+        *self.0.carried() = Carried::Events(outbox);
+        if let Err(error) = end_when_untaken(self.0.write.as_ref(), STREAM_UNTAKEN) {
+            tracing::debug!("cannot watch an event stream: {error}");
+        }
     }
 
     /// From here on what is written is this download, until that is whole.
     pub(super) fn carry(&self, download: Progress) {
-        *self.download() = Some(download);
+        *self.0.carried() = Carried::Download(download);
     }
+}
 
-    fn download(&self) -> std::sync::MutexGuard<'_, Option<Progress>> {
-        self.0
-            .download
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn carried(&self) -> MutexGuard<'_, Carried> {
+        self.carried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wrote(&self, bytes: usize) {
-        let mut download = self.download();
-        if download
-            .as_mut()
-            .is_some_and(|download| download.wrote(bytes))
-        {
-            *download = None;
+        let mut carried = self.carried();
+        if let Carried::Download(download) = &mut *carried {
+            if download.wrote(bytes) {
+                *carried = Carried::Nothing;
+            }
         }
+    }
+
+    fn watch<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if result.as_ref().is_err_and(is_silence) {
+            self.silence.set();
+        }
+        result
+    }
+
+    /// Writes with `write` as soon as the system takes something.
+    fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&OwnedWriteHalf) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.write.as_ref().poll_write_ready(cx))?;
+            match write(&self.write) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(self.watch(result)),
+            }
+        }
+    }
+}
+
+/// The way past the answer into its socket, as long as that is open.
+#[derive(Debug)]
+struct Past(Weak<Shared>);
+
+impl Outlet for Past {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let shared = self.0.upgrade().ok_or(io::ErrorKind::NotConnected)?;
+        shared.watch(shared.write.try_write(bytes))
     }
 }
 
 /// The socket of a connection.
 pub(super) struct Socket {
-    inner: TokioIo<TcpStream>,
+    read: TokioIo<OwnedReadHalf>,
     line: Line,
-    impatient: bool,
 }
 
 impl Socket {
     /// Sets the socket up.
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
         if let Err(error) = set_up(&stream) {
             tracing::debug!("cannot set up a connection: {error}");
         }
+        let (read, write) = stream.into_split();
         Socket {
-            inner: TokioIo::new(stream),
-            line: Line::default(),
-            impatient: false,
+            read: TokioIo::new(read),
+            line: Line(Arc::new(Shared {
+                peer,
+                write,
+                silence: Silence::default(),
+                carried: Mutex::new(Carried::Nothing),
+            })),
         }
     }
 
@@ -98,30 +158,14 @@ impl Socket {
         self.line.clone()
     }
 
-    fn watch<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if let Poll::Ready(Err(error)) = &result {
-            if is_silence(error) {
-                self.line.0.silence.set();
-            }
-        }
-        result
-    }
-
-    /// The system's patience follows what the connection carries.
-    fn follow_line(&mut self) {
-        if !self.impatient && self.line.0.carries_events.load(Ordering::Relaxed) {
-            self.impatient = true;
-            if let Err(error) = end_when_untaken(self.inner.inner(), STREAM_UNTAKEN) {
-                tracing::debug!("cannot watch an event stream: {error}");
-            }
-        }
-    }
-
-    fn written(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &result {
-            self.line.wrote(*bytes);
-        }
-        self.watch(result)
+    fn poll_written(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl FnMut(&OwnedWriteHalf) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(self.line.0.poll_write(cx, write))?;
+        self.line.0.wrote(written);
+        Poll::Ready(Ok(written))
     }
 }
 
@@ -165,43 +209,46 @@ impl Read for Socket {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        self.watch(result)
+        let result = Pin::new(&mut self.read).poll_read(cx, buffer);
+        result.map(|result| self.line.0.watch(result))
     }
 }
 
 impl Write for Socket {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.follow_line();
-        let result = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.written(result)
+        self.poll_written(cx, |half| half.try_write(bytes))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.follow_line();
-        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, pieces);
-        self.written(result)
+        self.poll_written(cx, |half| half.try_write_vectored(pieces))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.inner).poll_flush(cx);
-        self.watch(result)
+    /// Called when nothing of the answer waits to be written: then it is the turn of its events.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shared = &self.line.0;
+        let outbox = match &*shared.carried() {
+            Carried::Events(outbox) => outbox.clone(),
+            _ => return Poll::Ready(Ok(())),
+        };
+        outbox.poll_drain(cx, |cx, bytes| {
+            shared.poll_write(cx, |half| half.try_write(bytes))
+        })
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.inner).poll_shutdown(cx);
-        self.watch(result)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream: &TcpStream = self.line.0.write.as_ref();
+        Poll::Ready(SockRef::from(stream).shutdown(Shutdown::Write))
     }
 }

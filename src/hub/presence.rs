@@ -6,8 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
 use crate::room::{Command, Departure, Held, MemberId, Room, TrackId};
 use crate::wire::{Download, Role};
 
@@ -16,7 +14,7 @@ use crate::wire::{Download, Role};
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Names an open event stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(u64);
 
 /// What everybody is shown of the connected devices, besides the room.
@@ -32,7 +30,6 @@ pub struct Connected {
 struct Stream {
     member: MemberId,
     role: Role,
-    _end: oneshot::Sender<()>,
 }
 
 /// What is known of one device that listens, or did a moment ago.
@@ -97,25 +94,17 @@ impl Presence {
         self.connected.clone()
     }
 
-    /// A stream begins. The receiver ends when the stream is to.
+    /// A stream begins.
     pub(super) fn open(
         &mut self,
         member: MemberId,
         role: Role,
         held: Option<Held>,
         now: Instant,
-    ) -> (StreamId, oneshot::Receiver<()>) {
-        let (end, ended) = oneshot::channel();
+    ) -> StreamId {
         self.last_stream += 1;
         let id = StreamId(self.last_stream);
-        self.streams.insert(
-            id,
-            Stream {
-                member,
-                role,
-                _end: end,
-            },
-        );
+        self.streams.insert(id, Stream { member, role });
         if role == Role::Listener {
             let known = self.devices.get(&member);
             let device = Device {
@@ -129,7 +118,7 @@ impl Presence {
             self.devices.insert(member, device);
         }
         self.sort_remotes(member);
-        (id, ended)
+        id
     }
 
     fn is_listening(&self, member: MemberId) -> bool {
@@ -175,12 +164,24 @@ impl Presence {
         self.streams.clear();
     }
 
-    /// A device is no longer paired: its streams end.
-    pub(super) fn forget(&mut self, member: MemberId) {
-        self.streams.retain(|_, stream| stream.member != member);
+    /// How many streams are open.
+    pub(super) fn open_streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// A device is no longer paired: these streams of its own are to end.
+    pub(super) fn forget(&mut self, member: MemberId) -> Vec<StreamId> {
+        let mut own = Vec::new();
+        self.streams.retain(|id, stream| {
+            if stream.member == member {
+                own.push(*id);
+            }
+            stream.member != member
+        });
         self.devices.remove(&member);
         self.end_download(member, None);
         self.sort_remotes(member);
+        own
     }
 
     /// A device has acknowledged a track, so it downloads it no more.
@@ -354,8 +355,8 @@ mod tests {
     fn a_listener_departs_when_its_last_stream_has_been_gone_for_the_grace() {
         let (mut room, start) = (room(), Instant::now());
         let mut presence = Presence::new(&room, GRACE, start);
-        let (first, _end) = presence.open(M1, Role::Listener, None, start);
-        let (second, _end) = presence.open(M1, Role::Listener, None, start);
+        let first = presence.open(M1, Role::Listener, None, start);
+        let second = presence.open(M1, Role::Listener, None, start);
         settle(&mut presence, &mut room, start);
         presence.close(first, Departure::Left, start);
         assert_eq!(settle(&mut presence, &mut room, start + 2 * GRACE), []);
@@ -372,7 +373,7 @@ mod tests {
         let mut presence = Presence::new(&room, GRACE, start);
         for n in 0..20 {
             let now = start + n * GRACE / 2;
-            let (stream, _end) = presence.open(M1, Role::Listener, None, now);
+            let stream = presence.open(M1, Role::Listener, None, now);
             let arrived = settle(&mut presence, &mut room, now);
             assert_eq!(arrived.len(), usize::from(n == 0), "the {n}th time");
             presence.close(stream, Departure::Left, now);
@@ -412,14 +413,14 @@ mod tests {
     fn a_member_that_only_reopens_its_stream_is_excused_all_the_same() {
         let (mut room, start) = (room(), Instant::now());
         let mut presence = Presence::new(&room, GRACE, start);
-        let (mut stream, _end) = presence.open(M1, Role::Listener, None, start);
+        let mut stream = presence.open(M1, Role::Listener, None, start);
         settle(&mut presence, &mut room, start);
         ask_next(&mut room);
         presence.follow(&room, start);
         for second in 1..=15 {
             let now = start + Duration::from_secs(second);
             presence.close(stream, Departure::Left, now);
-            stream = presence.open(M1, Role::Listener, None, now).0;
+            stream = presence.open(M1, Role::Listener, None, now);
             let excused = settle(&mut presence, &mut room, now);
             assert_eq!(excused.len(), usize::from(second == 15), "{second} s");
         }
@@ -447,9 +448,9 @@ mod tests {
     fn a_device_that_both_listens_and_follows_is_a_listener() {
         let (room, start) = (room(), Instant::now());
         let mut presence = Presence::new(&room, GRACE, start);
-        let (_remote, _end) = presence.open(M1, Role::Remote, None, start);
+        let _remote = presence.open(M1, Role::Remote, None, start);
         assert!(presence.connected().remotes.contains(&M1));
-        let (listener, _end) = presence.open(M1, Role::Listener, None, start);
+        let listener = presence.open(M1, Role::Listener, None, start);
         assert!(!presence.connected().remotes.contains(&M1));
         presence.close(listener, Departure::Left, start);
         assert!(presence.connected().remotes.contains(&M1));

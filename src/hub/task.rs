@@ -6,15 +6,13 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
-use super::presence::Presence;
-use super::{
-    Accepted, BEHIND, Life, Refused, Request, Settings, Signal, StreamGuard, Subscribe,
-    Subscription, View,
-};
+use super::herald::Herald;
+use super::presence::{Presence, StreamId};
+use super::{Accepted, Life, Refused, Request, Settings, Signal, StreamGuard, Subscribe, View};
 use crate::clock;
 use crate::room::{self, Command, Control, Event, MemberId, Moment, Rejection, Room};
 use crate::store::Store;
@@ -64,7 +62,7 @@ pub(super) struct Task {
     room: Arc<Room>,
     presence: Presence,
     views: watch::Sender<View>,
-    messages: broadcast::Sender<Message>,
+    herald: Herald,
     remembered: VecDeque<(u64, Message)>,
     backlog: VecDeque<Waiting>,
     store: Arc<Store>,
@@ -99,7 +97,7 @@ impl Task {
             presence: Presence::new(&room, settings.leave_grace, now),
             room,
             views,
-            messages: broadcast::channel(BEHIND).0,
+            herald: Herald::start(),
             remembered: VecDeque::with_capacity(REMEMBERED),
             backlog: VecDeque::new(),
             store: Arc::new(store),
@@ -125,7 +123,7 @@ impl Task {
         loop {
             if writing.is_none() {
                 self.notice();
-                writing = self.begin_batch();
+                writing = self.begin_batch().await;
             }
             // While the disk works nothing new is begun, so nothing is due but what is live.
             let due = if writing.is_none() {
@@ -133,21 +131,21 @@ impl Task {
             } else {
                 Instant::now() + IDLE
             };
-            let wake = self.tell_live().unwrap_or(due).min(due);
+            let wake = self.tell_live().await.unwrap_or(due).min(due);
             tokio::select! {
-                Some((batch, written)) = finished(&mut writing) => self.finish_batch(batch, written),
+                Some((batch, written)) = finished(&mut writing) => self.finish_batch(batch, written).await,
                 Some(request) = requests.recv(), if self.backlog.len() < BATCH => {
-                    self.take(request);
+                    self.take(request).await;
                     while self.backlog.len() < BATCH {
                         let Ok(request) = requests.try_recv() else { break };
-                        self.take(request);
+                        self.take(request).await;
                     }
                 }
                 Some(signal) = signals.recv() => {
-                    self.hear(signal);
+                    self.hear(signal).await;
                     for _ in 0..BATCH {
                         let Ok(signal) = signals.try_recv() else { break };
-                        self.hear(signal);
+                        self.hear(signal).await;
                     }
                     self.publish();
                 }
@@ -158,38 +156,35 @@ impl Task {
                         break;
                     }
                     if now == Life::Closing {
-                        self.end_streams();
+                        self.end_streams().await;
                     }
                 }
             }
         }
         if let Some((batch, written)) = finished(&mut writing).await {
-            self.finish_batch(batch, written);
+            self.finish_batch(batch, written).await;
         }
         if self.unsure {
             self.retry_at = None;
-            let mut writing = self.begin_batch();
+            let mut writing = self.begin_batch().await;
             if let Some((batch, written)) = finished(&mut writing).await {
-                self.finish_batch(batch, written);
+                self.finish_batch(batch, written).await;
             }
         }
     }
 
     /// Says farewell and ends the streams; commands are still taken. That phones are gone then means nothing.
-    fn end_streams(&mut self) {
+    async fn end_streams(&mut self) {
         let farewell = serde_json::json!({});
         let event_count = self.room.durable.event_count;
-        self.say(Message::live("server.closing", &farewell, event_count));
+        let farewell = Message::live("server.closing", &farewell, event_count);
+        self.herald.tell(farewell).await;
+        self.herald.end_all().await;
         self.presence.end_streams();
         self.closing = true;
     }
 
-    /// Tells every stream. There may be none.
-    fn say(&self, message: Message) {
-        let _ = self.messages.send(message);
-    }
-
-    fn take(&mut self, request: Request) {
+    async fn take(&mut self, request: Request) {
         match request {
             Request::Submit(command, reply) => {
                 self.backlog.push_back(Waiting {
@@ -198,19 +193,20 @@ impl Task {
                 });
             }
             Request::Subscribe(wish, reply) => {
-                let subscription = self.subscribe(wish);
+                let subscription = self.subscribe(wish).await;
                 // Whoever asked may be gone; then the subscription's guard closes the stream.
                 let _ = reply.send(subscription);
             }
         }
     }
 
-    fn hear(&mut self, signal: Signal) {
+    async fn hear(&mut self, signal: Signal) {
         let now = Instant::now();
         self.live_changed = true;
         match signal {
             Signal::StreamClosed(stream, how) => {
                 self.presence.close(stream, how, now);
+                self.herald.end(vec![stream]).await;
                 self.look_at = now;
             }
             Signal::Download { member, download } => {
@@ -222,8 +218,8 @@ impl Task {
         }
     }
 
-    /// Snapshot, or what was missed, and receiver, in one turn: no gap and no doubles.
-    fn subscribe(&mut self, wish: Subscribe) -> Result<Subscription, Refused> {
+    /// Snapshot, or what was missed, and a place among those who are told, in one turn: no gap and no doubles.
+    async fn subscribe(&mut self, wish: Subscribe) -> Result<StreamGuard, Refused> {
         if self.closing {
             return Err(Refused::Closing);
         }
@@ -234,7 +230,7 @@ impl Task {
             });
         }
         let now = Instant::now();
-        let (stream, end) = self.presence.open(wish.member, wish.role, wish.held, now);
+        let stream = self.presence.open(wish.member, wish.role, wish.held, now);
         self.live_changed = true;
         self.look_at = now;
         let view = self.publish();
@@ -251,15 +247,11 @@ impl Task {
                 self.room.durable.event_count,
             ));
         }
-        Ok(Subscription {
-            first,
-            messages: self.messages.subscribe(),
-            end,
-            guard: StreamGuard {
-                stream,
-                silence: wish.silence,
-                hub: self.signals.clone(),
-            },
+        self.herald.join(stream, wish.outbox, first).await;
+        Ok(StreamGuard {
+            stream,
+            silence: wish.silence,
+            hub: self.signals.clone(),
         })
     }
 
@@ -317,7 +309,7 @@ impl Task {
 
     /// Tells everybody who is there and how far they are, if that has changed since it was last
     /// told; if it is too early for that, says when it will not be.
-    fn tell_live(&mut self) -> Option<Instant> {
+    async fn tell_live(&mut self) -> Option<Instant> {
         let now = Instant::now();
         if !self.live_changed {
             return None;
@@ -344,11 +336,11 @@ impl Task {
             "presence"
         };
         let message = Message::live(name, &live, self.room.durable.event_count);
-        let bytes = message.0.len() * self.messages.receiver_count();
+        let bytes = message.text().len() * self.presence.open_streams();
         self.tell_at =
             now + LIVE_PAUSE.max(Duration::from_secs_f64(bytes as f64 / LIVE_BYTES_PER_SEC));
         self.told = live.listeners;
-        self.say(message);
+        self.herald.tell(message).await;
         None
     }
 
@@ -363,7 +355,7 @@ impl Task {
     }
 
     /// Decides all that waits. Without an event there is nothing to write.
-    fn begin_batch(&mut self) -> Option<Writing> {
+    async fn begin_batch(&mut self) -> Option<Writing> {
         let mend = self.unsure && self.retry_at.is_none();
         if self.backlog.is_empty() && !mend {
             return None;
@@ -404,7 +396,7 @@ impl Task {
             batch.answers.extend(reply.map(|reply| (reply, outcome)));
         }
         if batch.events.is_empty() && !mend {
-            self.commit(batch);
+            self.commit(batch).await;
             return None;
         }
         let (store, room) = (self.store.clone(), batch.next.clone());
@@ -412,12 +404,12 @@ impl Task {
         Some(Writing { task, batch })
     }
 
-    fn finish_batch(&mut self, batch: Batch, written: io::Result<()>) {
+    async fn finish_batch(&mut self, batch: Batch, written: io::Result<()>) {
         match written {
             Ok(()) => {
                 self.retry_at = None;
                 self.unsure = false;
-                self.commit(batch);
+                self.commit(batch).await;
             }
             Err(error) => {
                 tracing::error!("the state could not be written, so nothing has changed: {error}");
@@ -433,10 +425,10 @@ impl Task {
         }
     }
 
-    /// What an accepted command means for who is connected.
-    fn follow(&mut self, command: Command) {
+    /// What an accepted command means for who is connected; the streams that are to end.
+    fn follow(&mut self, command: Command) -> Vec<StreamId> {
         match command {
-            Command::Leave { member } => self.presence.forget(member),
+            Command::Leave { member } => return self.presence.forget(member),
             Command::Control {
                 member,
                 control: Control::AckDownload { track_id, .. },
@@ -444,17 +436,21 @@ impl Task {
             } => self.presence.acknowledged(member, track_id, Instant::now()),
             _ => {}
         }
+        Vec::new()
     }
 
-    fn commit(&mut self, batch: Batch) {
+    async fn commit(&mut self, batch: Batch) {
         let promised = self.room.live.segue;
         self.look_at = Instant::now();
         self.live_changed = true;
         self.room = batch.next;
-        for command in batch.accepted {
-            self.follow(command);
-        }
+        let ended: Vec<_> = batch
+            .accepted
+            .into_iter()
+            .flat_map(|command| self.follow(command))
+            .collect();
         self.publish();
+        let mut messages = Vec::with_capacity(batch.events.len() + 1);
         for event in &batch.events {
             tracing::debug!(count = event.event_count, "{}", event.kind.name());
             let message = Message::durable(event);
@@ -463,19 +459,21 @@ impl Task {
             }
             self.remembered
                 .push_back((event.event_count, message.clone()));
-            self.say(message);
+            messages.push(message);
         }
-        if let Some(segue) = self
+        let segue = self
             .room
             .live
             .segue
-            .filter(|segue| Some(*segue) != promised)
-        {
-            self.say(Message::live(
-                "segue",
-                &segue,
-                self.room.durable.event_count,
-            ));
+            .filter(|_| self.room.live.segue != promised);
+        messages.extend(
+            segue.map(|segue| Message::live("segue", &segue, self.room.durable.event_count)),
+        );
+        if !messages.is_empty() {
+            self.herald.tell(Message::join(&messages)).await;
+        }
+        if !ended.is_empty() {
+            self.herald.end(ended).await;
         }
         for (reply, outcome) in batch.answers {
             // Whoever asked may be gone.

@@ -28,6 +28,14 @@ export class ApiError extends Error {
 }
 
 /**
+ * What a person is told of a request that came to nothing.
+ * @param {unknown} error
+ */
+export function sentenceOf(error) {
+  return error instanceof ApiError ? error.message : 'The server cannot be reached. Try again in a moment.';
+}
+
+/**
  * What became of a command: taken, or too old, with the count that it leads to or would have to match.
  * @typedef {{accepted: boolean, eventCount: number}} Outcome
  */
@@ -75,6 +83,16 @@ export async function leave() {
 export async function getClock(signal) {
   const { serverMs } = await (await request('/clock', { cache: 'no-store', signal })).json();
   return serverMs;
+}
+
+/**
+ * Opens the event stream, which goes on until it is given up.
+ * @param {string} query
+ * @param {AbortSignal} signal
+ */
+export function getEvents(query, signal) {
+  const headers = { Accept: 'text/event-stream' };
+  return request(`/events${query}`, { cache: 'no-store', headers, signal });
 }
 
 /**

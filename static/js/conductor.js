@@ -159,24 +159,16 @@ export function createConductor({ store, player, read }) {
     const next = trackAfter(room, playing);
     const ready = next !== null && held.has(next) && !unplayable.has(next);
     const segue = segueNow(room);
-    if (ready && !overlay && segue?.trackId === next && clock) {
-      go(next, current, segue.anchorAtMs - clock.offsetMs);
-    } else if (ready && connection !== 'open') {
-      // The server is away: the music is not.
-      go(next, current, performance.now());
+    /** @type {number | null} */
+    let atMs = null;
+    if (!overlay && segue?.trackId === next && clock) atMs = segue.anchorAtMs - clock.offsetMs;
+    // The server is away: the music is not.
+    else if (connection !== 'open') atMs = performance.now();
+    if (ready && atMs !== null) {
+      overlay = { trackId: next, after: current, anchorKey: anchorKey(room), atMs };
     }
     look();
     if (connection === 'open') askNext();
-  }
-
-  /**
-   * @param {TrackId} trackId
-   * @param {TrackId} after
-   * @param {number} atMs
-   */
-  function go(trackId, after, atMs) {
-    const { room } = store.get();
-    if (room) overlay = { trackId, after, anchorKey: anchorKey(room), atMs };
   }
 
   /** Asks for the next track, as long as it is this one, from this anchor, that is over. */
@@ -217,7 +209,7 @@ export function createConductor({ store, player, read }) {
       locked: player.locked(),
       sounding: player.report().phase === 'playing',
       errorMs: errorsMs.length < FIGURE_LOOKS || middle === undefined ? null : Math.round(middle),
-      overlay: overlay?.trackId ?? null,
+      overlay,
     };
     const same =
       next.locked === sound.locked &&
@@ -228,6 +220,12 @@ export function createConductor({ store, player, read }) {
   }
 
   setInterval(look, LOOK_EVERY_MS);
+  store.subscribe(({ connection }, before) => {
+    // The end of the track may have come before the loss was known.
+    const { trackId, phase } = player.report();
+    const lost = connection !== 'open' && before.connection === 'open';
+    if (lost && phase === 'ended' && trackId !== null) ended(trackId);
+  });
 
   return {
     look,

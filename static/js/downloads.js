@@ -17,8 +17,8 @@ const RETRY_MS = [500, 1_000, 2_000, 5_000];
 /** A connection that brings nothing for so long is taken for dead. */
 const IDLE_MS = 8_000;
 
-/** So many refusals in a row, and other tracks come first for a while. */
-const REFUSALS = 3;
+/** So many tries in a row that bring nothing, and other tracks come first for a while. */
+const VAIN_TRIES = 3;
 const ASIDE_MS = 30_000;
 
 /** Progress is shown so often at most. */
@@ -32,14 +32,18 @@ const FULL = 'This phone’s storage is full: music that does not fit is silent 
  * @param {Shelf} options.shelf
  * @param {() => void} options.onOutdated the server has another version than the index says
  * @param {(trackId: TrackId) => void} options.onNoRoom
+ * @param {(trackIds: ReadonlySet<TrackId>) => void} options.onAside what cannot be fetched just now, and
+ *   is not to be asked for
  */
-export function createDownloads({ store, shelf, onOutdated, onNoRoom }) {
+export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside }) {
   /** @type {{trackId: TrackId, abort: AbortController} | null} */
   let active = null;
   let running = false;
   let failures = 0;
-  let refusals = 0;
-  /** Versions of tracks that the server does not give out just now; they would block all others. */
+  let vainTries = 0;
+  /** Whether the try under way has brought anything. */
+  let gained = false;
+  /** Versions of tracks that cannot be fetched just now; they would block all others. */
   /** @type {Set<string>} */
   const aside = new Set();
 
@@ -47,7 +51,7 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom }) {
   function first() {
     const { view, room, index, held, unplayable, settings } = store.get();
     if (view !== 'room' || !room || settings.remote) return null;
-    return wanted({ room, index, held, unplayable }).find((track) => !aside.has(versionOf(track))) ?? null;
+    return wanted({ room, index, held, unplayable })[0] ?? null;
   }
 
   async function run() {
@@ -67,10 +71,11 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom }) {
   async function attempt(track) {
     const abort = new AbortController();
     active = { trackId: track.trackId, abort };
+    gained = false;
     try {
       await fetchTrack(track, abort.signal);
       failures = 0;
-      refusals = 0;
+      vainTries = 0;
       store.update({ held: shelf.held() });
     } catch (error) {
       if (!abort.signal.aborted) await recover(error, track, abort.signal);
@@ -92,8 +97,10 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom }) {
       return onNoRoom(track.trackId);
     }
     const status = error instanceof ApiError ? error.status : null;
-    refusals = status === null ? 0 : refusals + 1;
-    if (status === 404 || refusals >= REFUSALS) {
+    // While the server is away altogether, no track is worse than another.
+    const away = status === null && store.get().connection !== 'open';
+    vainTries = gained || away ? 0 : vainTries + 1;
+    if (status === 404 || vainTries >= VAIN_TRIES) {
       putAside(track);
       if (status === 404) onOutdated();
       return;
@@ -110,12 +117,17 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom }) {
   function putAside(track) {
     const version = versionOf(track);
     failures = 0;
-    refusals = 0;
+    vainTries = 0;
     aside.add(version);
+    tellAside();
     setTimeout(() => {
-      aside.delete(version);
-      run();
+      if (aside.delete(version)) tellAside();
     }, ASIDE_MS);
+  }
+
+  function tellAside() {
+    const tracks = [...store.get().index.values()].filter((track) => aside.has(versionOf(track)));
+    onAside(new Set(tracks.map(({ trackId }) => trackId)));
   }
 
   /**
@@ -171,6 +183,7 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom }) {
         const { done, value } = await alive(reader.read(), request);
         if (done) break;
         if (pending + value.byteLength > PART_BYTES) await shelve();
+        gained = true;
         chunks.push(value);
         pending += value.byteLength;
         if (performance.now() - shownMs > SHOW_EVERY_MS) {
@@ -203,12 +216,12 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom }) {
       state.unplayable === before.unplayable &&
       state.settings === before.settings;
     // The server may be another one now, or have its music again.
-    if (state.connection === 'open' && before.connection !== 'open' && aside.size > 0) {
-      aside.clear();
-      run();
-    } else if (!same) {
-      run();
+    const anew = state.connection === 'open' && before.connection !== 'open';
+    if (aside.size > 0 && (anew || state.index !== before.index)) {
+      if (anew) aside.clear();
+      tellAside();
     }
+    if (!same) run();
   });
 }
 
@@ -297,8 +310,10 @@ export function createAcks(store) {
     const [barrier, was] = [state.room?.barrier, before.room?.barrier];
     if (barrier?.trackId !== was?.trackId || barrier?.type !== was?.type) toldBarrier = null;
     if (state.unplayable !== before.unplayable) {
-      // An earlier "I have it" turned out to be worth nothing.
-      for (const id of state.unplayable.keys()) if (!before.unplayable.has(id)) told.delete(id);
+      // What was told of these turned out to be wrong, either way.
+      for (const id of [...state.unplayable.keys(), ...before.unplayable.keys()]) {
+        if (state.unplayable.has(id) !== before.unplayable.has(id)) told.delete(id);
+      }
       toldBarrier = null;
     }
     run();

@@ -1,23 +1,57 @@
-// PURE: the room as a press will leave it, shown from the press until the server has spoken. Only
-// the eye gets to see it; sound and requests go by the room itself.
+// PURE: the room as the eye is to see it: with what this phone plays ahead of the server's word, and
+// with the presses that are under way. Only the eye gets to see it; sound and requests go by the room
+// itself.
 
 import { currentTrack } from './state.js';
 
+/** @typedef {import('./align.js').Overlay} Overlay */
+/** @typedef {import('./types.js').AppState} AppState */
 /** @typedef {import('./types.js').Command} Command */
 /** @typedef {import('./types.js').Room} Room */
 
 /**
+ * @param {Pick<AppState, 'room' | 'sound' | 'presses'>} state
+ * @returns {Room | null}
+ */
+export function shownRoom({ room, sound, presses }) {
+  return room && foresee(heard(room, sound.overlay), presses);
+}
+
+/**
+ * The room as it would be if the server had said what this phone plays by itself.
  * @param {Room} room
- * @param {Command | null} command with the `trackId` that was current, where it names no other
+ * @param {Overlay | null} overlay
  * @returns {Room}
  */
-export function foresee(room, command) {
-  switch (command?.name) {
-    case undefined:
-      return room;
+export function heard(room, overlay) {
+  const queueIndex = overlay ? room.queue.indexOf(overlay.trackId) : -1;
+  if (!overlay || queueIndex < 0) return room;
+  return { ...at(room, 'playing', 0), queueIndex, arrivedMs: overlay.atMs };
+}
+
+/**
+ * The room as presses will leave it, one after the other. The event of a press may come before its
+ * answer does: then the room has it already, and it must not show twice.
+ * @param {Room} room
+ * @param {readonly Command[]} presses each with the `trackId` that was current, where it names no other
+ * @returns {Room}
+ */
+export function foresee(room, presses) {
+  return presses.reduce(foreseeOne, room);
+}
+
+/**
+ * @param {Room} room
+ * @param {Command} command
+ * @returns {Room}
+ */
+function foreseeOne(room, command) {
+  switch (command.name) {
     case 'play':
-    case 'start-now':
-      return at(room, 'playing', room.playState.anchorPositionSec);
+    case 'start-now': {
+      const { mode, anchorPositionSec } = room.playState;
+      return mode === 'playing' ? room : at(room, 'playing', anchorPositionSec);
+    }
     case 'pause':
       return at(room, 'paused', command.positionSec ?? 0);
     case 'seek': {

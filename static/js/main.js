@@ -1,6 +1,6 @@
 // Wiring only: makes the parts, ties them to the store, and starts.
 
-import { ApiError, getCode } from './api.js';
+import { ApiError, getCode, sentenceOf } from './api.js';
 import { pinned } from './cache.js';
 import { openBack } from './cache/back.js';
 import { createShelf } from './cache/shelf.js';
@@ -12,7 +12,7 @@ import { createSession } from './session.js';
 import { loadSettings, saveSettings } from './settings.js';
 import { createStore } from './store.js';
 import { createBubbles } from './ui/bubbles.js';
-import { byId } from './ui/dom.js';
+import { byId, setText } from './ui/dom.js';
 import { createInvite } from './ui/invite.js';
 import { createJoin } from './ui/join.js';
 import { createNow } from './ui/now.js';
@@ -29,13 +29,14 @@ const store = createStore({
   room: null,
   index: new Map(),
   connection: 'connecting',
+  trouble: null,
   held: new Set(),
   unplayable: new Map(),
   download: null,
   settings: loadSettings(),
   clock: null,
   sound: { locked: false, sounding: false, errorMs: null, overlay: null },
-  pending: null,
+  presses: [],
   scanning: false,
   storageNote: null,
 });
@@ -46,6 +47,10 @@ const press = createPresses({ store, say });
 /** What a try has shown, beyond what the browser says of formats. */
 /** @type {Map<TrackId, import('./types.js').Unable>} */
 const failed = new Map();
+
+/** What cannot be fetched just now. */
+/** @type {ReadonlySet<TrackId>} */
+let aside = new Set();
 
 const player = createPlayer(byId('audio', HTMLAudioElement), {
   change: () => conductor.look(),
@@ -90,6 +95,7 @@ function judge() {
   /** @type {Map<string, boolean>} */
   const formats = new Map();
   const unplayable = new Map(failed);
+  for (const trackId of aside) unplayable.set(trackId, 'fetch');
   for (const { trackId, mime } of index.values()) {
     const able = formats.get(mime) ?? player.canPlay(mime);
     formats.set(mime, able);
@@ -144,10 +150,10 @@ function changeSettings(change) {
 
 /** @param {unknown} error */
 function refusal(error) {
-  if (!(error instanceof ApiError)) return 'The server cannot be reached. Try again in a moment.';
-  if (error.status === 403) return 'That is not the code. It is on the server’s screen.';
-  if (error.status === 429) return `Too many tries. Wait ${error.retryAfterSec || 10} seconds.`;
-  return error.message;
+  const { status, retryAfterSec } = error instanceof ApiError ? error : { status: null, retryAfterSec: 0 };
+  if (status === 403) return 'That is not the code. It is on the server’s screen.';
+  if (status === 429) return `Too many tries. Wait ${retryAfterSec || 10} seconds.`;
+  return sentenceOf(error);
 }
 
 async function openDoor() {
@@ -168,6 +174,8 @@ function draw() {
     drawn = false;
     const state = store.get();
     document.body.dataset['view'] = state.view;
+    byId('trouble-view', HTMLElement).hidden = state.view !== 'starting' || state.trouble === null;
+    setText(byId('trouble', HTMLElement), state.trouble ?? '');
     byId('join-view', HTMLElement).hidden = state.view !== 'join';
     byId('room-view', HTMLElement).hidden = state.view !== 'room';
     if (state.view !== 'room') return;
@@ -194,6 +202,10 @@ shelf.then((opened) =>
     onOutdated: session.refreshIndex,
     onNoRoom: (trackId) => {
       failed.set(trackId, 'room');
+      judge();
+    },
+    onAside: (trackIds) => {
+      aside = trackIds;
       judge();
     },
   }),

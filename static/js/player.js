@@ -58,6 +58,8 @@ export function createPlayer(audio, on) {
 
   /** @type {TrackId | null} */
   let loaded = null;
+  /** The bytes in the element, which may be older than those at hand. */
+  let loadedUrl = '';
   /** @type {Report['phase']} */
   let phase = 'empty';
   /** @type {Plan | null} */
@@ -74,9 +76,25 @@ export function createPlayer(audio, on) {
 
   /** @param {TrackId} trackId */
   function load(trackId) {
-    if (loaded === trackId) return;
+    if (isLoaded(trackId)) return;
     loaded = trackId;
-    audio.src = urls.get(trackId) ?? '';
+    release();
+    loadedUrl = urls.get(trackId) ?? '';
+    audio.src = loadedUrl;
+  }
+
+  /**
+   * Whether the element has just those bytes of the track that are at hand now.
+   * @param {TrackId} trackId
+   */
+  function isLoaded(trackId) {
+    return loaded === trackId && loadedUrl === urls.get(trackId);
+  }
+
+  /** Lets go of what is loaded, unless it is still at hand. */
+  function release() {
+    if (loadedUrl !== '' && ![...urls.values()].includes(loadedUrl)) URL.revokeObjectURL(loadedUrl);
+    loadedUrl = '';
   }
 
   /**
@@ -124,7 +142,7 @@ export function createPlayer(audio, on) {
   async function start(to, own) {
     phase = 'starting';
     let { positionSec, atMs } = to;
-    if (to.atOnce && loaded !== to.trackId) {
+    if (to.atOnce && !isLoaded(to.trackId)) {
       const begunMs = performance.now();
       load(to.trackId);
       // Each event that is waited for at a change of tracks is heard as silence. Before it has
@@ -135,7 +153,7 @@ export function createPlayer(audio, on) {
     }
     for (let tries = 1; ; tries += 1) {
       const begunMs = performance.now();
-      if (loaded !== to.trackId || Math.abs(audio.currentTime - positionSec) > 0.001) audio.pause();
+      if (!isLoaded(to.trackId) || Math.abs(audio.currentTime - positionSec) > 0.001) audio.pause();
       load(to.trackId);
       await place(positionSec, own);
       if (own !== turn) return;
@@ -257,9 +275,10 @@ export function createPlayer(audio, on) {
     has: (trackId) => urls.has(trackId),
     keep: (trackIds) => {
       for (const [trackId, url] of urls) {
-        if (trackIds.has(trackId) || trackId === loaded) continue;
-        URL.revokeObjectURL(url);
+        if (trackIds.has(trackId)) continue;
         urls.delete(trackId);
+        // What is loaded may sound on; but from the next start on it is another's turn.
+        if (url !== loadedUrl) URL.revokeObjectURL(url);
       }
     },
 

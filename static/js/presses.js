@@ -1,7 +1,8 @@
 // What a press does: it shows at once, goes to the server, and meets a newer state gracefully. What
 // becomes of a press that came too late is decided in rebase.js.
 
-import { ApiError, getSnapshot, send } from './api.js';
+import { getSnapshot, send, sentenceOf } from './api.js';
+import { shownRoom } from './foresee.js';
 import { rebase } from './rebase.js';
 import { currentTrack, enter } from './state.js';
 
@@ -9,7 +10,7 @@ import { currentTrack, enter } from './state.js';
 /** @typedef {import('./types.js').Command} Command */
 /** @typedef {import('./types.js').Room} Room */
 
-export const OUT_OF_DATE = 'Out of date; refreshed';
+const OUT_OF_DATE = 'Out of date; refreshed';
 
 /** So long the stream may take to bring what an answer spoke of. */
 const STREAM_LIMIT_MS = 400;
@@ -59,24 +60,43 @@ export function createPresses({ store, say }) {
 
   /** @param {(room: Room) => Command | null} make */
   async function take(make) {
-    const { room } = store.get();
+    const { room, connection } = store.get();
     if (!room) return;
     const command = make(room);
-    if (!command) return;
-    // The event may come before the answer: what is foreseen must know the track that it began with.
-    const trackId = command.trackId ?? currentTrack(room) ?? '';
-    store.update({ pending: { ...command, trackId } });
+    if (!command) {
+      // It was about what this phone plays by itself while the server is away.
+      if (connection !== 'open') say(sentenceOf(null));
+      return;
+    }
     try {
       if (!(await deliver(make, command, room))) say(OUT_OF_DATE);
     } catch (error) {
-      say(error instanceof ApiError ? error.message : 'The server cannot be reached. Try again in a moment.');
-    } finally {
-      store.update({ pending: null });
+      say(sentenceOf(error));
     }
+  }
+
+  /**
+   * Shows the press until it has been seen to.
+   * @param {Room} room as its presser saw it
+   * @param {Command} command
+   * @returns {() => void} to be called then
+   */
+  function show(room, command) {
+    // The event may come before the answer: what is foreseen must know the track that it began with.
+    const press = { ...command, trackId: command.trackId ?? currentTrack(room) ?? '' };
+    store.update({ presses: [...store.get().presses, press] });
+    return () => store.update({ presses: store.get().presses.filter((other) => other !== press) });
   }
 
   /** Presses in a row go out in a row, each meant for the state that the one before led to. */
   let last = Promise.resolve();
 
-  return (make) => (last = last.then(() => take(make)));
+  return (make) => {
+    const seen = shownRoom(store.get());
+    const command = seen && make(seen);
+    if (!command) return last;
+    const done = show(seen, command);
+    last = last.then(() => take(make)).finally(done);
+    return last;
+  };
 }

@@ -1,6 +1,6 @@
 // This phone's stay in the room: pairing, the stream that keeps the room known, the clock, the index.
 
-import { ApiError, getIndex, getSnapshot, leave, pair } from './api.js';
+import { ApiError, getIndex, getSnapshot, leave, pair, sentenceOf } from './api.js';
 import { createClockSync } from './clocksync.js';
 import { byId, enter, fold } from './state.js';
 import { createStream } from './stream.js';
@@ -41,9 +41,7 @@ export function createSession({ store, place }) {
         await getSnapshot();
         return true;
       } catch (error) {
-        if (!(error instanceof ApiError) || error.status !== 401) return true;
-        out();
-        return false;
+        return mayRecover(error);
       }
     },
   });
@@ -54,7 +52,7 @@ export function createSession({ store, place }) {
     if (!room) return;
     const next = fold(room, message, performance.now());
     if (message.event === 'snapshot') {
-      store.update({ room: next, connection: 'open' });
+      store.update({ room: next, connection: 'open', trouble: null });
       refreshIndex();
     } else if (next === null) {
       refreshRoom();
@@ -97,7 +95,7 @@ export function createSession({ store, place }) {
 
   /** @param {{snapshot: import('./types.js').Snapshot, memberId: string | null}} entry */
   async function go({ snapshot, memberId }) {
-    store.update({ view: 'room', room: enter(snapshot), memberId, connection: 'connecting' });
+    store.update({ view: 'room', room: enter(snapshot), memberId, connection: 'connecting', trouble: null });
     await refreshIndex();
     stream.open();
   }
@@ -105,7 +103,20 @@ export function createSession({ store, place }) {
   function out() {
     stream.close();
     clock.stop();
-    store.update({ view: 'join', room: null, memberId: null, connection: 'connecting', clock: null });
+    store.update({ view: 'join', room: null, memberId: null, connection: 'connecting', trouble: null, clock: null });
+  }
+
+  /**
+   * Whether it is worth asking the server again; if not, this phone is at the door.
+   * @param {unknown} error
+   */
+  function mayRecover(error) {
+    if (error instanceof ApiError && error.status === 401) {
+      out();
+      return false;
+    }
+    store.update({ trouble: error instanceof ApiError ? sentenceOf(error) : null });
+    return true;
   }
 
   document.addEventListener('visibilitychange', () => {
@@ -122,7 +133,7 @@ export function createSession({ store, place }) {
         try {
           return await go(await getSnapshot());
         } catch (error) {
-          if (error instanceof ApiError && error.status === 401) return out();
+          if (!mayRecover(error)) return;
           await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
         }
       }

@@ -180,7 +180,7 @@ export function memberName(room, member) {
  * @property {string} name
  * @property {boolean} you
  * @property {boolean} waitedFor
- * @property {'remote' | 'unable' | 'downloading' | 'ready' | 'waiting' | 'playing'} doing
+ * @property {'remote' | 'unable' | 'downloading' | 'ready' | 'waiting' | 'locked' | 'playing'} doing
  * @property {number} percent Of the download that it is waited for or comes in late with.
  */
 
@@ -188,9 +188,10 @@ export function memberName(room, member) {
  * Who is here, in the order of pairing, and what each is doing.
  * @param {Snapshot} room
  * @param {MemberId | null} you
+ * @param {boolean} locked Whether your phone is silent until you tap, which no other phone can know.
  * @returns {ListenerRow[]}
  */
-export function listenerRows(room, you) {
+export function listenerRows(room, you, locked) {
   const current = currentTrack(room);
   const waited = new Set(waitedFor(room));
   const number = (/** @type {MemberId} */ member) => Number(member.slice(1));
@@ -199,12 +200,13 @@ export function listenerRows(room, you) {
     .map(([member, listener]) => {
       const { download } = listener;
       const fetching = download !== null && download.trackId === current;
+      const does = doing(room, listener, fetching, waited.has(member));
       return {
         member,
         name: memberName(room, member),
         you: member === you,
         waitedFor: waited.has(member),
-        doing: doing(room, listener, fetching, waited.has(member)),
+        doing: does === 'playing' && locked && member === you ? 'locked' : does,
         percent: fetching ? percent(download.receivedBytes, download.size) : 0,
       };
     });

@@ -20,7 +20,7 @@ const FAIR_MS = 60;
  */
 export function statusOf(state) {
   const { room, connection, index, download, settings, sound, unplayable, held } = state;
-  if (connection === 'reconnecting') return line('reconnecting…', 'busy');
+  if (connection === 'reconnecting') return line(state.trouble ?? 'reconnecting…', 'busy');
   if (!room || connection === 'connecting') return line('connecting…', 'busy');
   const current = currentTrack(room);
   if (current === null) {
@@ -33,6 +33,7 @@ export function statusOf(state) {
     const format = formatName(index.get(current)?.mime ?? '');
     return line(`this phone can't play ${format}; it sits this one out`, 'poor');
   }
+  if (reason === 'fetch') return line("this track can't be fetched from the server; trying again", 'poor');
   if (!held.has(current)) {
     const fetched = download?.trackId === current ? percent(download.receivedBytes, download.size) : 0;
     return line(`downloading ${fetched} %`, 'busy');
@@ -75,6 +76,8 @@ export function doingText({ doing, percent: fetched }) {
       return `downloading ${fetched} %`;
     case 'waiting':
       return 'getting ready';
+    case 'locked':
+      return 'waits for a tap';
     case 'playing':
       return 'playing';
     case 'ready':

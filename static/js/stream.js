@@ -1,9 +1,18 @@
 // The event stream: opened, watched, opened again. What its messages mean is not known here.
+//
+// It is read by `fetch` and not by EventSource, which keeps the server's heartbeat (a comment) to
+// itself: only by that can a stream that died in silence be told from a room where nothing happens.
+
+import { getEvents } from './api.js';
+import { createEventParser } from './sse.js';
 
 /** @typedef {import('./types.js').Message} Message */
 
 /** Waits before the first, second, … try to reopen. */
 const BACKOFF_MS = [500, 1_000, 2_000, 4_000];
+
+/** Two heartbeats of 5 s, and some reserve: a stream that brings nothing for so long is dead. */
+const SILENCE_MS = 11_000;
 
 /**
  * @param {object} options
@@ -13,34 +22,85 @@ const BACKOFF_MS = [500, 1_000, 2_000, 4_000];
  * @param {() => Promise<boolean>} options.onLost says whether to try again
  */
 export function createStream({ query, onOpen, onMessage, onLost }) {
-  /** @type {EventSource | null} */
-  let source = null;
+  /** @type {AbortController | null} */
+  let current = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   let tries = 0;
   let turn = 0;
   let wanted = false;
 
-  function open() {
+  async function open() {
     drop();
     wanted = true;
-    const events = new EventSource(`/events${query()}`);
-    source = events;
-    events.onopen = () => {
+    const own = new AbortController();
+    current = own;
+    try {
+      await follow(own);
+    } catch {
+      // Why it ended does not matter: whoever is told of the loss finds out what the server says.
+    }
+    if (own === current) lost();
+  }
+
+  /**
+   * Passes on what the stream brings, until it ends.
+   * @param {AbortController} own
+   */
+  async function follow(own) {
+    const alive = watch(own);
+    try {
+      const { body } = await getEvents(query(), own.signal);
+      if (!body) return;
+      alive();
       tries = 0;
       onOpen();
+      const parse = createEventParser();
+      const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done || own !== current) return;
+        alive();
+        parse(value).forEach(deliver);
+      }
+    } finally {
+      own.abort();
+    }
+  }
+
+  /** @param {string} data */
+  function deliver(data) {
+    try {
+      onMessage(JSON.parse(data));
+    } catch (error) {
+      // A fault of the page's own is no fault of the connection.
+      reportError(error);
+    }
+  }
+
+  /**
+   * Ends a stream that says nothing for too long.
+   * @param {AbortController} own
+   * @returns {() => void} to be called for each sign of life
+   */
+  function watch(own) {
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let limit;
+    const alive = () => {
+      clearTimeout(limit);
+      limit = setTimeout(() => own.abort(), SILENCE_MS);
     };
-    events.onmessage = ({ data }) => onMessage(JSON.parse(data));
-    // The browser's own reconnecting would repeat the address, and with it where the music was when
-    // the stream was opened; so each try is a stream of its own.
-    events.onerror = () => lost();
+    own.signal.addEventListener('abort', () => clearTimeout(limit));
+    alive();
+    return alive;
   }
 
   function drop() {
     turn += 1;
     clearTimeout(timer);
-    source?.close();
-    source = null;
+    const last = current;
+    current = null;
+    last?.abort();
   }
 
   async function lost() {
@@ -60,11 +120,11 @@ export function createStream({ query, onOpen, onMessage, onLost }) {
     },
     /** To be called when the network gives reason to think that the stream is dead but silent. */
     suspect: () => {
-      if (source) lost();
+      if (current) lost();
     },
     /** Tries at once what would be tried later, or is being tried in vain. */
     hurry: () => {
-      if (!source && wanted) {
+      if (!current && wanted) {
         tries = 0;
         open();
       }

@@ -2,6 +2,7 @@
 
 /** @typedef {string} TrackId 16 lower-case hex digits. */
 /** @typedef {string} MemberId `m1`, `m2`, … */
+/** @typedef {import('./align.js').Overlay} Overlay */
 
 /**
  * @typedef {object} Tags
@@ -139,8 +140,8 @@
  *   | {kind: 'start', trackId: TrackId, positionSec: number, atMs: number, atOnce: boolean}} Plan
  */
 
-/** Why this phone does not play a track: it does not know the format, or has no room for it. */
-/** @typedef {'format' | 'room'} Unable */
+/** Why this phone does not play a track: it does not know the format, has no room for it, or cannot get it. */
+/** @typedef {'format' | 'room' | 'fetch'} Unable */
 
 /**
  * @typedef {object} AppState
@@ -149,13 +150,14 @@
  * @property {Room | null} room
  * @property {ReadonlyMap<TrackId, Track>} index
  * @property {'connecting' | 'open' | 'reconnecting'} connection
+ * @property {string | null} trouble Why there is no connection, in the server's own words if it gave any.
  * @property {ReadonlySet<TrackId>} held Whole on this phone, in the version of the index.
  * @property {ReadonlyMap<TrackId, Unable>} unplayable
  * @property {{trackId: TrackId, receivedBytes: number, size: number} | null} download
  * @property {Settings} settings
  * @property {ClockEstimate | null} clock
- * @property {{locked: boolean, sounding: boolean, errorMs: number | null, overlay: TrackId | null}} sound
- * @property {Command | null} pending The press that is under way.
+ * @property {{locked: boolean, sounding: boolean, errorMs: number | null, overlay: Overlay | null}} sound
+ * @property {readonly Command[]} presses Those that are under way or wait for their turn, in order.
  * @property {boolean} scanning The server reads its library.
  * @property {string | null} storageNote What is wrong with this phone's storage, if anything.
  */

@@ -16,9 +16,10 @@ export function createListeners() {
   /**
    * @param {Room | null} room
    * @param {MemberId | null} you
+   * @param {boolean} locked Whether your phone is silent until you tap.
    */
-  return (room, you) => {
-    const wanted = room ? listenerRows(room, you) : [];
+  return (room, you, locked) => {
+    const wanted = room ? listenerRows(room, you, locked) : [];
     const members = new Set(wanted.map(({ member }) => member));
     for (const [member, row] of rows) {
       if (members.has(member)) continue;

@@ -1,7 +1,7 @@
 // The view of what plays, and the controls below both views.
 
 import { roomPosition } from '../align.js';
-import { foresee } from '../foresee.js';
+import { shownRoom } from '../foresee.js';
 import { currentTrack, nextUp, wantsToPlay, waitedFor } from '../state.js';
 import { statusOf } from '../status.js';
 import { renderCover } from './cover.js';
@@ -51,14 +51,13 @@ export function createNow(on) {
 
   /** @param {Room} room */
   function positionOf(room) {
-    const { clock, index, sound } = on.state();
+    const { clock, index } = on.state();
     const durationSec = index.get(currentTrack(room) ?? '')?.duration ?? 0;
-    if (sound.overlay !== null) return durationSec;
     return roomPosition(room, clock?.offsetMs ?? null, performance.now(), durationSec);
   }
 
   play.addEventListener('click', () => {
-    const room = shown();
+    const room = shownRoom(on.state());
     if (!room) return;
     const name = wantsToPlay(room) ? 'pause' : 'play';
     on.press((now) => ({ name, positionSec: positionOf(now) }));
@@ -66,14 +65,8 @@ export function createNow(on) {
   next.addEventListener('click', () => on.press(() => ({ name: 'next' })));
   startNow.addEventListener('click', () => on.press(() => ({ name: 'start-now' })));
 
-  /** @returns {Room | null} */
-  function shown() {
-    const { room, pending } = on.state();
-    return room && foresee(room, pending);
-  }
-
   function renderPosition() {
-    const room = shown();
+    const room = shownRoom(on.state());
     if (!room) return;
     const { index } = on.state();
     const trackId = currentTrack(room);
@@ -98,9 +91,8 @@ export function createNow(on) {
   return {
     /** @param {AppState} state */
     render: (state) => {
-      const room = shown();
-      const id = state.sound.overlay ?? (room && currentTrack(room));
-      const track = id ? state.index.get(id) : undefined;
+      const room = shownRoom(state);
+      const track = state.index.get((room && currentTrack(room)) ?? '');
       const { title: name = '', artist: by = '', album: from = '' } = track?.tags ?? {};
       setText(title, name || (state.scanning ? 'Reading the music…' : 'Nothing to play yet'));
       setText(artist, by);
@@ -124,7 +116,7 @@ export function createNow(on) {
       byId('now-next-line', HTMLElement).hidden = !upcoming;
 
       renderStatus(state);
-      renderListeners(room, state.memberId);
+      renderListeners(room, state.memberId, state.sound.locked);
       renderPosition();
     },
   };

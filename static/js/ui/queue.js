@@ -2,7 +2,7 @@
 // sight exist, so that ten thousand scroll like ten.
 
 import { clockTime } from '../format.js';
-import { foresee } from '../foresee.js';
+import { shownRoom } from '../foresee.js';
 import { currentTrack, nextUp, ringOrder } from '../state.js';
 import { renderCover } from './cover.js';
 import { byId, part, setAttribute, setText, setVariable, stamp } from './dom.js';
@@ -156,7 +156,7 @@ export function createQueue(onNudge) {
     /** @param {AppState} now */
     render: (now) => {
       state = now;
-      const room = now.room && foresee(now.room, now.pending);
+      const room = shownRoom(now);
       const parts = [room?.queue, room?.queueIndex, now.index, now.held];
       if (parts.every((value, i) => value === madeOf[i])) return;
       madeOf = parts;

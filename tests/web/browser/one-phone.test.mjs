@@ -102,6 +102,33 @@ test('a download that breaks goes on where it was', (t) =>
     assert.match(last, /^bytes=\d{7,}-$/);
   }));
 
+test('a song that the server does not give out is said to be so, holds up nobody, and plays when it comes after all', (t) =>
+  alone(t, tones(SONGS), async (ada, server) => {
+    const ben = await openPhone(browser, server.url());
+    t.after(ben.close);
+    await ben.join('Ben');
+    await Promise.all([ada.holds(2), ben.holds(2)]);
+    let broken = true;
+    await ada.page.route('**/file/**', (route) =>
+      broken ? route.fulfill({ status: 500, contentType: 'application/problem+json', body: '{"status":500,"detail":"the file cannot be read"}' }) : route.continue(),
+    );
+    await ada.read(async () => (await globalThis.backOfTests).clear());
+    await ada.cdp.send('Page.reload');
+    await ada.until('the room', () => !document.querySelector('#room-view').hidden);
+    await ben.press('Play');
+    await ada.status("this track can't be fetched from the server; trying again");
+    await ben.seesListener("Ada.* can't play this");
+    await ben.sounds();
+    broken = false;
+    await server.stop();
+    await ada.status('reconnecting…');
+    await server.start();
+    await ada.until('the tap that it needs', () => !document.querySelector('#listen').hidden);
+    await ada.press('Tap to listen');
+    await ada.sounds();
+    await ben.seesListener('Ada.* playing');
+  }));
+
 test('a full phone says so, and the room goes on', async (t) => {
   const server = await startServer({ fill: tones({ 'Alpha Dance': 10, 'Beta Waltz': 120, 'Gamma March': 10 }) });
   t.after(server.end);
@@ -166,11 +193,37 @@ test('a press shows at once, and a refusal puts it right and says so', (t) =>
     await ada.until('it go away', () => !document.querySelector('.bubble'));
   }));
 
+test('presses that wait for their turn show as well', (t) =>
+  alone(t, tones(SONGS), async (ada) => {
+    await ada.holds(2);
+    let go = () => {};
+    const gone = new Promise((resolve) => (go = () => resolve(undefined)));
+    await ada.page.route('**/play', async (route) => {
+      await gone;
+      await route.continue();
+    });
+    await ada.press('Play');
+    await ada.offers('Pause');
+    await ada.press('Pause');
+    await ada.offers('Play');
+    await ada.status('paused');
+    go();
+    const last = await ada.page.waitForResponse('**/pause');
+    assert.equal(last.status(), 200);
+    await ada.offers('Play');
+    await ada.silent();
+  }));
+
 test('a press that met another state is sent again, or said to be out of date', (t) =>
   alone(t, tones(SONGS), async (ada, server) => {
     await ada.holds(2);
     const other = await remote(server.url());
-    // The event stream is held back, so that this page presses on what is no longer so.
+    /** @type {string[]} */
+    const answers = [];
+    ada.page.on('response', (response) => {
+      if (response.request().method() === 'POST') answers.push(`${new URL(response.url()).pathname} ${response.status()}`);
+    });
+    // Between the press and its arrival somebody else is quicker, so that it was meant for what is no longer so.
     const behind = async (/** @type {() => Promise<unknown>} */ meanwhile, /** @type {string} */ path, /** @type {() => Promise<unknown>} */ press) => {
       let first = true;
       await ada.page.route(`**${path}`, async (route) => {
@@ -184,6 +237,7 @@ test('a press that met another state is sent again, or said to be out of date', 
     };
     await behind(() => other('/nudge', (s) => ({ trackId: s.queue.at(-1) })), '/play', () => ada.press('Play'));
     await ada.sounds();
+    assert.deepEqual(answers.filter((answer) => answer.startsWith('/play')), ['/play 409', '/play 200']);
     assert.equal(await ada.read(() => document.querySelector('#bubbles').textContent), '');
 
     await behind(() => other('/next', () => ({})), '/seek', async () => {
@@ -192,23 +246,49 @@ test('a press that met another state is sent again, or said to be out of date', 
     });
     await ada.until('the bubble', () => document.querySelector('[role=alert].bubble')?.textContent.includes('Out of date; refreshed'));
     await ada.sounds();
+    assert.deepEqual(answers.filter((answer) => answer.startsWith('/seek')), ['/seek 409']);
+    assert.ok((await ada.position()) < 5, 'the new song is where it was');
   }));
 
 test('a remote control hears nothing, fetches nothing and is waited for by nobody', (t) =>
-  alone(t, tones(SONGS), async (ada, server) => {
+  alone(t, tones({ ...SONGS, 'Echo Rag': 60, 'Foxtrot': 60 }), async (ada, server) => {
     const ben = await openPhone(browser, server.url());
     t.after(ben.close);
     await ben.join('Ben');
+    await ada.open('Queue');
+    await ada.holds(3);
+    await ada.open('Now');
     await ada.press('Settings');
     await ada.page.getByRole('switch').click();
     await ada.status('remote only');
     await ada.page.keyboard.press('Escape');
     await ada.until('the sheet go', () => document.querySelector('#settings-sheet').hidden);
     await ben.seesListener('Ada.* remote');
+    let fetched = 0;
+    ada.page.on('request', (request) => (fetched += Number(request.url().includes('/file/'))));
+    await ada.read(() => {
+      const audio = document.querySelector('audio');
+      audio.plays = 0;
+      audio.addEventListener('play', () => (audio.plays += 1));
+    });
+    await ben.read(() => {
+      const status = document.querySelector('[role=status]');
+      globalThis.said = [];
+      new MutationObserver(() => globalThis.said.push(status.textContent)).observe(status, { childList: true, characterData: true, subtree: true });
+    });
     await ada.press('Play');
     await ben.sounds();
     await ada.offers('Pause');
-    assert.ok(await ada.read(() => document.querySelector('audio').paused));
+    // On to songs that it would have to fetch if it were to play them.
+    for (const title of ['Beta Waltz', 'Delta Blues', 'Echo Rag']) {
+      await ada.press('Next');
+      await ben.seesTitle(title);
+      await ben.sounds();
+    }
+    await ada.silent();
+    assert.equal(await ada.read(() => document.querySelector('audio').plays), 0);
+    assert.equal(fetched, 0);
+    assert.deepEqual((await ben.read(() => globalThis.said)).filter((text) => text.includes('waiting for others (')), []);
     await ada.press('Settings');
     await ada.page.getByRole('switch').click();
     await ada.page.keyboard.press('Escape');

@@ -114,29 +114,16 @@ export async function openPhone(browser, url, options = {}) {
     offers: (/** @type {string} */ name) =>
       until(`the button ${name}`, (n) => document.querySelector('#play').getAttribute('aria-label') === n, name),
     position: () => read(() => document.querySelector('audio').currentTime),
+    /** The moment at which what it plays was at 0, in seconds of the page's clock: it stays the same while the music runs. */
+    line: () => read(() => performance.now() / 1_000 - document.querySelector('audio').currentTime),
 
-    /** Sounds: its position moves, by itself. */
-    sounds: async () => {
-      await until('music', () => {
-        const audio = document.querySelector('audio');
-        return !audio.paused && audio.duration > 1 && audio.currentTime > 0;
-      });
-      const from = await phone.position();
-      await until('music that moves', (p) => {
-        const audio = document.querySelector('audio');
-        return !audio.paused && Math.abs(audio.currentTime - p) > 0.2;
-      }, from);
-    },
-    /** Is silent, and stays where it is. */
-    silent: () => until('silence', () => document.querySelector('audio').paused),
+    /** Sounds: for a while its position runs on as the clock does, by itself. */
+    sounds: () => until('music that runs', runs),
+    /** Is silent, and for a while stays where it is. */
+    silent: () => until('silence that stays', rests),
 
-    /** What is held here, as the server's listeners see it not. */
-    holds: (/** @type {number} */ count) =>
-      until(`${count} tracks on this phone`, (n) => {
-        const marks = [...document.querySelectorAll('#panel-queue .row:not([hidden]) .held:not([hidden])')];
-        return marks.length >= n;
-      }, count),
-
+    /** So many whole tracks lie in this phone's storage, and just those that do are marked in the queue. */
+    holds: (/** @type {number} */ count) => until(`${count} tracks on this phone`, holdsAndShows, count),
     /** What the list of listeners says, as `name: what it does`. */
     listeners: () =>
       read(() =>
@@ -176,4 +163,39 @@ export async function journey(name, phones, steps) {
     await Promise.all(phones().map((phone, i) => phone.shot(`failed-${stem}-${i + 1}`).catch(() => {})));
     throw error;
   }
+}
+
+/** In the page: whether the sound runs on with the clock for a while, neither sought, paused nor muted. */
+async function runs() {
+  const audio = document.querySelector('audio');
+  const silent = () => audio.paused || audio.muted || audio.volume === 0 || !(audio.duration > 1);
+  const line = () => performance.now() / 1_000 - audio.currentTime;
+  if (silent()) return false;
+  const [src, from, began, limit] = [audio.currentSrc, audio.currentTime, line(), performance.now() + 1_500];
+  while (audio.currentTime < from + 0.3 && performance.now() < limit) await new Promise((go) => setTimeout(go, 20));
+  return !silent() && audio.currentSrc === src && audio.currentTime >= from + 0.3 && Math.abs(line() - began) < 0.1;
+}
+
+/** In the page: whether nothing is to be heard for a while, and the position stays. */
+async function rests() {
+  const audio = document.querySelector('audio');
+  if (!audio.paused) return false;
+  const [src, from] = [audio.currentSrc, audio.currentTime];
+  const stirs = new Promise((stir) => {
+    for (const name of ['play', 'seeking']) audio.addEventListener(name, () => stir(true), { once: true });
+    setTimeout(() => stir(false), 400);
+  });
+  return !(await stirs) && audio.paused && audio.currentSrc === src && audio.currentTime === from;
+}
+
+/** In the page: whether `count` tracks or more are there to their last byte, and marked so. */
+async function holdsAndShows(/** @type {number} */ count) {
+  globalThis.backOfTests ??= import('/js/cache/back.js').then(({ openBack }) => openBack());
+  const back = await globalThis.backOfTests;
+  const entries = await back.list();
+  const blobs = await Promise.all(entries.map((entry) => back.read(entry)));
+  const whole = entries.filter(({ size }, i) => blobs[i].size === size).map(({ trackId }) => trackId);
+  const rows = [...document.querySelectorAll('#panel-queue .row:not([hidden])')];
+  const marked = rows.every((row) => row.querySelector('.held').hidden !== whole.includes(row.dataset.track));
+  return whole.length >= count && rows.length > 0 && marked;
 }

@@ -30,6 +30,7 @@ export async function startServer({ fill, flags = [] }) {
 
   return {
     audio,
+    stateFile: join(home, 'state.json'),
     /** The page's address under a name, which leads here by the browser's own resolver rules. */
     url: (host = 'party.lan') => `http://${host}:${port}/`,
     log: () => log.join(''),

@@ -38,12 +38,14 @@ const state = (over) => ({
   settings: { remote: false }, sound, unplayable: new Map(), held: new Set(['b']), scanning: false, ...over,
 });
 const lines = [
-  ['reconnecting…', { connection: 'reconnecting' }],
+  ['reconnecting…', { connection: 'reconnecting', trouble: null }],
+  ['the state file is damaged', { connection: 'reconnecting', trouble: 'the state file is damaged' }],
   ['connecting…', { room: null }],
   ['no music on the server yet', { room: room({ queue: [], queueIndex: 0 }) }],
   ['remote only: no sound from this phone', { settings: { remote: true } }],
   ["this phone can't play AIFF; it sits this one out", { unplayable: new Map([['b', 'format']]) }],
   ['no room on this phone for this track; it sits this one out', { unplayable: new Map([['b', 'room']]) }],
+  ["this track can't be fetched from the server; trying again", { held: new Set(), unplayable: new Map([['b', 'fetch']]) }],
   ['downloading 43 %', { held: new Set(), download: { trackId: 'b', receivedBytes: 439, size: 1_000 } }],
   ['downloading 0 %', { held: new Set(), download: { trackId: 'c', receivedBytes: 439, size: 1_000 } }],
   ['waiting for others (1/2 ready)', { room: room({ barrier: barrier() }) }],

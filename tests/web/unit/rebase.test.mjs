@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { foresee } from '../../../static/js/foresee.js';
 import { rebase } from '../../../static/js/rebase.js';
-import { currentTrack, nextUp, wantsToPlay } from '../../../static/js/state.js';
 import { barrier, playing, room } from '../support/rooms.mjs';
 
 const paired = (where) => ({ ...where, eventCount: where.eventCount + 1, clients: { ...where.clients, m9: { name: '' } } });
@@ -48,18 +46,4 @@ cases.forEach(([name, pressed, now, verdict], i) => {
   test(`case ${i + 1}: ${name} is ${verdict}`, () => {
     assert.equal(rebase({ name, trackId: 'e', positionSec: 5 }, pressed, now), verdict);
   });
-});
-
-test('a press is shown as it will be', () => {
-  assert.equal(foresee(paused, null), paused);
-  assert.equal(wantsToPlay(foresee(paused, { name: 'play' })), true);
-  assert.equal(wantsToPlay(foresee(waiting, { name: 'pause', positionSec: 0 })), false);
-  assert.equal(foresee(sounding, { name: 'pause', positionSec: 9 }).playState.anchorPositionSec, 9);
-  assert.equal(foresee(sounding, { name: 'seek', positionSec: 9 }).live.anchorAtMs, null);
-  assert.equal(currentTrack(foresee(sounding, { name: 'next' })), 'c');
-  assert.equal(currentTrack(foresee(sounding, { name: 'next', trackId: 'b' })), 'c');
-  assert.equal(foresee(advanced(sounding), { name: 'next', trackId: 'b' }).queueIndex, 2);
-  assert.equal(nextUp(foresee(sounding, { name: 'nudge', trackId: 'a' })), 'a');
-  assert.equal(currentTrack(foresee(sounding, { name: 'nudge', trackId: 'a' })), 'b');
-  assert.equal(foresee(waiting, { name: 'start-now' }).barrier, null);
 });

@@ -125,16 +125,24 @@ const doings = [
 ];
 for (const [name, is, where, doing] of doings) {
   test(`the list says of ${name}: ${doing}`, () => {
-    const [row] = listenerRows({ ...where, live: { ...where.live, listeners: { m1: is } } }, 'm1');
+    const [row] = listenerRows({ ...where, live: { ...where.live, listeners: { m1: is } } }, 'm1', false);
     assert.equal(row.doing, doing);
     assert.equal(row.you, true);
     assert.equal(row.percent, doing === 'downloading' ? 43 : 0);
   });
 }
 
+test('of your own phone the list says that it waits for a tap while it does, where it would else play', () => {
+  const listeners = { m1: listener(), m2: listener() };
+  const doing = (where) =>
+    listenerRows({ ...where, live: { ...where.live, listeners } }, 'm2', true).map((row) => row.doing);
+  assert.deepEqual(doing(playing(0)), ['playing', 'locked']);
+  assert.deepEqual(doing(room()), ['ready', 'ready']);
+});
+
 test('listeners come in the order of pairing', () => {
   const listeners = { m10: listener(), m2: listener(), m1: listener() };
-  const rows = listenerRows(room({ live: { ...room().live, listeners } }), 'm2');
+  const rows = listenerRows(room({ live: { ...room().live, listeners } }), 'm2', false);
   assert.deepEqual(rows.map(({ member }) => member), ['m1', 'm2', 'm10']);
 });
 
