@@ -251,7 +251,7 @@ export function createPlayer(audio, on) {
     unlock: (line) => {
       turn += 1;
       const own = turn;
-      if (line && loaded === line.trackId) {
+      if (line && isLoaded(line.trackId)) {
         plan = { kind: 'start', ...line, atOnce: true };
         const soonSec = (performance.now() + latencyMs - line.atMs) / 1000;
         audio.currentTime = Math.max(0, line.positionSec + soonSec);

@@ -11,8 +11,8 @@ import { byId, part, setAttribute, setText, setVariable, stamp } from './dom.js'
 /** @typedef {import('../types.js').Track} Track */
 /** @typedef {import('../types.js').TrackId} TrackId */
 
-/** As app.css has it. */
-const ROW_PX = 64;
+/** As app.css has it where text is not enlarged. */
+const LEAST_ROW_PX = 64;
 
 /** Rows kept ready above and below those in sight. */
 const SPARE = 6;
@@ -101,10 +101,16 @@ export function createQueue(onNudge) {
     renderWindow();
   }
 
+  function rowHeight() {
+    const row = pinnedRows.firstElementChild ?? rest.firstElementChild;
+    return (row instanceof HTMLElement && row.offsetHeight) || LEAST_ROW_PX;
+  }
+
   function renderWindow() {
+    const rowPx = rowHeight();
     const top = Math.max(0, scroller.scrollTop - rest.offsetTop + pinnedRows.offsetHeight);
-    const first = Math.max(0, Math.floor(top / ROW_PX) - SPARE);
-    const sight = Math.ceil(scroller.clientHeight / ROW_PX) + 2 * SPARE;
+    const first = Math.max(0, Math.floor(top / rowPx) - SPARE);
+    const sight = Math.ceil(scroller.clientHeight / rowPx) + 2 * SPARE;
     const last = Math.min(rows.length, first + (scroller.clientHeight > 0 ? sight : 0));
     const length = Math.max(0, last - first);
     while (pool.length < length) {

@@ -242,6 +242,35 @@ test('an event stream that goes dead without a word is noticed within 12 seconds
   });
 });
 
+test('a song that was changed on disk is heard as it is now, also where the old one was loaded', async (t) => {
+  const { server, phones, run } = await room(t, { fill: tones({ 'Alpha Dance': 40, 'Beta Waltz': 40 }), names: ['Ada'] });
+  const [ada] = phones;
+  const file = join(server.audio, 'Alpha Dance.wav');
+  const change = async (/** @type {number} */ seconds) => {
+    await server.stop();
+    await writeFile(file, tone(seconds));
+    await server.start();
+  };
+  await run(async () => {
+    await ada.holds(2);
+    // Every change of what the element has loaded, and what it plays of that.
+    await ada.read(() => {
+      const audio = document.querySelector('audio');
+      globalThis.lengths = [];
+      audio.addEventListener('playing', () => globalThis.lengths.push(Math.round(audio.duration)));
+    });
+    await change(30);
+    await ada.until('the new length', () => document.querySelector('#position').max === '30');
+    await ada.press('Play');
+    await ada.sounds();
+    await change(20);
+    await ada.until('the new length', () => document.querySelector('#position').max === '20');
+    await ada.status('in step');
+    await ada.sounds();
+    assert.deepEqual(await ada.read(() => globalThis.lengths), [30, 20]);
+  });
+});
+
 test('a server whose state is damaged says so on every paired phone, and is found again once it is mended', async (t) => {
   const { server, phones, run } = await room(t, { names: ['Ada', 'Ben'] });
   const [ada, ben] = phones;

@@ -60,6 +60,9 @@ for (const [size, viewport] of Object.entries(SIZES)) {
 
 const WINDOWS = [[320, 568], [360, 740], [430, 932], [667, 375], [844, 390], [768, 1024], [1280, 800], [1920, 1080]];
 
+/** As of a phone on its side with the keyboard up, or a page that is zoomed to four times its size. */
+const LOW = [[320, 400], [320, 256], [568, 220]];
+
 test('nothing sticks out of any window, and every target is large enough', async (t) => {
   const phone = await openPhone(browser, server.url(), { isMobile: false });
   t.after(phone.close);
@@ -81,6 +84,28 @@ test('nothing sticks out of any window, and every target is large enough', async
       await phone.press(sheet);
       await check(sheet);
       await phone.page.keyboard.press('Escape');
+    }
+  });
+});
+
+test('with text twice as large, all that is there can be brought into sight and hit', async (t) => {
+  const phone = await openPhone(browser, server.url(), { isMobile: false });
+  t.after(phone.close);
+  await journey(t.name, () => [phone], async () => {
+    await phone.join('A guest');
+    await phone.holds(2);
+    await phone.read(() => (document.documentElement.style.fontSize = '200%'));
+    for (const [width, height] of [...WINDOWS, ...LOW]) {
+      await phone.page.setViewportSize({ width, height });
+      for (const view of /** @type {const} */ (['Now', 'Queue'])) {
+        await phone.page.getByRole('tab', { name: view }).click();
+        assert.deepEqual(await phone.read(outOfReach), [], `${view} at ${width}×${height}`);
+      }
+      for (const sheet of ['Invite', 'Settings']) {
+        await phone.press(sheet);
+        assert.deepEqual(await phone.read(outOfReach, `#${sheet.toLowerCase()}-sheet `), [], `${sheet} at ${width}×${height}`);
+        await phone.page.keyboard.press('Escape');
+      }
     }
   });
 });
@@ -130,6 +155,23 @@ function faint() {
     }
   }
   return [...found].map(([pair, contrast]) => `${pair}: ${contrast.toFixed(2)}`);
+}
+
+/** What cannot be scrolled to where its middle is seen and is nobody else's. */
+function outOfReach(/** @type {string} */ within = '') {
+  const parts = ['h2', 'button', 'input', '[role=status]', '.listener', '.row .title', 'dd', 'img'].map((part) => within + part);
+  const things = [...document.querySelectorAll(parts.join())].filter((thing) => thing.checkVisibility() && thing.getBoundingClientRect().width > 1);
+  const lost = things.filter((thing) => {
+    thing.scrollIntoView({ block: 'center', behavior: 'instant' });
+    const { x, y, width, height } = thing.getBoundingClientRect();
+    const hit = document.elementFromPoint(x + width / 2, y + height / 2);
+    // Script can scroll what no finger can.
+    const byScriptOnly = scrollY > 0;
+    scrollTo(0, 0);
+    return byScriptOnly || !thing.contains(hit);
+  });
+  const cut = [...document.querySelectorAll('.row')].filter((row) => row.checkVisibility() && row.querySelector('.row-text').offsetHeight > row.offsetHeight);
+  return [...lost, ...cut].map((thing) => `${thing.tagName}#${thing.id}.${thing.className} ${thing.textContent}`);
 }
 
 /** What is wider than the window, and what is too small to be hit. */
