@@ -9,6 +9,7 @@ mod herald;
 mod outbox;
 mod presence;
 mod task;
+mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -167,6 +168,8 @@ enum Signal {
     StreamClosed(StreamId, Departure),
     Download {
         member: MemberId,
+        /// Where in the file this answer began, in bytes.
+        from: u64,
         download: wire::Download,
     },
     DownloadEnded {
@@ -250,22 +253,16 @@ impl Hub {
         answer.await.unwrap_or(Err(Refused::Closing))
     }
 
-    /// Says how far a download is.
-    pub fn report_download(
-        &self,
-        member: MemberId,
-        track_id: TrackId,
-        received_bytes: u64,
-        size: u64,
-    ) {
-        let download = wire::Download {
-            track_id,
-            received_bytes,
-            size,
-        };
+    /// Says how far a download is that began at `from`, in bytes.
+    pub fn report_download(&self, member: MemberId, from: u64, download: wire::Download) {
         // A hub that is gone needs no telling.
-        let _ = self.signals.send(Signal::Download { member, download });
+        let _ = self.signals.send(Signal::Download {
+            member,
+            from,
+            download,
+        });
     }
+
     /// Says that a download is under way no more, whole or not.
     pub fn end_download(&self, member: MemberId, track_id: TrackId) {
         // A hub that is gone needs no telling.

@@ -18,6 +18,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::Body;
 use crate::hub::Hub;
 use crate::room::{MemberId, TrackId};
+use crate::wire::Download;
 
 /// Read at once, in bytes.
 const PIECE: u64 = 64 << 10;
@@ -31,7 +32,8 @@ pub(super) struct Progress {
     member: MemberId,
     track_id: TrackId,
     size: u64,
-    /// Where in the file the next byte to be written is, and where the last one will have been.
+    /// Where in the file the answer begins, the next byte to be written is, and the last one will have been.
+    from: u64,
     at: u64,
     end: u64,
     told: Option<Instant>,
@@ -51,6 +53,7 @@ impl Progress {
             member,
             track_id,
             size,
+            from: part.start,
             at: part.start,
             end: part.end,
             told: None,
@@ -66,8 +69,12 @@ impl Progress {
             .is_none_or(|told| now.duration_since(told) >= PROGRESS_PAUSE);
         if due {
             self.told = Some(now);
-            self.hub
-                .report_download(self.member, self.track_id, self.at, self.size);
+            let download = Download {
+                track_id: self.track_id,
+                received_bytes: self.at,
+                size: self.size,
+            };
+            self.hub.report_download(self.member, self.from, download);
         }
         self.at == self.end
     }

@@ -40,8 +40,13 @@ impl Herald {
     }
 
     async fn send(&self, errand: Errand) {
-        // It ends only after the hub has.
+        // That it is gone the hub learns from `gone`.
         let _ = self.0.send(errand).await;
+    }
+
+    /// Ends when the herald has, which it never should before the hub.
+    pub(super) async fn gone(&self) {
+        self.0.closed().await;
     }
 
     /// A stream begins, with messages that are for it alone.

@@ -6,12 +6,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::work::Work;
 use crate::room::{Command, Departure, Held, MemberId, Room, TrackId};
 use crate::wire::{Download, Role};
 
 /// A member of a barrier that neither fetches nor acknowledges for so long is excused; and one that a restarted
 /// server expects counts as vanished when it has not come back by then.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// One that went silent is out within 15 s: 5 until the next heartbeat, 7 in which nothing of it is taken, and this.
+const VANISHED_GRACE: Duration = Duration::from_secs(2);
 
 /// Names an open event stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,8 +45,10 @@ struct Device {
     gone_since: Option<Instant>,
     /// How long it may be gone, and how it is gone then.
     gone_as: (Duration, Departure),
-    /// When it first came, moved in its download or acknowledged.
+    /// When it first came, or was last seen to work for the barrier.
     last_sign: Instant,
+    /// What it has done for it.
+    work: Work,
     /// What it said that it plays, and when.
     held: Option<(Held, Instant)>,
 }
@@ -76,6 +82,7 @@ impl Presence {
                     gone_since: Some(now),
                     gone_as,
                     last_sign: now,
+                    work: Work::default(),
                     held: None,
                 },
             )
@@ -106,16 +113,18 @@ impl Presence {
         let id = StreamId(self.last_stream);
         self.streams.insert(id, Stream { member, role });
         if role == Role::Listener {
-            let known = self.devices.get(&member);
-            let device = Device {
-                streams: known.map_or(0, |device| device.streams) + 1,
+            // Coming back is no work: a phone that only flaps is not waited for.
+            let device = self.devices.entry(member).or_insert_with(|| Device {
+                streams: 0,
                 gone_since: None,
                 gone_as: (self.grace, Departure::Left),
-                // Coming back is no work: a phone that only flaps is not waited for.
-                last_sign: known.map_or(now, |device| device.last_sign),
-                held: held.map(|held| (held, now)),
-            };
-            self.devices.insert(member, device);
+                last_sign: now,
+                work: Work::default(),
+                held: None,
+            });
+            device.streams += 1;
+            device.gone_since = None;
+            device.held = held.map(|held| (held, now));
         }
         self.sort_remotes(member);
         id
@@ -136,7 +145,12 @@ impl Presence {
             device.streams -= 1;
             if device.streams == 0 {
                 device.gone_since = Some(now);
-                device.gone_as = (self.grace, how);
+                let grace = match how {
+                    Departure::Left => self.grace,
+                    // It took the system a while to notice already.
+                    Departure::Vanished => self.grace.min(VANISHED_GRACE),
+                };
+                device.gone_as = (grace, how);
             }
         }
         self.sort_remotes(member);
@@ -186,23 +200,34 @@ impl Presence {
 
     /// A device has acknowledged a track, so it downloads it no more.
     pub(super) fn acknowledged(&mut self, member: MemberId, track: TrackId, now: Instant) {
-        self.sign_of_work(member, now);
+        if let Some(device) = self.devices.get_mut(&member) {
+            if device.work.acknowledged(track) {
+                device.last_sign = now;
+            }
+        }
         self.end_download(member, Some(track));
     }
 
-    /// A device's download has moved.
-    pub(super) fn downloaded(&mut self, member: MemberId, download: Download, now: Instant) {
-        self.sign_of_work(member, now);
+    /// A device's download, which began at `from`, has moved.
+    pub(super) fn downloaded(
+        &mut self,
+        member: MemberId,
+        from: u64,
+        download: Download,
+        now: Instant,
+    ) {
+        if let Some(device) = self.devices.get_mut(&member) {
+            if device
+                .work
+                .fetched(download.track_id, from..download.received_bytes)
+            {
+                device.last_sign = now;
+            }
+        }
         if self.is_listening(member) {
             Arc::make_mut(&mut self.connected)
                 .downloads
                 .insert(member, download);
-        }
-    }
-
-    fn sign_of_work(&mut self, member: MemberId, now: Instant) {
-        if let Some(device) = self.devices.get_mut(&member) {
-            device.last_sign = now;
         }
     }
 
@@ -227,6 +252,9 @@ impl Presence {
             .map(|_| room.private.barrier_opened_at);
         if self.barrier_since.map(|(count, _)| count) != opened_at {
             self.barrier_since = opened_at.map(|count| (count, now));
+            for device in self.devices.values_mut() {
+                device.work = Work::default();
+            }
         }
         let gone = |member: &MemberId, device: &Device| {
             device.streams == 0
@@ -395,7 +423,7 @@ mod tests {
                 received_bytes: second,
                 size: 100,
             };
-            presence.downloaded(MemberId(2), download, now);
+            presence.downloaded(MemberId(2), 0, download, now);
             let expected = if second == 15 {
                 vec![Command::Excuse { member: M1 }]
             } else {
@@ -407,6 +435,39 @@ mod tests {
                 "{second} s"
             );
         }
+    }
+
+    #[test]
+    fn a_member_that_fetches_the_same_bytes_and_says_the_same_again_and_again_is_excused() {
+        let (mut room, start) = (room(), Instant::now());
+        let mut presence = Presence::new(&room, GRACE, start);
+        presence.open(M1, Role::Listener, None, start);
+        settle(&mut presence, &mut room, start);
+        ask_next(&mut room);
+        presence.follow(&room, start);
+        for second in 1..=16 {
+            let now = start + Duration::from_secs(second);
+            let download = Download {
+                track_id: TRACK,
+                received_bytes: 1,
+                size: 100,
+            };
+            presence.downloaded(M1, 0, download, now);
+            presence.acknowledged(M1, TrackId(2), now);
+            let excused = settle(&mut presence, &mut room, now);
+            assert_eq!(excused.len(), usize::from(second == 16), "{second} s");
+        }
+    }
+
+    #[test]
+    fn one_that_went_silent_gets_no_more_than_the_usual_grace_however_long_the_host_has_made_it() {
+        let (mut room, start) = (room(), Instant::now());
+        let mut presence = Presence::new(&room, 60 * GRACE, start);
+        let stream = presence.open(M1, Role::Listener, None, start);
+        settle(&mut presence, &mut room, start);
+        presence.close(stream, Departure::Vanished, start);
+        let departed = settle(&mut presence, &mut room, start + VANISHED_GRACE);
+        assert_eq!(departed.len(), 1);
     }
 
     #[test]

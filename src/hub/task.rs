@@ -20,8 +20,9 @@ use crate::wire::{Listener, Message};
 
 /// Commands that share one write at most.
 const BATCH: usize = 512;
-/// Events remembered for streams that come back.
+/// Events remembered for streams that come back, and their bytes.
 const REMEMBERED: usize = 1024;
+const REMEMBERED_BYTES: usize = 4 << 20;
 /// How far ahead of now a start is put: the event must reach every phone before.
 const LEAD: Duration = Duration::from_millis(150);
 /// How long after a track's end the server waits for a phone to ask for the next.
@@ -64,6 +65,7 @@ pub(super) struct Task {
     views: watch::Sender<View>,
     herald: Herald,
     remembered: VecDeque<(u64, Message)>,
+    remembered_bytes: usize,
     backlog: VecDeque<Waiting>,
     store: Arc<Store>,
     settings: Settings,
@@ -98,7 +100,8 @@ impl Task {
             room,
             views,
             herald: Herald::start(),
-            remembered: VecDeque::with_capacity(REMEMBERED),
+            remembered: VecDeque::new(),
+            remembered_bytes: 0,
             backlog: VecDeque::new(),
             store: Arc::new(store),
             settings,
@@ -150,6 +153,8 @@ impl Task {
                     self.publish();
                 }
                 () = sleep_until(wake.into()) => {}
+                // Without it nobody would hear of anything any more.
+                () = self.herald.gone() => break,
                 changed = life.changed() => {
                     let now = *life.borrow_and_update();
                     if changed.is_err() || now == Life::Over {
@@ -209,8 +214,12 @@ impl Task {
                 self.herald.end(vec![stream]).await;
                 self.look_at = now;
             }
-            Signal::Download { member, download } => {
-                self.presence.downloaded(member, download, now);
+            Signal::Download {
+                member,
+                from,
+                download,
+            } => {
+                self.presence.downloaded(member, from, download, now);
             }
             Signal::DownloadEnded { member, track_id } => {
                 self.presence.end_download(member, Some(track_id));
@@ -255,6 +264,17 @@ impl Task {
         })
     }
 
+    fn remember(&mut self, event_count: u64, message: Message) {
+        self.remembered_bytes += message.text().len();
+        self.remembered.push_back((event_count, message));
+        while self.remembered.len() > REMEMBERED || self.remembered_bytes > REMEMBERED_BYTES {
+            let Some((_, oldest)) = self.remembered.pop_front() else {
+                break;
+            };
+            self.remembered_bytes -= oldest.text().len();
+        }
+    }
+
     /// The events after `id`; `None` when it is not remembered.
     fn missed_since(&self, id: u64) -> Option<Vec<Message>> {
         let known = self.remembered.iter().position(|(count, _)| *count == id)?;
@@ -282,12 +302,19 @@ impl Task {
         self.presence.follow(&self.room, now);
         let (commands, next) = self.presence.due(&self.room, now);
         self.look_at = next.unwrap_or(now + IDLE).min(now + IDLE);
-        // Before what waits already: whoever has opened a stream and then asks for something listens by then.
-        for command in commands.into_iter().rev() {
-            self.backlog.push_front(Waiting {
+        for command in commands {
+            let is_excuse = matches!(command, Command::Excuse { .. });
+            let waiting = Waiting {
                 command,
                 reply: None,
-            });
+            };
+            if is_excuse {
+                // An acknowledgement that waits already is in time.
+                self.backlog.push_back(waiting);
+            } else {
+                // Whoever has opened a stream and then asks for something listens by then.
+                self.backlog.push_front(waiting);
+            }
         }
         if let Some(ends_at_ms) = self.room.ends_at_ms() {
             let left_ms = ends_at_ms - clock::now_ms() + END_PATIENCE.as_secs_f64() * 1e3;
@@ -454,11 +481,7 @@ impl Task {
         for event in &batch.events {
             tracing::debug!(count = event.event_count, "{}", event.kind.name());
             let message = Message::durable(event);
-            if self.remembered.len() == REMEMBERED {
-                self.remembered.pop_front();
-            }
-            self.remembered
-                .push_back((event.event_count, message.clone()));
+            self.remember(event.event_count, message.clone());
             messages.push(message);
         }
         let segue = self

@@ -11,6 +11,7 @@ use super::state::{BarrierType, Client, Durable, Holdings, Library, Mode, Room, 
 
 /// How far from a promised start a `next` may be and still keep the promise, in milliseconds:
 /// a phone asks a little before its own last sample is heard, or up to the server's own patience after.
+/// However late the server itself is (its disk may have failed meanwhile), phones have kept the promise.
 const SEGUE_BEFORE_MS: f64 = 500.0;
 const SEGUE_AFTER_MS: f64 = 5_000.0;
 
@@ -52,7 +53,7 @@ pub fn apply(room: &Room, command: &Command, at: Moment) -> Result<(Room, Vec<Ev
         Command::Excuse { member } => turn.excuse(*member),
         Command::EndOfTrack { if_match } => {
             turn.expect_count(*if_match)?;
-            turn.next()?;
+            turn.next(f64::INFINITY)?;
         }
         Command::Library(library) => turn.follow_library(library),
     }
@@ -129,7 +130,7 @@ impl Turn {
             Control::Play { position_sec } => self.play(position_sec),
             Control::Pause { position_sec } => self.pause(position_sec),
             Control::Seek { position_sec } => self.seek(position_sec),
-            Control::Next => self.next(),
+            Control::Next => self.next(SEGUE_AFTER_MS),
             Control::Nudge { track_id } => self.nudge(track_id),
             Control::AckDownload { track_id, playable } => {
                 self.acknowledge(member, track_id, playable)
@@ -184,12 +185,13 @@ impl Turn {
         Ok(())
     }
 
-    fn next(&mut self) -> Result<(), Rejection> {
+    /// A promised start is kept up to `after_ms` after its time.
+    fn next(&mut self, after_ms: f64) -> Result<(), Rejection> {
         self.current()?;
         let promised = self.room.live.segue.filter(|segue| {
             let late_ms = self.at.now_ms - segue.anchor_at_ms;
             segue.event_count == self.room.durable.event_count
-                && (-SEGUE_BEFORE_MS..=SEGUE_AFTER_MS).contains(&late_ms)
+                && (-SEGUE_BEFORE_MS..=after_ms).contains(&late_ms)
         });
         let durable = &mut self.room.durable;
         durable.queue_index = queue::advance(durable.queue.len(), durable.queue_index);
@@ -295,7 +297,7 @@ impl Turn {
         let parked = durable.play_state.mode == Mode::Playing && nothing_moves;
         let lost = self.room.live.place_lost_until_ms;
         match (&durable.barrier, held) {
-            (_, Some(held)) if parked || lost.is_some_and(|until| self.at.now_ms <= until) => {
+            (_, Some(held)) if lost.is_some_and(|until| self.at.now_ms <= until) => {
                 self.take_place_from(held);
             }
             (Some(barrier), _) if barrier.members.is_empty() => self.open_barrier(barrier.kind),
@@ -320,8 +322,8 @@ impl Turn {
         self.go_without_missing(now);
     }
 
-    /// Music that had lost its listeners, or its server, goes on from the anchor. After a restart that is a
-    /// guess: for a moment longer, somebody may come who knows.
+    /// Music that had lost its listeners, or its server, goes on from the anchor. That is a guess, unless somebody has sought
+    /// meanwhile: for a moment longer, a phone may come that has played on and knows.
     fn resume_at_anchor(&mut self) {
         let until_ms = self.at.now_ms + PLACE_LOST_MS;
         let lost = self.room.live.place_lost_until_ms.map(|_| until_ms);
@@ -346,7 +348,7 @@ impl Turn {
             && self.room.live.needle_ms.is_some()
         {
             self.room.live.needle_ms = None;
-            self.room.live.place_lost_until_ms = None;
+            self.room.live.place_lost_until_ms = Some(f64::INFINITY);
             self.room.durable.play_state.anchor_position_sec = position_sec;
             self.emit(EventKind::PlaybackParked {
                 anchor_position_sec: position_sec,

@@ -137,8 +137,8 @@ pub struct Live {
     pub needle_ms: Option<f64>,
     /// See [`Segue`].
     pub segue: Option<Segue>,
-    /// The process began in mid-song, and until then, in milliseconds of the server's clock, whoever
-    /// comes back playing knows better than the anchor where the music is.
+    /// The process began in mid-song, or the last listener left, and until then, in milliseconds of the server's clock,
+    /// whoever comes back playing knows better than the anchor where the music is.
     pub place_lost_until_ms: Option<f64>,
     /// Whether a device has been paired since the process began.
     pub anybody_paired: bool,

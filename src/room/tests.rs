@@ -171,6 +171,42 @@ fn the_music_is_parked_where_the_last_listener_left_it_and_goes_on_from_there() 
 }
 
 #[test]
+fn a_seek_in_an_empty_room_holds_though_the_first_phone_back_played_elsewhere() {
+    for (sought, expected) in [(None, 17.0), (Some(50.0), 50.0)] {
+        let mut room = room(1);
+        ask(&mut room, 1, Control::Play { position_sec: 10.0 });
+        let left = Command::Depart {
+            member: MemberId(1),
+            how: Departure::Left,
+        };
+        run_at(&mut room, left, at(6_150.0));
+        if let Some(position_sec) = sought {
+            ask_at(&mut room, 1, Control::Seek { position_sec }, at(7_000.0));
+        }
+        let held = Held {
+            track_id: TrackId(1),
+            position_sec: 17.0,
+        };
+        run_at(&mut room, arrive(1, Some(held)), at(8_000.0));
+        let anchor = room.durable.play_state.anchor_position_sec;
+        assert_eq!(anchor, expected);
+    }
+}
+
+#[test]
+fn phones_that_kept_a_promise_are_followed_however_late_the_server_is() {
+    let mut room = room(1);
+    ask(&mut room, 1, has(2));
+    ask(&mut room, 1, Control::Play { position_sec: 0.0 });
+    let promised = room.live.segue.unwrap();
+    let end = Command::EndOfTrack {
+        if_match: room.durable.event_count,
+    };
+    run_at(&mut room, end, at(promised.anchor_at_ms + 20_000.0));
+    assert_eq!(room.live.needle_ms, Some(promised.anchor_at_ms));
+}
+
+#[test]
 fn a_phone_that_plays_on_gives_a_restarted_server_the_place() {
     let mut before = room(1);
     ask(&mut before, 1, Control::Play { position_sec: 0.0 });
