@@ -78,6 +78,14 @@ pub struct PairRequest {
     pub client_name: Option<String>,
 }
 
+/// What is asked of `POST /rename`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenameRequest {
+    /// What the device's owner calls it from now on.
+    pub client_name: String,
+}
+
 /// Messages of the event stream, framed once for all streams: as Server-Sent Events (WHATWG HTML, 9.2), inside one chunk of
 /// HTTP/1.1 (RFC 9112, 7.1).
 #[derive(Debug, Clone)]

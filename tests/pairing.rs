@@ -283,6 +283,7 @@ async fn every_guarded_route_asks_for_a_token() {
         (Method::GET, "/clock"),
         (Method::GET, "/debug/state"),
         (Method::POST, "/leave"),
+        (Method::POST, "/rename"),
         (Method::POST, "/play"),
         (Method::POST, "/pause"),
         (Method::POST, "/seek"),
@@ -404,6 +405,36 @@ async fn a_forwarded_address_opens_no_window() {
         .header("x-forwarded-for", "127.0.0.1")
         .header("forwarded", "for=127.0.0.1");
     ask(request).await.expect_problem(403);
+}
+
+#[tokio::test]
+async fn a_new_name_is_everybodys_to_see_and_outlives_a_restart() {
+    let mut server = TestServer::start().await;
+    let bob = Phone::pair_as(&server, "Bob").await;
+    let mut alice = Phone::listening(&server).await;
+    let before = alice.count();
+    let rename = async |name: Value| {
+        let body = json!({ "clientName": name });
+        ask(bob.request(Method::POST, "/rename").json(&body)).await
+    };
+
+    let answer = rename(json!("  Bobby\n the  Great ")).await.expect(200);
+    let event = alice.durable_event("client.renamed", before).await;
+    assert_eq!(event.payload["memberId"], bob.member.as_str());
+    assert_eq!(answer.json()["eventCount"], before + 1);
+    let name = |view: &Value| view["clients"][&bob.member]["name"].clone();
+    assert_eq!(name(&alice.view), "Bobby the Great");
+    // The same once more changes nothing.
+    let answer = rename(json!("Bobby the Great")).await.expect(200);
+    assert_eq!(answer.json()["eventCount"], before + 1);
+    rename(json!(7)).await.expect_problem(400);
+
+    server.kill().await;
+    server.start_again().await;
+    assert_eq!(
+        name(&bob.again_at(&server).snapshot().await),
+        "Bobby the Great"
+    );
 }
 
 #[tokio::test]

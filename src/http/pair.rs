@@ -1,4 +1,4 @@
-//! Pairing over HTTP: the code and who may see it, the QR code, coming and going.
+//! Pairing over HTTP: the code and who may see it, the QR code, names, coming and going.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::address;
 use crate::hub::Accepted;
 use crate::pairing::{self, Refused};
 use crate::room::Command;
-use crate::wire::PairRequest;
+use crate::wire::{PairRequest, RenameRequest};
 
 /// The longest name a device may have, in characters.
 const LONGEST_NAME: usize = 40;
@@ -67,6 +67,21 @@ pub(super) async fn pair(
     }));
     set_cookie(&mut response, &token, COOKIE_SECONDS);
     Ok(response)
+}
+
+/// `POST /rename`. It is about the device that asks alone, so it contradicts nobody and needs no event count.
+pub(super) async fn rename(
+    paired: &Paired<'_>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, ApiError> {
+    let body = control::read(request.into_body()).await?;
+    let RenameRequest { client_name } = control::from_json(&body)?;
+    let command = Command::Rename {
+        member: paired.member,
+        name: tidy(&client_name),
+    };
+    let Accepted { room } = paired.hub.submit(command).await?;
+    Ok(json(&json!({ "eventCount": room.durable.event_count })))
 }
 
 /// `POST /leave`.

@@ -59,7 +59,12 @@ async fn route(
             let response = pair::leave(&paired).await;
             Ok(named(response, paired.member))
         }
-        ["pair" | "leave"] => wrong("POST"),
+        ["rename"] if post => {
+            let paired = gate::paired(app, request.headers())?;
+            let response = pair::rename(&paired, request).await;
+            Ok(named(response, paired.member))
+        }
+        ["pair" | "leave" | "rename"] => wrong("POST"),
         ["healthz" | "qr" | "code"] => wrong("GET, HEAD"),
 
         ["index" | "snapshot" | "events" | "clock"]

@@ -41,6 +41,7 @@ pub fn apply(room: &Room, command: &Command, at: Moment) -> Result<(Room, Vec<Ev
             key,
             old_key,
         } => turn.pair_again(*member, name, *key, *old_key)?,
+        Command::Rename { member, name } => turn.rename(*member, name)?,
         Command::Leave { member } => turn.leave(*member)?,
         Command::Arrive { member, held } => turn.arrive(*member, *held)?,
         Command::Depart { member, how } => turn.depart(
@@ -269,6 +270,16 @@ impl Turn {
         keys.insert(key, member);
         self.room.live.anybody_paired = true;
         self.emit(EventKind::ClientPaired { member_id: member });
+        Ok(())
+    }
+
+    fn rename(&mut self, member: MemberId, name: &str) -> Result<(), Rejection> {
+        let clients = Arc::make_mut(&mut self.room.durable.clients);
+        let client = clients.get_mut(&member).ok_or(Rejection::NotPaired)?;
+        if client.name != name {
+            client.name = name.into();
+            self.emit(EventKind::ClientRenamed { member_id: member });
+        }
         Ok(())
     }
 

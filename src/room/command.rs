@@ -100,6 +100,13 @@ pub enum Command {
         /// The hash of the one that it came with, which goes on being good: the answer may be lost.
         old_key: KeyHash,
     },
+    /// A device's owner calls it something else.
+    Rename {
+        /// Which.
+        member: MemberId,
+        /// Its name from now on; may be empty.
+        name: String,
+    },
     /// A device is no longer paired.
     Leave {
         /// Which.

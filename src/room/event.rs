@@ -38,6 +38,8 @@ pub enum Shrink {
 pub enum EventKind {
     /// A device was paired.
     ClientPaired { member_id: MemberId },
+    /// A device has another name.
+    ClientRenamed { member_id: MemberId },
     /// A device is no longer paired.
     ClientLeft { member_id: MemberId },
     /// A wait began.
@@ -83,6 +85,7 @@ impl EventKind {
     pub fn name(&self) -> &'static str {
         match self {
             EventKind::ClientPaired { .. } => "client.paired",
+            EventKind::ClientRenamed { .. } => "client.renamed",
             EventKind::ClientLeft { .. } => "client.left",
             EventKind::BarrierOpened { .. } => "barrier.opened",
             EventKind::BarrierReady { .. } => "barrier.ready",
