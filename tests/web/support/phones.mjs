@@ -192,10 +192,12 @@ async function rests() {
 async function holdsAndShows(/** @type {number} */ count) {
   globalThis.backOfTests ??= import('/js/cache/back.js').then(({ openBack }) => openBack());
   const back = await globalThis.backOfTests;
-  const entries = await back.list();
-  const blobs = await Promise.all(entries.map((entry) => back.read(entry)));
-  const whole = entries.filter(({ size }, i) => blobs[i].size === size).map(({ trackId }) => trackId);
+  const entries = (await back.list()).filter(({ size, receivedBytes }) => size === receivedBytes);
+  const whole = entries.map(({ trackId }) => trackId);
   const rows = [...document.querySelectorAll('#panel-queue .row:not([hidden])')];
   const marked = rows.every((row) => row.querySelector('.held').hidden !== whole.includes(row.dataset.track));
-  return whole.length >= count && rows.length > 0 && marked;
+  if (whole.length < count || rows.length === 0 || !marked) return false;
+  // An entry is only what the page says of the bytes.
+  for (const entry of entries) if ((await back.read(entry)).size !== entry.size) return false;
+  return true;
 }
