@@ -6,6 +6,10 @@
     reason = "a test that cannot go on panics"
 )]
 
+mod counts;
 mod exhaustive;
+mod found;
 mod promises;
+mod quiet;
 mod random;
+mod world;

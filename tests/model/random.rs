@@ -1,299 +1,181 @@
-//! Random histories of a room, with restarts and rescans.
+//! Random histories of a room with up to twelve listeners, with restarts and rescans.
 //!
-//! `LOCKSTEP_MODEL_STEPS` says how many steps to take (default: a short run). A history that breaks something is shrunk to
-//! the shortest one that still does, and printed as a list of steps that can be replayed.
+//! `LOCKSTEP_MODEL_STEPS` says how many accepted commands to check (default: a short run). A history that breaks something
+//! is shrunk to the shortest one that still does, and printed as a call of `replay`, to be pasted into a test.
 
-use std::sync::Arc;
+use std::cell::RefCell;
 
-use lockstep::room::{
-    Command, Control, Departure, Held, KeyHash, Library, MemberId, Moment, Rejection, Room,
-    TrackId, apply,
-};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
-use serde_json::json;
+use proptest::test_runner::{Config, TestError, TestRunner};
 
-use super::promises;
+use super::counts::Counts;
+use super::quiet;
+use super::world::{ALL, MEMBERS, Step, TRACKS, Track, printed, replay};
 
 /// The longest history.
 const LONGEST: usize = 120;
-const MEMBERS: u8 = 12;
-const TRACKS: u8 = 6;
+/// With so many commands checked, the rarest things have happened.
+const ENOUGH: u64 = 20_000;
 
-/// One step; numbers are taken modulo what there is, so that every history makes sense.
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    Play(u8, f64),
-    Pause(u8, f64),
-    Seek(u8, f64),
-    Next(u8),
-    Nudge(u8, u8),
-    Ack(u8, u8, bool),
-    AckLate(u8, u8),
-    StartNow(u8),
-    Stale(u8),
-    Pair,
-    PairAgain(u8),
-    Leave(u8),
-    Arrive(u8, Option<(u8, f64)>),
-    Depart(u8, bool),
-    Excuse(u8),
-    EndOfTrack,
-    Rescan(u8),
-    Restart,
-    Wait(u16),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let member = 0..MEMBERS;
-    let track = 0..TRACKS;
-    let position = prop_oneof![0.0..200.0f64, Just(0.0), Just(1e300)];
+/// In tenths of a second, which are easily read, and sometimes past every end.
+fn position() -> impl Strategy<Value = f64> + Clone {
     prop_oneof![
-        2 => (member.clone(), position.clone()).prop_map(|(m, p)| Step::Play(m, p)),
-        1 => (member.clone(), position.clone()).prop_map(|(m, p)| Step::Pause(m, p)),
-        1 => (member.clone(), position.clone()).prop_map(|(m, p)| Step::Seek(m, p)),
-        2 => member.clone().prop_map(Step::Next),
-        2 => (member.clone(), track.clone()).prop_map(|(m, t)| Step::Nudge(m, t)),
-        4 => (member.clone(), track.clone(), prop::bool::weighted(0.8)).prop_map(|(m, t, p)| Step::Ack(m, t, p)),
-        4 => (member.clone(), 0..8u8).prop_map(|(m, n)| Step::AckLate(m, n)),
-        1 => member.clone().prop_map(Step::StartNow),
-        1 => member.clone().prop_map(Step::Stale),
-        2 => Just(Step::Pair),
-        1 => member.clone().prop_map(Step::PairAgain),
-        1 => member.clone().prop_map(Step::Leave),
-        4 => (member.clone(), prop::option::of((track, position))).prop_map(|(m, h)| Step::Arrive(m, h)),
-        2 => (member.clone(), any::<bool>()).prop_map(|(m, v)| Step::Depart(m, v)),
-        2 => member.prop_map(Step::Excuse),
-        1 => Just(Step::EndOfTrack),
-        1 => any::<u8>().prop_map(Step::Rescan),
-        1 => Just(Step::Restart),
-        1 => any::<u16>().prop_map(Step::Wait),
+        6 => (0..2_000u16).prop_map(|tenths| f64::from(tenths) / 10.0),
+        1 => Just(0.0),
+        1 => Just(1e300),
     ]
 }
 
-struct World {
-    room: Room,
-    now_ms: f64,
-    keys: u32,
+fn track() -> impl Strategy<Value = Track> + Clone {
+    prop_oneof![
+        4 => Just(Track::Current),
+        2 => Just(Track::NextUp),
+        2 => (0..TRACKS).prop_map(Track::Number),
+    ]
 }
 
-fn library(mask: u8) -> Arc<Library> {
-    let there = (0..TRACKS).filter(|n| mask & (1 << n) != 0);
-    Arc::new(Library::new(
-        there.map(|n| (TrackId(n.into()), 30.0 + 20.0 * f64::from(n))),
-    ))
+/// Which tracks there are: often all, so that some other change of them matters.
+fn library() -> impl Strategy<Value = u8> {
+    prop_oneof![Just(ALL), 0..=ALL]
 }
 
-impl World {
-    fn new() -> Self {
-        let mut world = World {
-            room: Room::default(),
-            now_ms: 0.0,
-            keys: 0,
-        };
-        world.take(Command::Library(library(u8::MAX)));
-        world
-    }
+/// Listeners stay for a while: there are many more arrivals than departures.
+fn step() -> impl Strategy<Value = Step> {
+    let member = 0..MEMBERS;
+    prop_oneof![
+        4 => (member.clone(), position()).prop_map(|(m, p)| Step::Play(m, p)),
+        1 => (member.clone(), position()).prop_map(|(m, p)| Step::Pause(m, p)),
+        1 => (member.clone(), position()).prop_map(|(m, p)| Step::Seek(m, p)),
+        3 => member.clone().prop_map(Step::Next),
+        2 => (member.clone(), track()).prop_map(|(m, t)| Step::Nudge(m, t)),
+        12 => (member.clone(), track(), prop::bool::weighted(0.8)).prop_map(|(m, t, p)| Step::Ack(m, t, p)),
+        4 => (member.clone(), 0..8u8).prop_map(|(m, n)| Step::AckLate(m, n)),
+        3 => track().prop_map(Step::AllHave),
+        2 => member.clone().prop_map(Step::StartNow),
+        1 => member.clone().prop_map(Step::Stale),
+        1 => Just(Step::Stranger),
+        2 => Just(Step::Pair),
+        1 => member.clone().prop_map(Step::PairAgain),
+        1 => (member.clone(), 0..3u8).prop_map(|(m, n)| Step::Rename(m, n)),
+        1 => member.clone().prop_map(Step::Leave),
+        8 => (member.clone(), prop::option::of((track(), position()))).prop_map(|(m, h)| Step::Arrive(m, h)),
+        1 => (member.clone(), any::<bool>()).prop_map(|(m, v)| Step::Depart(m, v)),
+        1 => member.prop_map(Step::Excuse),
+        2 => Just(Step::EndOfTrack),
+        2 => (library(), 0..4u8).prop_map(|(mask, longer)| Step::Rescan(mask, longer)),
+        1 => prop::bool::weighted(0.8).prop_map(Step::Restart),
+        1 => (0..=MEMBERS).prop_map(Step::Crowd),
+        1 => any::<u16>().prop_map(Step::Wait),
+        3 => (-1_000..15_000i16).prop_map(Step::WaitForTheEnd),
+    ]
+}
 
-    fn moment(&self) -> Moment {
-        Moment {
-            now_ms: self.now_ms,
-            lead_ms: 150.0,
-            aligned: true,
-        }
-    }
+/// So many pair and listen first, then anything happens.
+fn history() -> impl Strategy<Value = Vec<Step>> {
+    let start = 0..=MEMBERS;
+    let steps = prop::collection::vec(step(), 1..LONGEST);
+    (start, steps).prop_map(|(start, mut steps)| {
+        steps.insert(0, Step::Crowd(start));
+        steps
+    })
+}
 
-    fn member(&self, n: u8) -> Option<MemberId> {
-        let clients = &self.room.durable.clients;
-        clients
-            .keys()
-            .nth(usize::from(n) % clients.len().max(1))
-            .copied()
-    }
+/// The shortest history that fails, and how.
+struct Failure {
+    why: String,
+    steps: Vec<Step>,
+}
 
-    fn new_key(&mut self) -> KeyHash {
-        self.keys += 1;
-        let mut key = [0; 32];
-        key[..4].copy_from_slice(&self.keys.to_le_bytes());
-        KeyHash(key)
-    }
-
-    fn control(&mut self, member: u8, control: Control) {
-        let if_match = self.room.durable.event_count;
-        if let Some(member) = self.member(member) {
-            self.take(Command::Control {
-                member,
-                if_match,
-                control,
-            });
-        }
-    }
-
-    fn step(&mut self, step: Step) {
-        self.now_ms += 10.0;
-        match step {
-            Step::Play(m, position_sec) => self.control(m, Control::Play { position_sec }),
-            Step::Pause(m, position_sec) => self.control(m, Control::Pause { position_sec }),
-            Step::Seek(m, position_sec) => self.control(m, Control::Seek { position_sec }),
-            Step::Next(m) => self.control(m, Control::Next),
-            Step::Nudge(m, t) => self.control(
-                m,
-                Control::Nudge {
-                    track_id: TrackId(t.into()),
-                },
-            ),
-            Step::Ack(m, t, playable) => {
-                self.control(
-                    m,
-                    Control::AckDownload {
-                        track_id: TrackId(t.into()),
-                        playable,
-                    },
-                );
-            }
-            Step::AckLate(m, behind) => self.late_ack(m, behind),
-            Step::StartNow(m) => self.control(m, Control::StartNow),
-            Step::Stale(m) => {
-                if let Some(member) = self.member(m) {
-                    let if_match = self.room.durable.event_count + 1;
-                    let refused = self.take(Command::Control {
-                        member,
-                        if_match,
-                        control: Control::Next,
-                    });
-                    assert!(
-                        matches!(refused, Some(Rejection::Stale { .. })),
-                        "{refused:?}"
-                    );
-                }
-            }
-            Step::Pair => {
-                if self.room.durable.clients.len() < usize::from(MEMBERS) {
-                    let (name, key) = (String::new(), self.new_key());
-                    self.take(Command::Pair { name, key });
-                }
-            }
-            Step::PairAgain(m) => {
-                let (key, keys) = (self.new_key(), self.room.private.keys.clone());
-                let member = self.member(m);
-                if let Some((old_key, member)) = keys.iter().find(|key| Some(*key.1) == member) {
-                    self.take(Command::PairAgain {
-                        member: *member,
-                        name: "again".into(),
-                        key,
-                        old_key: *old_key,
-                    });
-                }
-            }
-            Step::Leave(m) => self.about(m, |member| Command::Leave { member }),
-            Step::Arrive(m, held) => self.about(m, |member| Command::Arrive {
-                member,
-                held: held.map(|(t, position_sec)| Held {
-                    track_id: TrackId(t.into()),
-                    position_sec,
-                }),
-            }),
-            Step::Depart(m, vanished) => self.about(m, |member| Command::Depart {
-                member,
-                how: if vanished {
-                    Departure::Vanished
-                } else {
-                    Departure::Left
-                },
-            }),
-            Step::Excuse(m) => self.about(m, |member| Command::Excuse { member }),
-            Step::EndOfTrack => {
-                let if_match = self.room.durable.event_count;
-                self.take(Command::EndOfTrack { if_match });
-            }
-            Step::Rescan(mask) => {
-                self.take(Command::Library(library(mask)));
-            }
-            Step::Restart => self.restart(),
-            Step::Wait(ms) => self.now_ms += f64::from(ms),
-        }
-    }
-
-    fn about(&mut self, member: u8, command: impl FnOnce(MemberId) -> Command) {
-        if let Some(member) = self.member(member) {
-            self.take(command(member));
-        }
-    }
-
-    /// An acknowledgement meant for an older state: accepted exactly if that is not older than the barrier.
-    fn late_ack(&mut self, member: u8, behind: u8) {
-        let (Some(member), Some(track_id)) = (self.member(member), self.room.current()) else {
-            return;
-        };
-        let now = self.room.durable.event_count;
-        let if_match = now.saturating_sub(behind.into());
-        let waits = self.room.durable.barrier.is_some();
-        let in_time = if_match == now || (waits && if_match >= self.room.private.barrier_opened_at);
-        let control = Control::AckDownload {
-            track_id,
-            playable: true,
-        };
-        let refused = self.take(Command::Control {
-            member,
-            if_match,
-            control,
+/// Takes histories through `run` until so many commands are checked.
+fn search(checked: u64, run: impl Fn(&[Step]) -> Counts) -> Result<Counts, Failure> {
+    let mut runner = TestRunner::new(Config {
+        max_shrink_iters: 20_000,
+        ..Config::default()
+    });
+    let counts = RefCell::new(Counts::default());
+    while counts.borrow().checked < checked {
+        let tree = history()
+            .new_tree(&mut runner)
+            .expect("nothing is filtered out");
+        let outcome = runner.run_one(tree, |steps| {
+            let done = quiet::catch(|| run(&steps)).map_err(TestCaseError::fail)?;
+            counts.borrow_mut().add(&done);
+            Ok(())
         });
-        assert_eq!(
-            refused.is_none(),
-            in_time,
-            "an ack {behind} events late: {refused:?}"
-        );
-    }
-
-    /// The process ends; what was written is all that the next one finds.
-    fn restart(&mut self) {
-        let written = json!([self.room.durable, self.room.private]).to_string();
-        let (durable, private) =
-            serde_json::from_str(&written).expect("what was written can be read");
-        let room = Room::restore(durable, private);
-        assert_eq!(room.durable, self.room.durable);
-        let library = self.room.library.clone();
-        self.room = room;
-        self.take(Command::Library(library));
-    }
-
-    fn take(&mut self, command: Command) -> Option<Rejection> {
-        match apply(&self.room, &command, self.moment()) {
-            Ok((room, events)) => {
-                promises::check(&self.room, &events, &room, self.moment());
-                self.room = room;
-                None
+        match outcome {
+            Ok(_) => {}
+            Err(TestError::Fail(why, steps)) => {
+                let why = why.to_string();
+                return Err(shortest(Failure { why, steps }, run));
             }
-            Err(rejection) => Some(rejection),
+            Err(TestError::Abort(why)) => panic!("{why}"),
+        }
+    }
+    Ok(counts.into_inner())
+}
+
+/// Leaves out one step after the other: simpler steps, which proptest has found, may need fewer others.
+fn shortest(mut failure: Failure, run: impl Fn(&[Step]) -> Counts) -> Failure {
+    let mut n = 0;
+    while n < failure.steps.len() {
+        let mut steps = failure.steps.clone();
+        steps.remove(n);
+        match quiet::catch(|| run(&steps)) {
+            Ok(_) => n += 1,
+            Err(why) => {
+                failure = Failure { why, steps };
+                n = 0;
+            }
+        }
+    }
+    failure
+}
+
+#[test]
+fn whatever_happens_the_rooms_promises_hold() {
+    let checked = std::env::var("LOCKSTEP_MODEL_STEPS").map_or(40_000, |text| {
+        text.parse()
+            .expect("LOCKSTEP_MODEL_STEPS is a number of steps")
+    });
+    let counts = search(checked, replay)
+        .unwrap_or_else(|Failure { why, steps }| panic!("{why}\n\n{}", printed(&steps)));
+    println!("{counts}");
+    if checked >= ENOUGH {
+        let most = usize::from(MEMBERS);
+        for (what, often) in [
+            ("twelve listeners", counts.listening[most]),
+            ("a wait for twelve members", counts.waits[most]),
+            ("a start without those missing", counts.skipped),
+            ("a kept promise", counts.promises_kept),
+            ("parked music", counts.parked),
+            ("a place taken from a phone", counts.places_taken),
+            ("a restart", counts.restarts),
+        ] {
+            assert!(often > 0, "never {what}");
         }
     }
 }
 
 #[test]
-fn whatever_happens_the_rooms_promises_hold() {
-    let steps: u64 = std::env::var("LOCKSTEP_MODEL_STEPS")
-        .map(|text| {
-            text.parse()
-                .expect("LOCKSTEP_MODEL_STEPS is a number of steps")
-        })
-        .unwrap_or(60_000);
-    let cases = u32::try_from(steps / (LONGEST as u64 / 2))
-        .expect("fewer steps")
-        .max(1);
-    let mut runner = TestRunner::new(Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    });
-    let history = prop::collection::vec(step(), 1..LONGEST);
-    let outcome = runner.run(&history, |steps| {
-        let mut world = World::new();
-        for step in steps {
-            world.step(step);
-        }
-        Ok(())
-    });
-    if let Err(error) = outcome {
-        panic!("{error}");
+fn a_failure_shrinks_to_a_history_from_which_no_step_can_be_left_out() {
+    let run = |steps: &[Step]| {
+        let counts = replay(steps);
+        assert_eq!(counts.skipped, 0, "nobody is ever left behind");
+        counts
+    };
+    let Err(Failure { why, steps }) = search(ENOUGH, run) else {
+        panic!("somebody is left behind in every long search");
+    };
+    assert!(why.contains("nobody is ever left behind"), "{why}");
+    assert!(why.contains(file!()), "it says where: {why}");
+    assert!(
+        replay(&steps).skipped > 0,
+        "it can be replayed: {}",
+        printed(&steps)
+    );
+    for n in 0..steps.len() {
+        let mut fewer = steps.clone();
+        fewer.remove(n);
+        assert_eq!(replay(&fewer).skipped, 0, "without step {n} of {steps:?}");
     }
 }
