@@ -1,13 +1,24 @@
-//! The page's own files, embedded in the binary.
+//! The page's own files, embedded in the binary, compressed for those who take it; and the list of them, by which
+//! the page's service worker knows what to keep and when there is something new.
+
+mod encoding;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderValue, VARY,
 };
 use hyper::{Response, StatusCode};
 use rust_embed::RustEmbed;
+use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use super::validators::{self, Outcome, Validators};
@@ -23,9 +34,23 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     media-src 'self' blob: data:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; font-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// What the page consists of, and its version. Made, not embedded.
+const SHELL: &str = "shell.json";
+
+/// Not a part of what the service worker keeps, but the worker itself: browsers look after it.
+const WORKER: &str = "sw.js";
+
+type Hash = [u8; 32];
+
+/// One of the page's files.
+struct File {
+    content: Bytes,
+    hash: Hash,
+}
+
 /// Whether the page has a file at `path`.
 pub(super) fn has(path: &str) -> bool {
-    Static::get(name_of(path)).is_some()
+    find(name_of(path)).is_some()
 }
 
 fn name_of(path: &str) -> &str {
@@ -38,31 +63,37 @@ fn name_of(path: &str) -> &str {
 /// The page's file at `path`. There are no others, so nothing of the disk can be asked for.
 pub(super) fn file(path: &str, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
     let name = name_of(path);
-    let file = Static::get(name).ok_or(ApiError::NotFound("there is nothing here"))?;
-    let hash = file.metadata.sha256_hash();
-    let etag = format!(
-        "\"{}\"",
-        hash[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    );
+    let file = find(name).ok_or(ApiError::NotFound("there is nothing here"))?;
+    let gzipped = encoding::takes_gzip(headers)
+        .then(|| gzipped(&file))
+        .flatten();
+    // To a cache, two encodings are two things.
+    let suffix = if gzipped.is_some() { "-gzip" } else { "" };
+    let etag = format!("\"{}{suffix}\"", hex(&file.hash));
+    let encoded = gzipped.is_some();
+    let content = gzipped.unwrap_or(file.content);
+
     let validators = Validators::new(etag, None);
-    let mut response = match validators::evaluate(headers, &validators, file.data.len() as u64) {
+    let mut response = match validators::evaluate(headers, &validators, content.len() as u64) {
         Outcome::NotModified => {
             let mut response = Response::new(empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response
         }
         Outcome::Failed => return Err(ApiError::PreconditionFailed),
-        Outcome::Send(_) => Response::new(full(match file.data {
-            Cow::Borrowed(embedded) => Bytes::from_static(embedded),
-            Cow::Owned(read) => read.into(),
-        })),
+        Outcome::Send(_) => {
+            let mut response = Response::new(full(content));
+            if encoded {
+                let headers = response.headers_mut();
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+            response
+        }
     };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type(name)));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     // Kept, but asked for each time: a new server brings its new page at the next load.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Ok(etag) = HeaderValue::try_from(validators.etag) {
@@ -71,11 +102,74 @@ pub(super) fn file(path: &str, headers: &HeaderMap) -> Result<Response<Body>, Ap
     Ok(response)
 }
 
+fn find(name: &str) -> Option<File> {
+    if name == SHELL {
+        let content = Bytes::from(shell());
+        let hash = Sha256::digest(&content).into();
+        return Some(File { content, hash });
+    }
+    let file = Static::get(name)?;
+    Some(File {
+        hash: file.metadata.sha256_hash(),
+        content: match file.data {
+            Cow::Borrowed(embedded) => Bytes::from_static(embedded),
+            Cow::Owned(read) => read.into(),
+        },
+    })
+}
+
+/// The paths of all that a page needs to start without its server, and a version that differs as soon as any of
+/// them does.
+fn shell() -> String {
+    let names: BTreeMap<_, _> = Static::iter()
+        .filter(|name| name != WORKER)
+        .filter_map(|name| Some((Static::get(&name)?.metadata.sha256_hash(), name)))
+        .map(|(hash, name)| (name, hash))
+        .collect();
+    let mut version = Sha256::new();
+    let mut files = Vec::new();
+    for (name, hash) in &names {
+        version.update(name.as_bytes());
+        version.update(hash);
+        files.push(match &**name {
+            "index.html" => "/".to_owned(),
+            name => format!("/{name}"),
+        });
+    }
+    json!({ "version": hex(&version.finalize().into()), "files": files }).to_string()
+}
+
+/// The file in gzip, if that is shorter. (Browsers take brotli over TLS only, which a house does not have.)
+fn gzipped(file: &File) -> Option<Bytes> {
+    /// Each content is compressed once, when it is first asked for.
+    static DONE: Mutex<BTreeMap<Hash, Option<Bytes>>> = Mutex::new(BTreeMap::new());
+    DONE.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .entry(file.hash)
+        .or_insert_with(|| {
+            let gzipped = gzip(&file.content).ok()?;
+            (gzipped.len() < file.content.len()).then(|| gzipped.into())
+        })
+        .clone()
+}
+
+fn gzip(content: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content)?;
+    encoder.finish()
+}
+
+/// Enough of a hash to tell one content from another.
+fn hex(hash: &Hash) -> String {
+    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn media_type(name: &str) -> &'static str {
     match name.rsplit('.').next().unwrap_or_default() {
         "html" => "text/html; charset=utf-8",
         "css" => "text/css; charset=utf-8",
         "js" => "text/javascript; charset=utf-8",
+        "json" => "application/json",
         "webmanifest" => "application/manifest+json",
         "svg" => "image/svg+xml",
         "png" => "image/png",

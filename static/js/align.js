@@ -242,6 +242,24 @@ export function offMs(goal, where) {
 }
 
 /**
+ * The room, the clock and the overlay so that what sounds is where it is meant to be, `aheadMs` (`offMs`)
+ * being where it is now. After a sleep the page's clock may have run on without the sound, or the server's
+ * without the page's, and until the server is heard again the sound itself is the best witness.
+ * @template {{room: Room, clock: import('./types.js').ClockEstimate | null, overlay: Overlay | null}} Scene
+ * @param {Scene} scene
+ * @param {number} aheadMs
+ * @returns {Pick<Scene, 'room' | 'clock' | 'overlay'>}
+ */
+export function trustSound({ room, clock, overlay }, aheadMs) {
+  if (overlay) return { room, clock, overlay: { ...overlay, atMs: overlay.atMs - aheadMs } };
+  if (room.live.anchorAtMs === null) {
+    const arrivedMs = room.arrivedMs === null ? null : room.arrivedMs - aheadMs;
+    return { room: { ...room, arrivedMs }, clock, overlay };
+  }
+  return { room, clock: clock && { ...clock, offsetMs: clock.offsetMs + aheadMs }, overlay };
+}
+
+/**
  * The start that reaches the goal's line: at its anchor, or as soon as the player can.
  * @param {Extract<Goal, {kind: 'play'}>} goal
  * @param {Report} report

@@ -71,6 +71,14 @@ export async function pair(code, clientName) {
   return (await post('/pair', { code, clientName }, {})).json();
 }
 
+/**
+ * @param {string} clientName what this phone is to be called from now on
+ * @returns {Promise<void>}
+ */
+export async function rename(clientName) {
+  await post('/rename', { clientName }, {});
+}
+
 /** @returns {Promise<void>} */
 export async function leave() {
   await request('/leave', { method: 'POST' });

@@ -21,14 +21,8 @@ import { currentTrack, nextUp, ringOrder } from './state.js';
  * @property {number} usedAtMs Wall clock: it has to outlive the page.
  */
 
-/** What a phone may fill where the browser does not tell how much there is. */
-export const FIXED_BUDGET_BYTES = 500e6;
-
 /** Of what the browser offers, this much is left for it and for others. */
 const SHARE = 0.8;
-
-/** How many tracks are fetched: the current one, next-up, and one to spare for a skip. */
-const AHEAD = 3;
 
 const LAST_PLAYED = 3;
 
@@ -38,47 +32,99 @@ export function isWhole(entry) {
 }
 
 /**
- * What to fetch, the most urgent first.
+ * What plays and what comes next: fetched before all else, and never given up.
+ * @param {Snapshot} room
+ * @returns {TrackId[]}
+ */
+export function urgent(room) {
+  const ids = [room.barrier?.trackId, currentTrack(room), nextUp(room)];
+  return [...new Set(ids.filter((id) => typeof id === 'string'))];
+}
+
+/**
+ * @param {Snapshot} room
+ * @returns {TrackId[]} the last ones played, which are kept for those who go back to them
+ */
+function lastPlayed(room) {
+  return ringOrder(room).slice(1).slice(-LAST_PLAYED);
+}
+
+/**
+ * What the budget is for besides: the ring ahead, track by track, as far as there is room. A track too
+ * large for what is left is passed over.
  * @param {object} scene
  * @param {Snapshot} scene.room
  * @param {ReadonlyMap<TrackId, Track>} scene.index
  * @param {ReadonlySet<TrackId>} scene.held
  * @param {ReadonlyMap<TrackId, unknown>} scene.unplayable
+ * @param {number} scene.budgetBytes
+ * @returns {TrackId[]}
+ */
+export function ahead({ room, index, held, unplayable, budgetBytes }) {
+  const sizeOf = (/** @type {TrackId} */ id) => index.get(id)?.size ?? 0;
+  const first = urgent(room).filter((id) => !unplayable.has(id));
+  const pins = new Set([...first, ...lastPlayed(room).filter((id) => held.has(id))]);
+  let left = [...pins].reduce((bytes, id) => bytes - sizeOf(id), budgetBytes);
+  const fit = [];
+  for (const id of ringOrder(room)) {
+    const size = sizeOf(id);
+    if (pins.has(id) || unplayable.has(id) || size > left) continue;
+    left -= size;
+    fit.push(id);
+  }
+  return fit;
+}
+
+/**
+ * What to fetch, the most urgent first. While somebody is waited for, the network is left to those who
+ * fetch what is waited for.
+ * @param {Parameters<typeof ahead>[0]} scene
  * @returns {Track[]}
  */
-export function wanted({ room, index, held, unplayable }) {
-  const order = [...(room.barrier ? [room.barrier.trackId] : []), ...ringOrder(room).slice(0, AHEAD)];
-  return [...new Set(order)]
+export function wanted(scene) {
+  const { room, index, held, unplayable } = scene;
+  const order = [...urgent(room), ...(room.barrier ? [] : ahead(scene))];
+  return order
     .filter((trackId) => !held.has(trackId) && !unplayable.has(trackId))
     .flatMap((trackId) => index.get(trackId) ?? []);
 }
 
+/** How dear a track is to this phone; the least dear go first. */
+export const RANK = /** @type {const} */ ({ other: 0, ahead: 1, played: 2, urgent: 3 });
+
 /**
- * What is never given up: what plays, what comes, and the last ones played.
- * @param {Snapshot} room
- * @returns {Set<TrackId>}
+ * @param {Parameters<typeof ahead>[0]} scene
+ * @returns {(trackId: TrackId) => number} its RANK
  */
-export function pinned(room) {
-  const ring = ringOrder(room);
-  const played = ring.slice(1).slice(-LAST_PLAYED);
-  const ids = [currentTrack(room), nextUp(room), room.barrier?.trackId, ...played];
-  return new Set(ids.filter((id) => typeof id === 'string'));
+export function ranks(scene) {
+  const first = new Set(urgent(scene.room));
+  const played = new Set(lastPlayed(scene.room));
+  const next = new Set(ahead(scene));
+  return (trackId) => {
+    if (first.has(trackId)) return RANK.urgent;
+    if (played.has(trackId)) return RANK.played;
+    return next.has(trackId) ? RANK.ahead : RANK.other;
+  };
 }
 
 /**
- * What must go so that `needBytes` more fit: the least recently used first, and nothing pinned.
+ * What must go so that `needBytes` more fit: of the lowest rank first, among these the least recently used
+ * first, and nothing above `most`.
  * @param {readonly Entry[]} entries
- * @param {ReadonlySet<TrackId>} pins
+ * @param {(trackId: TrackId) => number} rank
+ * @param {number} most
  * @param {number} needBytes
  * @param {number} budgetBytes
  * @returns {TrackId[]}
  */
-export function toEvict(entries, pins, needBytes, budgetBytes) {
+export function toEvict(entries, rank, most, needBytes, budgetBytes) {
   let over = entries.reduce((sum, entry) => sum + entry.receivedBytes, needBytes) - budgetBytes;
   const leaving = [];
-  for (const entry of entries.toSorted((a, b) => a.usedAtMs - b.usedAtMs)) {
-    if (over <= 0) break;
-    if (pins.has(entry.trackId)) continue;
+  const order = entries
+    .map((entry) => ({ ...entry, rank: rank(entry.trackId) }))
+    .sort((a, b) => a.rank - b.rank || a.usedAtMs - b.usedAtMs);
+  for (const entry of order) {
+    if (over <= 0 || entry.rank > most) break;
     leaving.push(entry.trackId);
     over -= entry.receivedBytes;
   }
@@ -100,9 +146,10 @@ export function outdated(entries, index) {
 /**
  * @param {{quota?: number, usage?: number} | null} estimate `navigator.storage.estimate()`
  * @param {number} ownBytes what this app holds of it
+ * @param {number} fixedBytes where the browser does not tell how much there is
  */
-export function budget(estimate, ownBytes) {
-  if (!estimate?.quota) return FIXED_BUDGET_BYTES;
+export function budget(estimate, ownBytes, fixedBytes) {
+  if (!estimate?.quota) return fixedBytes;
   const free = Math.max(0, estimate.quota - (estimate.usage ?? 0));
   return (free + ownBytes) * SHARE;
 }

@@ -3,6 +3,7 @@
 
 import { getClock } from './api.js';
 import { estimate, remember, roundTrip } from './clock.js';
+import { after } from './timer.js';
 
 /** @typedef {import('./types.js').ClockEstimate} ClockEstimate */
 
@@ -19,13 +20,12 @@ const TIMEOUT_MS = 4_000;
 export function createClockSync({ onEstimate, onSilence }) {
   /** @type {import('./clock.js').RoundTrip[]} */
   let kept = [];
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
+  let cancel = () => {};
   let turn = 0;
 
   /** @param {number} count */
   async function burst(count) {
-    clearTimeout(timer);
+    cancel();
     const own = ++turn;
     for (let i = 0; i < count; i += 1) {
       const sentMs = performance.now();
@@ -39,18 +39,18 @@ export function createClockSync({ onEstimate, onSilence }) {
       const best = estimate(kept);
       if (best) onEstimate(best);
     }
-    timer = setTimeout(() => burst(LATER_BURST), EVERY_MS);
+    cancel = after(EVERY_MS, () => burst(LATER_BURST));
   }
 
   async function ask() {
     const abort = new AbortController();
-    const limit = setTimeout(() => abort.abort(), TIMEOUT_MS);
+    const answered = after(TIMEOUT_MS, () => abort.abort());
     try {
       return await getClock(abort.signal);
     } catch {
       return null;
     } finally {
-      clearTimeout(limit);
+      answered();
     }
   }
 
@@ -59,7 +59,9 @@ export function createClockSync({ onEstimate, onSilence }) {
     restart: () => burst(FIRST_BURST),
     stop: () => {
       turn += 1;
-      clearTimeout(timer);
+      cancel();
     },
+    /** Drops what is known: this page's clock may have stood still, or the server's may be another. */
+    forget: () => (kept = []),
   };
 }

@@ -1,11 +1,12 @@
-// PURE: from the pixels of a cover to the one colour that tints the page. The page mixes its colours
-// in OKLCH by hue and strength alone and fixes lightness itself, so contrast never hangs on a cover.
+// PURE: from the pixels of a cover to the colours that tint the page: the one of all controls, and a
+// second one that only lights the ground. The page mixes its colours in OKLCH by hue and strength alone
+// and fixes lightness itself, so contrast never hangs on a cover.
 
-/** @typedef {{hue: number, strength: number}} Tint hue in degrees, strength from 0 to 1 */
+/** @typedef {{hue: number, second: number, strength: number}} Tint hues in degrees, strength from 0 to 1 */
 
 /** What the page wears when nothing plays. */
 /** @type {Tint} */
-export const PLAIN = { hue: 286, strength: 0.7 };
+export const PLAIN = { hue: 286, second: 320, strength: 0.7 };
 
 const BINS = 24;
 
@@ -14,6 +15,15 @@ const GREY = 0.03;
 
 /** As colourful as a cover has to be to tint the page in full. */
 const VIVID = 0.13;
+
+/** So far apart two hues are two colours. */
+const APART = 35;
+
+/** Dark yellows are mud: a light of such a colour lights nothing. */
+const MUD = { from: 75, to: 130 };
+
+/** A second colour that is less of the cover than this part of the first is a speck. */
+const SPECK = 0.08;
 
 /**
  * @param {Uint8ClampedArray} rgba four bytes a pixel
@@ -36,9 +46,37 @@ export function tintOf(rgba) {
     bin.b += b;
   }
   const best = bins.reduce((most, bin) => (bin.weight > most.weight ? bin : most));
-  if (best.weight === 0) return { hue: PLAIN.hue, strength: 0.12 };
-  const hue = ((Math.atan2(best.b, best.a) * 180) / Math.PI + 360) % 360;
-  return { hue: Math.round(hue), strength: Math.min(1, Math.max(0.25, colourful / pixels / VIVID)) };
+  if (best.weight === 0) return { ...PLAIN, strength: 0.12 };
+  const hue = degrees(best);
+  return { hue, second: secondOf(bins, hue, SPECK * best.weight), strength: Math.min(1, Math.max(0.25, colourful / pixels / VIVID)) };
+}
+
+/**
+ * The colour that there is most of beside the first one, or a neighbour of the first.
+ * @param {readonly {weight: number, a: number, b: number}[]} bins
+ * @param {number} hue
+ * @param {number} least
+ */
+function secondOf(bins, hue, least) {
+  const fits = (/** @type {number} */ other) => apart(other, hue) >= APART && (other < MUD.from || other > MUD.to);
+  const others = bins.filter((bin) => bin.weight > least && fits(degrees(bin)));
+  const most = others.sort((one, two) => two.weight - one.weight)[0];
+  if (most) return degrees(most);
+  return (hue + (hue < MUD.to ? 360 - APART : APART)) % 360;
+}
+
+/** @param {{a: number, b: number}} colour */
+function degrees({ a, b }) {
+  return (Math.round((Math.atan2(b, a) * 180) / Math.PI) + 360) % 360;
+}
+
+/**
+ * @param {number} one
+ * @param {number} two
+ */
+function apart(one, two) {
+  const between = Math.abs(one - two) % 360;
+  return Math.min(between, 360 - between);
 }
 
 /**

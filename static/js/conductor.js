@@ -2,10 +2,12 @@
 // difference; has the next track at hand; asks for the next one at a track's end. Where the needle
 // should be is decided in align.js, and how it gets there in player.js.
 
-import { FRESH, anchorKey, decide, goalOf, isOver, offMs, overlayHolds } from './align.js';
+import { FRESH, anchorKey, decide, goalOf, isOver, offMs, overlayHolds, trustSound } from './align.js';
 import { send } from './api.js';
+import { idles } from './idle.js';
 import { catchUp } from './presses.js';
-import { currentTrack, nextUp, segueNow, trackAfter } from './state.js';
+import { currentTrack, firstAfter, nextUp, segueNow } from './state.js';
+import { after, every } from './timer.js';
 
 /** @typedef {import('./align.js').Goal} Goal */
 /** @typedef {import('./align.js').Overlay} Overlay */
@@ -21,6 +23,9 @@ const OTHERS_FIRST_MS = 700;
 
 const ONE_TAP_MS = 500;
 
+/** Looks further apart than this, by the clock on the wall, have a sleep between them. */
+const SLEPT_MS = 10_000;
+
 const ASK_AGAIN_MS = 1_000;
 
 /** The figure on the screen is the median of so many looks. */
@@ -31,8 +36,9 @@ const FIGURE_LOOKS = 9;
  * @param {Store} options.store
  * @param {Player} options.player
  * @param {(trackId: TrackId) => Promise<Blob | null>} options.read from this phone's storage
+ * @param {() => void} options.onWake the page has slept, so the server is to be heard anew
  */
-export function createConductor({ store, player, read }) {
+export function createConductor({ store, player, read, onWake }) {
   let memory = FRESH;
   /** @type {Overlay | null} */
   let overlay = null;
@@ -41,32 +47,51 @@ export function createConductor({ store, player, read }) {
   /** @type {string | null} */
   let asked = null;
   let gestureMs = -Infinity;
+  /** @type {number | null} */
+  let quietSinceMs = null;
+  let lookedAt = Date.now();
+  /** The track that has come to its end, while nothing sounds after it. */
+  /** @type {TrackId | null} */
+  let finished = null;
   /** @type {number[]} */
   let errorsMs = [];
 
+  /** @param {TrackId} trackId */
+  function able(trackId) {
+    const { held, unplayable } = store.get();
+    return held.has(trackId) && !unplayable.has(trackId);
+  }
+
   /** @returns {Goal} */
   function goal() {
-    const { room, clock, settings, held, unplayable } = store.get();
+    const { room, clock, settings } = store.get();
     if (!room) return { kind: 'silent' };
     return goalOf({
       room,
       offsetMs: clock?.offsetMs ?? null,
       silent: settings.remote,
-      playable: (trackId) => held.has(trackId) && !unplayable.has(trackId),
+      playable: able,
       overlay,
       delayMs: settings.delayMs,
     });
   }
 
   function look() {
+    const slept = Date.now() - lookedAt > SLEPT_MS;
+    lookedAt = Date.now();
+    if (slept) woke();
     const state = store.get();
     const { room } = state;
     if (overlay && (!room || !overlayHolds(overlay, room))) overlay = null;
     const want = goal();
     const nowMs = performance.now();
-    if (room) {
-      gather(room);
-      if (over(want, nowMs, state)) return;
+    if (room) gather(room);
+    const idle = idleFor(want, nowMs, state);
+    if (room && over(want, nowMs, state)) return;
+    if (idle) {
+      memory = FRESH;
+      show();
+      return;
     }
     const at = 'trackId' in want ? want.trackId : null;
     if (at !== null && !player.has(at)) {
@@ -82,6 +107,50 @@ export function createConductor({ store, player, read }) {
     show();
   }
 
+  /**
+   * Plays silence where there is nothing to play for the moment; says whether it does.
+   * @param {Goal} want
+   * @param {number} nowMs
+   * @param {AppState} state
+   */
+  function idleFor(want, nowMs, { room, index, settings }) {
+    const { phase } = player.report();
+    if (phase === 'playing' || phase === 'starting') {
+      quietSinceMs = null;
+      finished = null;
+      return false;
+    }
+    quietSinceMs ??= nowMs;
+    const due =
+      want.kind === 'play' &&
+      player.has(want.trackId) &&
+      !isOver(want, index.get(want.trackId)?.duration ?? 0, nowMs);
+    const idle = idles({
+      room,
+      hidden: document.visibilityState === 'hidden',
+      able: !settings.remote && player.allowed(),
+      quietMs: nowMs - quietSinceMs,
+    });
+    if (due || !idle) return false;
+    player.idle();
+    return true;
+  }
+
+  /** What sounds goes on as if nothing had been, until the server is heard. */
+  function woke() {
+    const { room, clock } = store.get();
+    const report = player.report();
+    const want = goal();
+    if (room && want.kind === 'play' && report.phase === 'playing' && report.trackId === want.trackId) {
+      const trusted = trustSound({ room, clock, overlay }, offMs(want, report));
+      overlay = trusted.overlay;
+      store.update({ room: trusted.room, clock: trusted.clock });
+    } else {
+      store.update({ clock: null });
+    }
+    onWake();
+  }
+
   /** @param {import('./types.js').Plan | 'silence'} plan */
   function tell(plan) {
     if (plan === 'silence' && player.report().phase === 'empty') return;
@@ -95,15 +164,17 @@ export function createConductor({ store, player, read }) {
    * @param {import('./types.js').Room} room
    */
   function gather(room) {
-    const { held, unplayable, settings } = store.get();
+    const { held, settings } = store.get();
     const current = currentTrack(room);
-    const after = overlay ? trackAfter(room, overlay.trackId) : null;
-    const ids = [current, overlay?.trackId, nextUp(room), after].filter((id) => typeof id === 'string');
+    const sounding = overlay?.trackId ?? current;
+    // With the server away the next one is the next that is here.
+    const then = sounding === null ? null : firstAfter(room, sounding, able);
+    const ids = [current, overlay?.trackId, nextUp(room), then].filter((id) => typeof id === 'string');
     // One that is held no more has been cleared away, or has another version by now.
     player.keep(new Set(ids.filter((id) => held.has(id))));
     if (settings.remote) return;
     for (const id of ids) {
-      if (held.has(id) && !unplayable.has(id) && !player.has(id)) fetchBlob(id);
+      if (able(id) && !player.has(id)) fetchBlob(id);
     }
   }
 
@@ -151,22 +222,19 @@ export function createConductor({ store, player, read }) {
 
   /** @param {TrackId} trackId */
   function ended(trackId) {
-    const { room, connection, held, unplayable, clock } = store.get();
+    const { room, connection, clock } = store.get();
     if (!room) return;
     const current = currentTrack(room);
     const playing = overlay?.trackId ?? current;
     if (trackId !== playing || !current) return;
-    const next = trackAfter(room, playing);
-    const ready = next !== null && held.has(next) && !unplayable.has(next);
+    finished = trackId;
     const segue = segueNow(room);
-    /** @type {number | null} */
-    let atMs = null;
-    if (!overlay && segue?.trackId === next && clock) atMs = segue.anchorAtMs - clock.offsetMs;
+    const promised = !overlay && clock && segue && able(segue.trackId) ? segue : null;
     // The server is away: the music is not.
-    else if (connection !== 'open') atMs = performance.now();
-    if (ready && atMs !== null) {
-      overlay = { trackId: next, after: current, anchorKey: anchorKey(room), atMs };
-    }
+    const alone = connection === 'open' ? null : firstAfter(room, playing, able);
+    const next = promised?.trackId ?? alone;
+    const atMs = promised && clock ? promised.anchorAtMs - clock.offsetMs : performance.now();
+    if (next !== null) overlay = { trackId: next, after: current, anchorKey: anchorKey(room), atMs };
     look();
     if (connection === 'open') askNext();
   }
@@ -187,9 +255,9 @@ export function createConductor({ store, player, read }) {
       }
     } catch {
       // The server moves on by itself if nobody reaches it; until then this phone asks again.
-      setTimeout(() => {
+      after(ASK_AGAIN_MS, () => {
         if (asked === about) asked = null;
-      }, ASK_AGAIN_MS);
+      });
     }
   }
 
@@ -219,12 +287,11 @@ export function createConductor({ store, player, read }) {
     if (!same) store.update({ sound: next });
   }
 
-  setInterval(look, LOOK_EVERY_MS);
+  every(LOOK_EVERY_MS, look);
   store.subscribe(({ connection }, before) => {
     // The end of the track may have come before the loss was known.
-    const { trackId, phase } = player.report();
     const lost = connection !== 'open' && before.connection === 'open';
-    if (lost && phase === 'ended' && trackId !== null) ended(trackId);
+    if (lost && finished !== null) ended(finished);
   });
 
   return {

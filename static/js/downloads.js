@@ -2,9 +2,10 @@
 // puts it on the shelf; and tells the server of it.
 
 import { ApiError, acknowledge, getFile } from './api.js';
-import { acksDue, isWhole, wanted } from './cache.js';
+import { acksDue, isWhole, urgent, wanted } from './cache.js';
 import { PART_BYTES } from './cache/back.js';
 import { isQuota } from './cache/shelf.js';
+import { after } from './timer.js';
 
 /** @typedef {import('./cache.js').Entry} Entry */
 /** @typedef {import('./cache/shelf.js').Shelf} Shelf */
@@ -51,7 +52,8 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
   function first() {
     const { view, room, index, held, unplayable, settings } = store.get();
     if (view !== 'room' || !room || settings.remote) return null;
-    return wanted({ room, index, held, unplayable })[0] ?? null;
+    const budgetBytes = shelf.roomBytes();
+    return wanted({ room, index, held, unplayable, budgetBytes })[0] ?? null;
   }
 
   async function run() {
@@ -92,8 +94,11 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
    */
   async function recover(error, track, signal) {
     if (isQuota(error)) {
-      store.update({ storageNote: FULL });
       await shelf.remove(track.trackId).catch(() => {});
+      const { room } = store.get();
+      // What nobody needs yet is let be without a word, and there is less room for such from now on.
+      if (!room || !urgent(room).includes(track.trackId)) return;
+      store.update({ storageNote: FULL });
       return onNoRoom(track.trackId);
     }
     const status = error instanceof ApiError ? error.status : null;
@@ -105,11 +110,14 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
       if (status === 404) onOutdated();
       return;
     }
-    const waitMs = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)];
+    const waitMs = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)] ?? 0;
     failures += 1;
     await new Promise((resolve) => {
-      setTimeout(resolve, waitMs);
-      signal.addEventListener('abort', resolve);
+      const cancel = after(waitMs, () => resolve(null));
+      signal.addEventListener('abort', () => {
+        cancel();
+        resolve(null);
+      });
     });
   }
 
@@ -120,9 +128,9 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
     vainTries = 0;
     aside.add(version);
     tellAside();
-    setTimeout(() => {
+    after(ASIDE_MS, () => {
       if (aside.delete(version)) tellAside();
-    }, ASIDE_MS);
+    });
   }
 
   function tellAside() {
@@ -237,11 +245,11 @@ function versionOf({ trackId, version }) {
  * @returns {Promise<T>}
  */
 async function alive(answer, request) {
-  const timer = setTimeout(() => request.abort(), IDLE_MS);
+  const answered = after(IDLE_MS, () => request.abort());
   try {
     return await answer;
   } finally {
-    clearTimeout(timer);
+    answered();
   }
 }
 

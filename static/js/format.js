@@ -39,6 +39,17 @@ export function formatName(mime) {
   return { mpeg: 'MP3', mp4: 'M4A', ogg: 'Ogg', wave: 'WAV' }[name] ?? name.toUpperCase();
 }
 
+/** The golden angle: each new hue falls into the widest gap between those before it. */
+const APART = 137.508;
+
+/**
+ * The hue of a person. People who come one after the other look unlike each other.
+ * @param {string} member `m1`, `m2`, …
+ */
+export function memberHue(member) {
+  return Math.round((Number(member.slice(1)) * APART) % 360);
+}
+
 /**
  * A steady number from 0 to 359 for an id, to colour what has no picture.
  * @param {string} id

@@ -1,11 +1,14 @@
 // Wiring only: makes the parts, ties them to the store, and starts.
 
-import { ApiError, getCode, sentenceOf } from './api.js';
-import { pinned } from './cache.js';
-import { openBack } from './cache/back.js';
+import { ApiError, getCode, rename, sentenceOf } from './api.js';
+import { RANK, ranks } from './cache.js';
+import { askToPersist, openBack } from './cache/back.js';
+import { openKnown } from './cache/known.js';
 import { createShelf } from './cache/shelf.js';
 import { createConductor } from './conductor.js';
 import { createAcks, createDownloads } from './downloads.js';
+import { createJudge } from './judge.js';
+import { createMediaSession } from './media-session.js';
 import { createPlayer } from './player.js';
 import { createPresses } from './presses.js';
 import { createSession } from './session.js';
@@ -15,6 +18,7 @@ import { createBubbles } from './ui/bubbles.js';
 import { byId, setText } from './ui/dom.js';
 import { createInvite } from './ui/invite.js';
 import { createJoin } from './ui/join.js';
+import { carry } from './ui/motion.js';
 import { createNow } from './ui/now.js';
 import { createQueue } from './ui/queue.js';
 import { createSettings } from './ui/settings.js';
@@ -44,64 +48,36 @@ const store = createStore({
 const say = createBubbles();
 const press = createPresses({ store, say });
 
-/** What a try has shown, beyond what the browser says of formats. */
-/** @type {Map<TrackId, import('./types.js').Unable>} */
-const failed = new Map();
-
-/** What cannot be fetched just now. */
-/** @type {ReadonlySet<TrackId>} */
-let aside = new Set();
-
 const player = createPlayer(byId('audio', HTMLAudioElement), {
   change: () => conductor.look(),
   ended: (trackId) => conductor.ended(trackId),
-  unplayable: (trackId) => {
-    failed.set(trackId, 'format');
-    judge();
-  },
+  unplayable: (trackId) => judge.fail(trackId, 'format'),
+  duration: (trackId, durationSec) => session.learn(trackId, durationSec),
 });
+const judge = createJudge({ store, canPlay: player.canPlay });
 const conductor = createConductor({
   store,
   player,
   read: async (trackId) => (await shelf).read(trackId),
+  onWake: () => session.woke(),
 });
-const session = createSession({ store, place: conductor.place });
+const session = createSession({ store, place: conductor.place, known: openKnown() });
+createMediaSession({ store, press, gesture: touched });
 
 /** Opening storage takes its time, and the door need not wait for it. */
 const shelf = openBack().then((back) =>
   createShelf(back, {
-    pins: () => {
-      const { room } = store.get();
-      return room ? pinned(room) : new Set();
+    ranks: (budgetBytes) => {
+      const { room, index, held, unplayable } = store.get();
+      return room ? ranks({ room, index, held, unplayable, budgetBytes }) : () => RANK.urgent;
     },
+    fixedBytes: () => store.get().settings.storageMb * 1e6,
     onRemoved: refreshHeld,
   }),
 );
 
 async function refreshHeld() {
   store.update({ held: (await shelf).held() });
-}
-
-/** There is room again for what found none. */
-function tryAgain() {
-  for (const [trackId, reason] of failed) if (reason === 'room') failed.delete(trackId);
-  store.update({ storageNote: null });
-  judge();
-}
-
-/** Which tracks of the library this phone cannot play. */
-function judge() {
-  const { index } = store.get();
-  /** @type {Map<string, boolean>} */
-  const formats = new Map();
-  const unplayable = new Map(failed);
-  for (const trackId of aside) unplayable.set(trackId, 'fetch');
-  for (const { trackId, mime } of index.values()) {
-    const able = formats.get(mime) ?? player.canPlay(mime);
-    formats.set(mime, able);
-    if (!able) unplayable.set(trackId, 'format');
-  }
-  store.update({ unplayable });
 }
 
 const join = createJoin({
@@ -118,18 +94,36 @@ const join = createJoin({
 });
 const now = createNow({ state: store.get, press });
 const queue = createQueue((trackId) => press(() => ({ name: 'nudge', trackId })));
-createTabs(queue.shown);
+createTabs((tab, show) => {
+  carry(
+    () => (byId('panel-now', HTMLElement).hidden ? queue.cover() : byId('now-cover', HTMLElement)),
+    () => {
+      show();
+      if (tab === 'queue') queue.shown();
+    },
+  );
+});
 const invite = createInvite(getCode);
 const settings = createSettings({
   state: store.get,
   change: changeSettings,
+  rename: async (name) => {
+    try {
+      await rename(name);
+      // The next time it joins it is called the same.
+      changeSettings({ name });
+    } catch (error) {
+      say(refusal(error));
+    }
+  },
   storage: async () => {
-    const { kind, usedBytes } = await shelf;
-    return { kind, usedBytes: usedBytes() };
+    const { kind, usedBytes, fixed } = await shelf;
+    return { kind, usedBytes: usedBytes(), fixed: fixed() };
   },
   clear: async () => {
     await (await shelf).clear();
-    tryAgain();
+    store.update({ storageNote: null });
+    judge.retry(() => true);
   },
   leave: async () => {
     try {
@@ -146,6 +140,7 @@ function changeSettings(change) {
   store.update({ settings: { ...before, ...change } });
   saveSettings(store.get().settings);
   if (change.remote !== undefined && change.remote !== before.remote) session.reopen();
+  if (change.storageMb !== undefined) shelf.then(({ trim }) => trim());
 }
 
 /** @param {unknown} error */
@@ -188,11 +183,18 @@ function draw() {
 store.subscribe(async (state, before) => {
   draw();
   if (state.view === 'join' && before.view !== 'join') openDoor();
+  if (state.view === 'room' && before.view !== 'room') askToPersist();
   if (state.index !== before.index) {
-    judge();
+    judge.judge();
     await (await shelf).follow(state.index);
     await refreshHeld();
   }
+});
+// What is next by now may go where something else had to stay.
+store.subscribe(async ({ room, index }, before) => {
+  if (room?.queue === before.room?.queue && room?.queueIndex === before.room?.queueIndex) return;
+  const { mayFit } = await shelf;
+  judge.retry((trackId) => mayFit(index.get(trackId)?.size ?? Infinity));
 });
 createAcks(store);
 shelf.then((opened) =>
@@ -200,28 +202,18 @@ shelf.then((opened) =>
     store,
     shelf: opened,
     onOutdated: session.refreshIndex,
-    onNoRoom: (trackId) => {
-      failed.set(trackId, 'room');
-      judge();
-    },
-    onAside: (trackIds) => {
-      aside = trackIds;
-      judge();
-    },
+    onNoRoom: (trackId) => judge.fail(trackId, 'room'),
+    onAside: judge.putAside,
   }),
 );
 store.subscribe(conductor.look);
 
 // After a reload nobody has touched the page, and browsers refuse sound until somebody does: any
 // touch will do, the button only says so.
-for (const name of ['click', 'pointerup']) {
-  document.addEventListener(
-    name,
-    () => {
-      if (store.get().view === 'room' && !player.allowed()) conductor.gesture();
-    },
-    { capture: true },
-  );
+for (const name of ['click', 'pointerup']) document.addEventListener(name, touched, { capture: true });
+
+function touched() {
+  if (store.get().view === 'room' && !player.allowed()) conductor.gesture();
 }
 
 session.start();

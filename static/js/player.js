@@ -1,6 +1,8 @@
 // The only file that touches audio: one <audio> element, fed with Blobs. It is told where to be and
 // when (a Plan), does it as exactly as the element lets it, and reports where it is. What it should
-// be told is decided in align.js.
+// be told is decided in align.js, when silence is to sound in idle.js.
+
+import { after, sleep } from './timer.js';
 
 /** @typedef {import('./types.js').Plan} Plan */
 /** @typedef {import('./types.js').Report} Report */
@@ -17,6 +19,7 @@
  * @property {(trackId: TrackId) => boolean} has
  * @property {(trackIds: ReadonlySet<TrackId>) => void} keep Lets go of all others.
  * @property {(plan: Plan | 'silence') => void} follow
+ * @property {() => void} idle Plays silence, until it is told something else.
  * @property {() => Report} report
  */
 
@@ -43,18 +46,23 @@ const PATIENCE_MS = 2_000;
 
 const TRIES = 3;
 
+/** Long enough to carry lock-screen controls, which Android gives only to sounds of more than 5 s. */
+const IDLE_SEC = 10;
+
 /**
  * @param {HTMLAudioElement} audio
  * @param {object} on
  * @param {() => void} on.change It can do something that it could not do before, or the reverse.
  * @param {(trackId: TrackId) => void} on.ended
  * @param {(trackId: TrackId) => void} on.unplayable
+ * @param {(trackId: TrackId, durationSec: number) => void} on.duration
  * @returns {Player}
  */
 export function createPlayer(audio, on) {
   /** @type {Map<TrackId, string>} */
   const urls = new Map();
-  const silenceUrl = URL.createObjectURL(silence());
+  const tapUrl = URL.createObjectURL(silence(0.5));
+  const idleUrl = URL.createObjectURL(silence(IDLE_SEC));
 
   /** @type {TrackId | null} */
   let loaded = null;
@@ -80,7 +88,13 @@ export function createPlayer(audio, on) {
     loaded = trackId;
     release();
     loadedUrl = urls.get(trackId) ?? '';
+    audio.loop = false;
     audio.src = loadedUrl;
+  }
+
+  function unload() {
+    loaded = null;
+    release();
   }
 
   /**
@@ -121,7 +135,8 @@ export function createPlayer(audio, on) {
       for (const name of ['loadedmetadata', 'canplay', 'seeked', 'error', 'emptied']) {
         audio.addEventListener(name, look, { signal: abort.signal });
       }
-      setTimeout(resolve, PATIENCE_MS);
+      const cancel = after(PATIENCE_MS, () => resolve(null));
+      abort.signal.addEventListener('abort', cancel);
       look();
     });
     abort.abort();
@@ -221,15 +236,24 @@ export function createPlayer(audio, on) {
     started.measured = true;
   }
 
-  audio.addEventListener('ended', () => {
+  function look() {
     if (phase !== 'playing' || loaded === null) return;
+    if (!audio.ended && !(audio.currentTime >= audio.duration)) return;
     phase = 'ended';
     on.ended(loaded);
+  }
+
+  // On a locked iPhone any of these may be the first to tell of the end, and the last may not come.
+  for (const name of ['timeupdate', 'pause', 'ended']) audio.addEventListener(name, look);
+
+  audio.addEventListener('loadedmetadata', () => {
+    if (loaded !== null && Number.isFinite(audio.duration)) on.duration(loaded, audio.duration);
   });
   audio.addEventListener('pause', () => {
     // Not by us: a call, a lost headset, the system. To go on by itself would be rude.
-    if (phase !== 'playing' || loaded === null || audio.ended || audio.error || !audio.paused) return;
-    phase = 'held';
+    const own = phase !== 'playing' && phase !== 'idle';
+    if (own || audio.ended || audio.error || !audio.paused) return;
+    phase = loaded === null ? 'empty' : 'held';
     plan = null;
     locked = true;
     on.change();
@@ -258,7 +282,13 @@ export function createPlayer(audio, on) {
         play(fromNow(audio.currentTime), own);
         return;
       }
-      if (loaded === null) audio.src = silenceUrl;
+      // Safari: with this the mute switch does not silence the music.
+      const { audioSession } = /** @type {{audioSession?: {type: string}}} */ (navigator);
+      if (audioSession) audioSession.type = 'playback';
+      if (loaded === null) {
+        audio.loop = false;
+        audio.src = tapUrl;
+      }
       phase = loaded === null ? 'empty' : 'held';
       plan = null;
       audio.play().then(allow, refused);
@@ -296,6 +326,20 @@ export function createPlayer(audio, on) {
       }
     },
 
+    idle: () => {
+      if (phase === 'idle') return;
+      turn += 1;
+      const own = turn;
+      plan = null;
+      unload();
+      phase = 'idle';
+      audio.loop = true;
+      audio.src = idleUrl;
+      audio.play().catch((error) => {
+        if (own === turn) refused(error);
+      });
+    },
+
     report: () => {
       const atMs = performance.now();
       const settled = phase === 'playing' && atMs - started.atMs > SETTLED_MS && !audio.seeking;
@@ -321,14 +365,17 @@ export function createPlayer(audio, on) {
  */
 async function moment(atMs) {
   const waitMs = atMs - performance.now() - SPIN_MS;
-  if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+  if (waitMs > 0) await sleep(waitMs);
   while (performance.now() < atMs);
 }
 
-/** Half a second of nothing, as a WAV file: 8 bits, mono, 8 kHz. */
-function silence() {
+/**
+ * Nothing, as a WAV file: 8 bits, mono, 8 kHz.
+ * @param {number} seconds
+ */
+function silence(seconds) {
   const rate = 8_000;
-  const samples = rate / 2;
+  const samples = rate * seconds;
   const view = new DataView(new ArrayBuffer(44 + samples));
   const text = (/** @type {number} */ at, /** @type {string} */ chars) => {
     for (let i = 0; i < chars.length; i += 1) view.setUint8(at + i, chars.charCodeAt(i));

@@ -4,6 +4,7 @@ import { ApiError, getIndex, getSnapshot, leave, pair, sentenceOf } from './api.
 import { createClockSync } from './clocksync.js';
 import { byId, enter, fold } from './state.js';
 import { createStream } from './stream.js';
+import { after, sleep } from './timer.js';
 
 /** @typedef {import('./store.js').Store} Store */
 /** @typedef {import('./types.js').Message} Message */
@@ -16,8 +17,9 @@ const RETRY_MS = 2_000;
  * @param {object} options
  * @param {Store} options.store
  * @param {() => {trackId: TrackId, positionSec: number} | null} options.place what sounds here now
+ * @param {Promise<import('./cache/known.js').Known>} options.known
  */
-export function createSession({ store, place }) {
+export function createSession({ store, place, known }) {
   let refreshing = false;
 
   const clock = createClockSync({
@@ -80,16 +82,18 @@ export function createSession({ store, place }) {
     }
   }
 
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let indexTimer;
+  let cancelIndex = () => {};
 
   async function refreshIndex() {
-    clearTimeout(indexTimer);
+    cancelIndex();
     try {
-      store.update({ index: byId(await getIndex()) });
+      const [tracks, { take: learn }] = await Promise.all([getIndex(), known]);
+      store.update({ index: learn(byId(tracks)) });
     } catch {
-      // Without the index nothing can be fetched or shown, so it is asked for until it comes.
-      if (store.get().view === 'room') indexTimer = setTimeout(refreshIndex, RETRY_MS);
+      const { tracks } = await known;
+      if (store.get().index.size === 0) store.update({ index: tracks() });
+      // Without the index nothing new can be fetched or shown, so it is asked for until it comes.
+      if (store.get().view === 'room') cancelIndex = after(RETRY_MS, refreshIndex);
     }
   }
 
@@ -134,7 +138,7 @@ export function createSession({ store, place }) {
           return await go(await getSnapshot());
         } catch (error) {
           if (!mayRecover(error)) return;
-          await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+          await sleep(RETRY_MS);
         }
       }
     },
@@ -157,5 +161,25 @@ export function createSession({ store, place }) {
     },
 
     refreshIndex,
+
+    /**
+     * A track has been found to be so long. The index may not know, and then nobody knew.
+     * @param {TrackId} trackId
+     * @param {number} duration
+     */
+    learn: async (trackId, duration) => {
+      const { take: learn } = await known;
+      const { index } = store.get();
+      const track = index.get(trackId);
+      if (!track || track.duration !== undefined) return;
+      store.update({ index: learn(new Map(index).set(trackId, { ...track, duration })) });
+    },
+
+    /** The page has slept: what it knew of the server's clock and of its connections is old. */
+    woke: () => {
+      clock.forget();
+      stream.suspect();
+      stream.hurry();
+    },
   };
 }

@@ -5,15 +5,23 @@
 const KEY = 'lockstep.settings';
 
 /** @type {Settings} */
-const DEFAULTS = { name: '', remote: false, delayMs: 0 };
+const DEFAULTS = { name: '', remote: false, delayMs: 0, storageMb: 500 };
 
 export const MOST_DELAY_MS = 500;
+
+export const LEAST_STORAGE_MB = 50;
+export const MOST_STORAGE_MB = 20_000;
 
 /** @returns {Settings} */
 export function loadSettings() {
   try {
-    const { name, remote, delayMs } = { ...DEFAULTS, ...JSON.parse(localStorage.getItem(KEY) ?? '{}') };
-    return { name: String(name), remote: remote === true, delayMs: clampDelay(Number(delayMs)) };
+    const kept = { ...DEFAULTS, ...JSON.parse(localStorage.getItem(KEY) ?? '{}') };
+    return {
+      name: String(kept.name),
+      remote: kept.remote === true,
+      delayMs: clampDelay(Number(kept.delayMs)),
+      storageMb: clampStorage(Number(kept.storageMb)),
+    };
   } catch {
     return DEFAULTS;
   }
@@ -26,6 +34,12 @@ export function saveSettings(settings) {
   } catch {
     // A private window: the settings hold as long as the page.
   }
+}
+
+/** @param {number} storageMb */
+export function clampStorage(storageMb) {
+  const whole = Math.round(storageMb) || DEFAULTS.storageMb;
+  return Math.min(MOST_STORAGE_MB, Math.max(LEAST_STORAGE_MB, whole));
 }
 
 /** @param {number} delayMs */

@@ -131,6 +131,18 @@ export function trackAfter(room, trackId) {
 }
 
 /**
+ * The first track that passes, in play order after `trackId` and round to it again.
+ * @param {Snapshot} room
+ * @param {TrackId} trackId
+ * @param {(trackId: TrackId) => boolean} passes
+ * @returns {TrackId | null}
+ */
+export function firstAfter(room, trackId, passes) {
+  const from = room.queue.indexOf(trackId) + 1;
+  return [...room.queue.slice(from), ...room.queue.slice(0, from)].find(passes) ?? null;
+}
+
+/**
  * The queue in play order: the current track first, once round.
  * @param {Snapshot} room
  * @returns {TrackId[]}
@@ -180,22 +192,23 @@ export function memberName(room, member) {
  * @property {string} name
  * @property {boolean} you
  * @property {boolean} waitedFor
- * @property {'remote' | 'unable' | 'downloading' | 'ready' | 'waiting' | 'locked' | 'playing'} doing
+ * @property {'remote' | 'unable' | 'downloading' | 'ready' | 'waiting' | 'locked' | 'playing' | 'away'} doing
  * @property {number} percent Of the download that it is waited for or comes in late with.
  */
 
 /**
- * Who is here, in the order of pairing, and what each is doing.
+ * Who is here, in the order of pairing, and what each is doing; then who has been here and is away.
  * @param {Snapshot} room
  * @param {MemberId | null} you
  * @param {boolean} locked Whether your phone is silent until you tap, which no other phone can know.
+ * @param {Iterable<MemberId>} [met] Who has been here; those who are paired no more are not away but gone.
  * @returns {ListenerRow[]}
  */
-export function listenerRows(room, you, locked) {
+export function listenerRows(room, you, locked, met = []) {
   const current = currentTrack(room);
   const waited = new Set(waitedFor(room));
   const number = (/** @type {MemberId} */ member) => Number(member.slice(1));
-  return Object.entries(room.live.listeners)
+  const here = Object.entries(room.live.listeners)
     .sort(([a], [b]) => number(a) - number(b))
     .map(([member, listener]) => {
       const { download } = listener;
@@ -210,6 +223,18 @@ export function listenerRows(room, you, locked) {
         percent: fetching ? percent(download.receivedBytes, download.size) : 0,
       };
     });
+  const away = [...met]
+    .filter((member) => member in room.clients && !(member in room.live.listeners))
+    .sort((a, b) => number(a) - number(b))
+    .map((member) => ({
+      member,
+      name: memberName(room, member),
+      you: member === you,
+      waitedFor: waited.has(member),
+      doing: /** @type {const} */ ('away'),
+      percent: 0,
+    }));
+  return [...here, ...away];
 }
 
 /**

@@ -45,7 +45,7 @@ export function statusOf(state) {
       : line(`waiting for others (${ready.length}/${members.length} ready)`, 'busy');
   }
   if (room.playState.mode === 'paused') return line('paused', 'calm');
-  if (sound.locked) return line('sound is off until you tap', 'poor');
+  if (sound.locked) return line('no sound here: tap to rejoin', 'poor');
   if (!sound.sounding) return line('starting…', 'busy');
   if (sound.errorMs === null) return line('playing', 'good');
   const offMs = Math.abs(sound.errorMs);
@@ -82,5 +82,7 @@ export function doingText({ doing, percent: fetched }) {
       return 'playing';
     case 'ready':
       return 'ready';
+    case 'away':
+      return 'away';
   }
 }

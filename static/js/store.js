@@ -1,6 +1,8 @@
 // The one place where the app's state is held. Whoever changes it says so here; whoever shows it or
 // acts on it listens here.
 
+import { after } from './timer.js';
+
 /** @typedef {import('./types.js').AppState} AppState */
 /** @typedef {(state: AppState, before: AppState) => void} Subscriber */
 
@@ -33,14 +35,14 @@ export function createStore(initial) {
     if (condition(state)) return Promise.resolve(true);
     return new Promise((resolve) => {
       const done = (/** @type {boolean} */ met) => {
-        clearTimeout(timer);
+        cancel();
         subscribers.delete(look);
         resolve(met);
       };
       const look = (/** @type {AppState} */ now) => {
         if (condition(now)) done(true);
       };
-      const timer = setTimeout(() => done(false), limitMs);
+      const cancel = after(limitMs, () => done(false));
       subscribers.add(look);
     });
   }

@@ -5,6 +5,7 @@
 
 import { getEvents } from './api.js';
 import { createEventParser } from './sse.js';
+import { after } from './timer.js';
 
 /** @typedef {import('./types.js').Message} Message */
 
@@ -24,8 +25,7 @@ const SILENCE_MS = 11_000;
 export function createStream({ query, onOpen, onMessage, onLost }) {
   /** @type {AbortController | null} */
   let current = null;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
+  let cancel = () => {};
   let tries = 0;
   let turn = 0;
   let wanted = false;
@@ -84,20 +84,19 @@ export function createStream({ query, onOpen, onMessage, onLost }) {
    * @returns {() => void} to be called for each sign of life
    */
   function watch(own) {
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    let limit;
+    let heard = () => {};
     const alive = () => {
-      clearTimeout(limit);
-      limit = setTimeout(() => own.abort(), SILENCE_MS);
+      heard();
+      heard = after(SILENCE_MS, () => own.abort());
     };
-    own.signal.addEventListener('abort', () => clearTimeout(limit));
+    own.signal.addEventListener('abort', () => heard());
     alive();
     return alive;
   }
 
   function drop() {
     turn += 1;
-    clearTimeout(timer);
+    cancel();
     const last = current;
     current = null;
     last?.abort();
@@ -108,7 +107,7 @@ export function createStream({ query, onOpen, onMessage, onLost }) {
     const own = turn;
     const again = await onLost();
     if (!again || own !== turn) return;
-    timer = setTimeout(open, BACKOFF_MS[Math.min(tries, BACKOFF_MS.length - 1)]);
+    cancel = after(BACKOFF_MS[Math.min(tries, BACKOFF_MS.length - 1)] ?? 0, open);
     tries += 1;
   }
 

@@ -117,13 +117,14 @@
  * @property {string} name
  * @property {boolean} remote No sound from this phone.
  * @property {number} delayMs How much later than others this speaker sounds.
+ * @property {number} storageMb What may be kept, where the browser does not tell how much there is room for.
  */
 
 /**
  * What the player says of itself.
  * @typedef {object} Report
  * @property {TrackId | null} trackId What is loaded.
- * @property {'empty' | 'held' | 'starting' | 'playing' | 'ended'} phase
+ * @property {'empty' | 'held' | 'starting' | 'playing' | 'ended' | 'idle'} phase `idle`: silence sounds.
  * @property {boolean} settled Playing long enough for its position to be believed.
  * @property {number} positionSec
  * @property {number} atMs When the position was read, on this page's clock.

@@ -43,6 +43,11 @@ export async function openBack() {
   return openMemory();
 }
 
+/** Asks the browser to give up other things before the music; it may say no, and on some pages there is nobody to ask. */
+export async function askToPersist() {
+  await navigator.storage?.persist?.().catch(() => false);
+}
+
 /** @param {() => Promise<Back>} open */
 async function opened(open) {
   const back = await open();

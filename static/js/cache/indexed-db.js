@@ -1,6 +1,8 @@
 // Keeps tracks in IndexedDB: ArrayBuffers, since Blobs in it fail in some browsers, read one at a
 // time by primary key.
 
+import { completion, openDatabase, result } from './idb.js';
+
 /** @typedef {import('../cache.js').Entry} Entry */
 
 const NAME = 'lockstep';
@@ -9,7 +11,10 @@ const PARTS = 'parts';
 
 /** @returns {Promise<import('./back.js').Back>} */
 export async function openIndexedDb() {
-  const db = await openDatabase();
+  const db = await openDatabase(NAME, (created) => {
+    created.createObjectStore(ENTRIES, { keyPath: 'trackId' });
+    created.createObjectStore(PARTS);
+  });
 
   /** @param {IDBTransactionMode} mode */
   const begin = (mode) => {
@@ -57,37 +62,4 @@ export async function openIndexedDb() {
       await done;
     },
   };
-}
-
-/** @returns {Promise<IDBDatabase>} */
-function openDatabase() {
-  const opening = indexedDB.open(NAME, 1);
-  opening.onupgradeneeded = () => {
-    opening.result.createObjectStore(ENTRIES, { keyPath: 'trackId' });
-    opening.result.createObjectStore(PARTS);
-  };
-  return result(opening);
-}
-
-/**
- * @template T
- * @param {IDBRequest<T>} request
- * @returns {Promise<T>}
- */
-function result(request) {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-}
-
-/**
- * @param {IDBTransaction} transaction
- * @returns {Promise<void>}
- */
-function completion(transaction) {
-  return new Promise((resolve, reject) => {
-    transaction.oncomplete = () => resolve();
-    transaction.onabort = () => reject(transaction.error);
-  });
 }

@@ -1,7 +1,7 @@
 // The tracks on this phone: what lies on the back, known without asking it, and room made when it
 // gets full. Which tracks go is decided in cache.js.
 
-import { budget, isWhole, outdated, toEvict } from '../cache.js';
+import { RANK, budget, isWhole, outdated, toEvict } from '../cache.js';
 
 /** @typedef {import('../cache.js').Entry} Entry */
 /** @typedef {import('../types.js').Track} Track */
@@ -11,12 +11,24 @@ import { budget, isWhole, outdated, toEvict } from '../cache.js';
 /**
  * @param {import('./back.js').Back} back
  * @param {object} options
- * @param {() => ReadonlySet<TrackId>} options.pins
+ * @param {(budgetBytes: number) => (trackId: TrackId) => number} options.ranks how dear each track is just now
+ * @param {() => number} options.fixedBytes what may be filled where the browser does not tell
  * @param {() => void} options.onRemoved
  */
-export async function createShelf(back, { pins, onRemoved }) {
+export async function createShelf(back, { ranks, fixedBytes, onRemoved }) {
   /** @type {Map<TrackId, Entry>} */
   const entries = new Map((await back.list()).map((entry) => [entry.trackId, entry]));
+  /** @type {number | null} `null` where the browser does not tell */
+  let toldBytes = null;
+  /** What the browser has been seen to take, and what it has been seen to refuse. */
+  let takenBytes = Infinity;
+  let refusedBytes = Infinity;
+  await measure();
+
+  async function measure() {
+    const estimate = (await navigator.storage?.estimate?.().catch(() => null)) ?? null;
+    toldBytes = estimate?.quota ? budget(estimate, usedBytes(), 0) : null;
+  }
 
   /** @param {TrackId} trackId */
   async function remove(trackId) {
@@ -26,21 +38,37 @@ export async function createShelf(back, { pins, onRemoved }) {
   }
 
   function usedBytes() {
-    return [...entries.values()].reduce((sum, entry) => sum + entry.receivedBytes, 0);
+    let bytes = 0;
+    for (const { receivedBytes } of entries.values()) bytes += receivedBytes;
+    return bytes;
   }
 
-  /** @param {number} needBytes */
-  async function makeRoom(needBytes) {
-    const estimate = (await navigator.storage?.estimate?.().catch(() => null)) ?? null;
-    const limit = budget(estimate, usedBytes());
-    for (const trackId of toEvict([...entries.values()], pins(), needBytes, limit)) {
+  function budgetBytes() {
+    return toldBytes ?? fixedBytes();
+  }
+
+  function roomBytes() {
+    return Math.min(budgetBytes(), takenBytes);
+  }
+
+  /**
+   * Lets go of tracks up to the rank `most`, until `needBytes` more are within the limit.
+   * @param {number} needBytes
+   * @param {number} limitBytes
+   * @param {number} most
+   * @param {TrackId} [own] what it is for
+   */
+  async function makeRoom(needBytes, limitBytes, most, own) {
+    const rank = ranks(roomBytes());
+    const others = (/** @type {TrackId} */ id) => (id === own ? Infinity : rank(id));
+    for (const trackId of toEvict([...entries.values()], others, most, needBytes, limitBytes)) {
       await remove(trackId);
     }
   }
 
   /**
    * Evicts what it can when the browser says that it is full, and tries once more.
-   * @param {TrackId} own what it writes to, and so cannot evict
+   * @param {TrackId} own
    * @param {number} needBytes
    * @param {() => Promise<void>} write
    */
@@ -49,16 +77,31 @@ export async function createShelf(back, { pins, onRemoved }) {
       await write();
     } catch (error) {
       if (!isQuota(error)) throw error;
-      const all = [...entries.values()];
-      const kept = new Set([...pins(), own]);
-      for (const trackId of toEvict(all, kept, needBytes, usedBytes())) await remove(trackId);
-      await write();
+      takenBytes = usedBytes();
+      // The last ones played make way for what plays and comes next, and nothing does for what comes later.
+      const most = ranks(0)(own) === RANK.urgent ? RANK.played : RANK.other;
+      await makeRoom(needBytes, takenBytes, most, own);
+      await write().catch((again) => {
+        if (isQuota(again)) refusedBytes = Math.min(refusedBytes, usedBytes() + needBytes);
+        throw again;
+      });
     }
   }
 
   return {
     kind: back.kind,
     usedBytes,
+    /** Whether the budget is the one in Settings, because the browser does not tell how much there is. */
+    fixed: () => toldBytes === null,
+    /** What may be filled with tracks that nobody needs yet. */
+    roomBytes,
+    /**
+     * Whether a track of that size may find room at all.
+     * @param {number} size
+     */
+    mayFit: (size) => size < refusedBytes,
+    /** After the budget has become smaller. */
+    trim: () => makeRoom(0, budgetBytes(), RANK.ahead),
     /** @returns {Set<TrackId>} */
     held: () => new Set([...entries.values()].filter(isWhole).map(({ trackId }) => trackId)),
 
@@ -72,7 +115,9 @@ export async function createShelf(back, { pins, onRemoved }) {
       const known = entries.get(trackId);
       if (known?.version === version && known.size === size) return known;
       if (known) await remove(trackId);
-      await makeRoom(size);
+      await measure();
+      const most = ranks(0)(trackId) === RANK.urgent ? RANK.ahead : RANK.other;
+      await makeRoom(size, budgetBytes(), most);
       return { trackId, version, mime, size, receivedBytes: 0, parts: 0, usedAtMs: Date.now() };
     },
 
@@ -135,6 +180,7 @@ export async function createShelf(back, { pins, onRemoved }) {
     remove,
     clear: async () => {
       entries.clear();
+      takenBytes = refusedBytes = Infinity;
       onRemoved();
       await back.clear();
     },

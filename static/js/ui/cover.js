@@ -6,22 +6,33 @@ import { part, setText, setVariable } from './dom.js';
 /** @typedef {import('../types.js').Track} Track */
 
 /**
+ * What a track without a cover is coloured by: those of one album look much alike.
+ * @param {Track} track
+ */
+export function artHue({ tags, trackId }) {
+  return hueOf(`${tags.album ?? ''}${trackId}`);
+}
+
+/**
  * @param {HTMLElement} frame holds an <img> and a `.initials`
  * @param {Track | undefined} track
+ * @param {boolean} [bare] without its cover, for what only flies past
  */
-export function renderCover(frame, track) {
+export function renderCover(frame, track, bare = false) {
   const image = part(frame, 'img', HTMLImageElement);
-  const url = track?.coverUrl ?? '';
-  const seed = track ? `${track.tags.album ?? ''}${track.trackId}` : '';
-  setVariable(frame, '--art', String(hueOf(seed)));
+  const url = (!bare && track?.coverUrl) || '';
+  setVariable(frame, '--art', String(track ? artHue(track) : 286));
   setText(part(frame, '.initials', HTMLElement), track ? initials(track.tags.title) : '♪');
-  if (image.getAttribute('src') === url) return;
+  if ((image.getAttribute('src') ?? '') === url) return;
   image.classList.remove('here');
   if (!url) {
     image.removeAttribute('src');
     return;
   }
-  image.onload = () => image.classList.add('here');
-  image.onerror = () => image.classList.remove('here');
+  const here = () => image.classList.toggle('here', image.naturalWidth > 0);
+  image.onload = here;
+  image.onerror = here;
   image.src = url;
+  // One that the browser has at hand shows at once, without a flash of what stands in for it.
+  if (image.complete) here();
 }

@@ -7,6 +7,7 @@ import { statusOf } from '../status.js';
 import { renderCover } from './cover.js';
 import { byId, part, setAttribute, setText } from './dom.js';
 import { createListeners } from './listeners.js';
+import { arrive } from './motion.js';
 import { createPosition } from './position.js';
 import { createTint } from './tint.js';
 
@@ -30,6 +31,11 @@ export function createNow(on) {
   const title = byId('now-title', HTMLElement);
   const artist = byId('now-artist', HTMLElement);
   const album = byId('now-album', HTMLElement);
+  const titles = part(document, '.titles', HTMLElement);
+  const frame = byId('room-view', HTMLElement);
+  const upcomingLine = byId('now-next-line', HTMLElement);
+  const upcomingTitle = byId('now-next', HTMLElement);
+  const upcomingCover = byId('now-next-cover', HTMLElement);
   const dockTitle = byId('dock-title', HTMLElement);
   const dockArtist = byId('dock-artist', HTMLElement);
   const dockCover = byId('dock-cover', HTMLElement);
@@ -44,6 +50,8 @@ export function createNow(on) {
   const renderListeners = createListeners();
   const tint = createTint();
   let figureMs = -Infinity;
+  /** @type {string | null} */
+  let shownTrack = null;
 
   const position = createPosition((positionSec, trackId) =>
     on.press((room) => (currentTrack(room) === trackId ? { name: 'seek', positionSec } : null)),
@@ -70,7 +78,8 @@ export function createNow(on) {
     if (!room) return;
     const { index } = on.state();
     const trackId = currentTrack(room);
-    position.render(trackId, positionOf(room), index.get(trackId ?? '')?.duration ?? 0);
+    const place = { trackId, positionSec: positionOf(room), playing: room.playState.mode === 'playing' };
+    position.render(place, index.get(trackId ?? '')?.duration ?? 0);
   }
 
   /** @param {AppState} state */
@@ -102,18 +111,25 @@ export function createNow(on) {
       renderCover(cover, track);
       renderCover(dockCover, track);
       tint(track);
+      if (track && shownTrack !== null && shownTrack !== track.trackId) {
+        arrive(cover);
+        arrive(titles, 60);
+      }
+      shownTrack = track?.trackId ?? null;
       document.title = name ? `${name} · Lockstep` : 'Lockstep';
 
       const playing = room !== null && wantsToPlay(room);
+      setAttribute(frame, 'data-playing', String(playing));
       setAttribute(play, 'aria-label', playing ? 'Pause' : 'Play');
       play.disabled = next.disabled = !track;
       startNow.hidden = !room || waitedFor(room).length === 0;
       listen.hidden = !state.sound.locked || !playing;
       setText(note, state.storageNote ?? '');
 
-      const upcoming = room && nextUp(room);
-      setText(byId('now-next', HTMLElement), (upcoming && state.index.get(upcoming)?.tags.title) || '');
-      byId('now-next-line', HTMLElement).hidden = !upcoming;
+      const upcoming = state.index.get((room && nextUp(room)) ?? '');
+      setText(upcomingTitle, upcoming?.tags.title ?? '');
+      renderCover(upcomingCover, upcoming);
+      upcomingLine.hidden = !upcoming;
 
       renderStatus(state);
       renderListeners(room, state.memberId, state.sound.locked);

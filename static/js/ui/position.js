@@ -1,6 +1,7 @@
 // The seek bar: shows where the music is, and takes one seek for each drag or run of keys.
 
 import { clockTime } from '../format.js';
+import { drawn, forward } from '../progress.js';
 import { byId, setAttribute, setText, setVariable } from './dom.js';
 
 /** What an arrow key moves by, in seconds. */
@@ -21,6 +22,9 @@ export function createPosition(onSeek) {
   /** @type {TrackId | null} */
   let current = null;
   let rendered = 0;
+  /** Where the music is, as it was shown. */
+  /** @type {import('../progress.js').Place | null} */
+  let shown = null;
   /** While a hand is on it, the slider is the hand's; this is what it took hold of. */
   /** @type {{trackId: TrackId | null, value: number} | null} */
   let hold = null;
@@ -28,12 +32,13 @@ export function createPosition(onSeek) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let rest;
 
-  function show() {
-    const [value, max] = [slider.valueAsNumber, Number(slider.max)];
-    setVariable(frame, '--at', (max > 0 ? value / max : 0).toFixed(4));
+  /** @param {number} value what is read off the bar, in seconds */
+  function show(value) {
+    const max = Number(slider.max);
+    setVariable(frame, '--at', (max > 0 ? slider.valueAsNumber / max : 0).toFixed(4));
     setText(thumb, clockTime(value));
     setText(elapsed, clockTime(value));
-    setText(remaining, max > 0 ? `−${clockTime(max - value)}` : '');
+    setText(remaining, max > 0 ? `−${clockTime(max - Math.floor(value))}` : '');
     setAttribute(slider, 'aria-valuetext', `${clockTime(value)} of ${clockTime(max)}`);
   }
 
@@ -47,6 +52,7 @@ export function createPosition(onSeek) {
     // A place in a track that is over is no place in the one that plays now.
     if (trackId === null || trackId !== current || slider.valueAsNumber === value) return;
     rendered = slider.valueAsNumber;
+    if (shown) shown = { ...shown, positionSec: rendered };
     onSeek(rendered, trackId);
   }
 
@@ -70,7 +76,7 @@ export function createPosition(onSeek) {
     hold ??= { trackId: current, value: rendered };
     frame.classList.add('held');
     if (keys) restOrLetGo();
-    show();
+    show(slider.valueAsNumber);
   });
   slider.addEventListener('change', restOrLetGo);
   slider.addEventListener('keyup', restOrLetGo);
@@ -84,18 +90,20 @@ export function createPosition(onSeek) {
 
   return {
     /**
-     * @param {TrackId | null} trackId
-     * @param {number} positionSec
+     * @param {import('../progress.js').Place} place
      * @param {number} durationSec 0 where it is not known
      */
-    render: (trackId, positionSec, durationSec) => {
-      current = trackId;
+    render: (place, durationSec) => {
+      current = place.trackId;
       if (hold) return;
-      setAttribute(slider, 'max', String(Math.max(0, Math.floor(durationSec))));
+      const max = Math.max(0, Math.floor(durationSec));
+      setAttribute(slider, 'max', String(max));
       slider.disabled = durationSec <= 0;
-      slider.valueAsNumber = Math.floor(positionSec);
+      shown = { ...place, positionSec: forward(shown, place) };
+      const value = drawn(shown.positionSec, max, slider.clientWidth);
+      if (slider.valueAsNumber !== value) slider.valueAsNumber = value;
       rendered = slider.valueAsNumber;
-      show();
+      show(shown.positionSec);
     },
   };
 }

@@ -1,36 +1,49 @@
 // The ring in play order. The current track and next-up stay on top; of the rest only the rows in
 // sight exist, so that ten thousand scroll like ten.
 
-import { clockTime } from '../format.js';
 import { shownRoom } from '../foresee.js';
+import { finder, searched } from '../search.js';
 import { currentTrack, nextUp, ringOrder } from '../state.js';
-import { renderCover } from './cover.js';
-import { byId, part, setAttribute, setText, setVariable, stamp } from './dom.js';
+import { placeOf, windowOf } from '../windowing.js';
+import { byId, setText, setVariable } from './dom.js';
+import { createRow } from './queue-row.js';
+import { listenForSwipes } from './swiping.js';
 
 /** @typedef {import('../types.js').AppState} AppState */
-/** @typedef {import('../types.js').Track} Track */
 /** @typedef {import('../types.js').TrackId} TrackId */
+/** @typedef {import('./queue-row.js').Row} Row */
 
 /** As app.css has it where text is not enlarged. */
 const LEAST_ROW_PX = 64;
 
-/** Rows kept ready above and below those in sight. */
-const SPARE = 6;
+/** Rows that fly past faster than this in one frame are shown without their covers. */
+const FAST_ROWS = 4;
+
+/** So long after the last movement the list is at rest. */
+const REST_MS = 120;
+
+/** Tracks made ready for the filter in one go. */
+const READY_AT_ONCE = 400;
 
 /** @param {(trackId: TrackId) => void} onNudge */
 export function createQueue(onNudge) {
   const scroller = byId('queue-scroller', HTMLElement);
-  const pinnedRows = byId('queue-pinned', HTMLElement);
-  const rest = byId('queue-rest', HTMLElement);
+  const pinnedList = byId('queue-pinned', HTMLElement);
+  const restList = byId('queue-rest', HTMLElement);
   const empty = byId('queue-empty', HTMLElement);
   const count = byId('queue-count', HTMLElement);
   const filter = byId('filter', HTMLInputElement);
-  /** @type {HTMLElement[]} */
+  /** @type {Row[]} */
+  const pinned = [];
+  /** @type {Row[]} */
   const pool = [];
   /** @type {AppState | null} */
   let state = null;
   /** @type {TrackId[]} */
   let ring = [];
+  /** What is found, in order: first what is pinned, then the rest. */
+  /** @type {TrackId[]} */
+  let pins = [];
   /** @type {TrackId[]} */
   let rows = [];
   /** @type {{current: TrackId | null, next: TrackId | null}} */
@@ -41,144 +54,218 @@ export function createQueue(onNudge) {
   /** What the list was made of, to see whether it must be made anew. */
   /** @type {unknown[]} */
   let madeOf = [];
-  /** @type {WeakMap<Track, string>} */
-  const haystacks = new WeakMap();
+  /** @type {AppState['held'] | null} */
+  let held = null;
+  let lastTop = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let resting;
 
   filter.addEventListener('input', () => {
     scroller.scrollTop = 0;
     renderList();
   });
-  scroller.addEventListener('scroll', () => requestAnimationFrame(renderWindow), { passive: true });
+  let asked = false;
+  scroller.addEventListener(
+    'scroll',
+    () => {
+      if (asked) return;
+      asked = true;
+      requestAnimationFrame(() => {
+        asked = false;
+        renderWindow();
+      });
+    },
+    { passive: true },
+  );
   new ResizeObserver(renderWindow).observe(scroller);
   scroller.addEventListener('click', ({ target }) => {
     const button = target instanceof Element && target.closest('button');
     const trackId = button && button.closest('li')?.dataset['track'];
-    if (!trackId) return;
+    if (trackId) nudge(trackId);
+  });
+  scroller.addEventListener('keydown', (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step && moveFocus(step)) event.preventDefault();
+  });
+  listenForSwipes(scroller, nudge);
+
+  /** @param {TrackId} trackId */
+  function nudge(trackId) {
     nudged = trackId;
     onNudge(trackId);
-  });
+  }
 
-  /** @param {Track} track */
-  function haystack(track) {
-    const known = haystacks.get(track);
-    if (known !== undefined) return known;
-    const { title, artist = '', album = '' } = track.tags;
-    const made = fold(`${title} ${artist} ${album} ${track.fileName}`);
-    haystacks.set(track, made);
-    return made;
+  /**
+   * Moves the focus from one row's button to that of the row before or after.
+   * @param {number} step
+   * @returns {boolean} whether there was a row to go to
+   */
+  function moveFocus(step) {
+    const focused = pool.find(({ element }) => element.contains(document.activeElement));
+    const at = focused?.shown()?.row;
+    const to = at === undefined ? (step > 0 && document.activeElement === scroller ? firstInSight() : -1) : at + step;
+    if (to < 0 || to >= rows.length) return false;
+    const rowPx = rowHeight();
+    const top = restList.offsetTop + to * rowPx;
+    const covered = parseFloat(getComputedStyle(scroller).scrollPaddingTop) || 0;
+    if (top < scroller.scrollTop + covered) scroller.scrollTop = top - covered;
+    if (top + rowPx > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = top + rowPx - scroller.clientHeight;
+    renderWindow();
+    pool.find((row) => row.shown()?.row === to)?.nudge.focus({ preventScroll: true });
+    return true;
+  }
+
+  function firstInSight() {
+    return Math.max(0, Math.ceil((scroller.scrollTop - restList.offsetTop + pinnedList.offsetHeight) / rowHeight()));
   }
 
   function renderList() {
     if (!state) return;
     const { index } = state;
-    const words = fold(filter.value).split(/\s+/).filter(Boolean);
-    const matches = (/** @type {TrackId} */ id) => {
-      const track = index.get(id);
-      return track !== undefined && words.every((word) => haystack(track).includes(word));
-    };
-    const found = words.length > 0 ? ring.filter(matches) : ring;
-    const pins = [marks.current, marks.next].filter((id) => id !== null && found.includes(id));
+    const matches = finder(filter.value);
+    const found = matches ? ring.filter((id) => matches(index.get(id))) : ring;
+    pins = [marks.current, marks.next].flatMap((id) => (id !== null && found.includes(id) ? [id] : []));
     rows = found.slice(pins.length);
     setText(count, found.length === 1 ? '1 track' : `${found.length.toLocaleString('en')} tracks`);
     empty.hidden = found.length > 0;
     setText(empty, ring.length === 0 ? 'No music yet.' : 'Nothing here sounds like that.');
-    setVariable(rest, '--rows', String(rows.length));
+    setVariable(restList, '--rows', String(rows.length));
 
-    while (pinnedRows.childElementCount > pins.length) pinnedRows.lastElementChild?.remove();
-    while (pinnedRows.childElementCount < pins.length) pinnedRows.append(stamp('row-template'));
-    pins.forEach((id, i) => {
-      const row = pinnedRows.children[i];
-      if (id !== null && row instanceof HTMLElement) renderRow(row, id, i, found.length);
-    });
-    if (nudged !== null && nudged === marks.next) {
-      const row = pinnedRows.querySelector(`[data-track="${nudged}"]`);
-      if (row instanceof HTMLElement && scroller.contains(document.activeElement)) {
-        row.tabIndex = -1;
-        row.focus({ preventScroll: true });
-      }
-      nudged = null;
+    while (pinned.length > pins.length) pinned.pop()?.element.remove();
+    while (pinned.length < pins.length) {
+      const row = createRow();
+      pinned.push(row);
+      pinnedList.append(row.element);
     }
+    renderPinned();
+    followNudge();
     renderWindow();
   }
 
+  function renderPinned() {
+    pins.forEach((id, i) => renderRow(pinned[i], id, i, i, pins.length + rows.length, false));
+  }
+
+  function followNudge() {
+    if (nudged === null || nudged !== marks.next) return;
+    const row = pinned.find((pin) => pin.shown()?.id === nudged);
+    if (row && scroller.contains(document.activeElement)) {
+      row.element.tabIndex = -1;
+      row.element.focus({ preventScroll: true });
+    }
+    nudged = null;
+  }
+
   function rowHeight() {
-    const row = pinnedRows.firstElementChild ?? rest.firstElementChild;
-    return (row instanceof HTMLElement && row.offsetHeight) || LEAST_ROW_PX;
+    return (pinned[0] ?? pool[0])?.element.offsetHeight || LEAST_ROW_PX;
   }
 
   function renderWindow() {
     const rowPx = rowHeight();
-    const top = Math.max(0, scroller.scrollTop - rest.offsetTop + pinnedRows.offsetHeight);
-    const first = Math.max(0, Math.floor(top / rowPx) - SPARE);
-    const sight = Math.ceil(scroller.clientHeight / rowPx) + 2 * SPARE;
-    const last = Math.min(rows.length, first + (scroller.clientHeight > 0 ? sight : 0));
-    const length = Math.max(0, last - first);
-    while (pool.length < length) {
-      const row = stamp('row-template');
+    const { scrollTop, clientHeight } = scroller;
+    const topPx = scrollTop - restList.offsetTop + pinnedList.offsetHeight;
+    const { first, last } = windowOf({ topPx, heightPx: clientHeight, rowPx, count: rows.length });
+    const fast = Math.abs(scrollTop - lastTop) > FAST_ROWS * rowPx;
+    lastTop = scrollTop;
+    while (pool.length < last - first) {
+      const row = createRow();
       pool.push(row);
-      rest.append(row);
+      restList.append(row.element);
     }
-    // A row keeps its place in the pool while it is in sight, so that scrolling moves few of them.
     pool.forEach((row, slot) => {
-      const size = pool.length;
-      const at = first + ((((slot - first) % size) + size) % size);
+      const at = placeOf(slot, pool.length, first);
       const id = at < last ? rows[at] : undefined;
-      row.hidden = id === undefined;
-      if (id === undefined) return;
-      setVariable(row, '--row', String(at));
-      renderRow(row, id, at + pinnedRows.childElementCount, rows.length + pinnedRows.childElementCount);
+      // A key pressed on a row that has become another's would be meant for the old one.
+      if (row.shown()?.id !== id && row.element.contains(document.activeElement)) scroller.focus({ preventScroll: true });
+      if (id === undefined) row.hide();
+      else renderRow(row, id, at, at + pins.length, rows.length + pins.length, fast);
     });
+    clearTimeout(resting);
+    resting = setTimeout(rest, REST_MS);
+  }
+
+  /** What is not worth doing for rows that fly past. */
+  function rest() {
+    if (pool.some((row) => row.shown()?.bare)) {
+      lastTop = scroller.scrollTop;
+      renderWindow();
+    }
+    order();
   }
 
   /**
-   * @param {HTMLElement} row
+   * Brings the rows into the order of the list for those who go through the page element by element.
+   * They are in it but for one cut, and moving an element takes the focus from it.
+   */
+  function order() {
+    const placed = [...restList.children];
+    const place = (/** @type {Element} */ row) => Number(row.getAttribute('aria-posinset'));
+    const shown = placed.filter((row) => row instanceof HTMLElement && !row.hidden);
+    const cut = shown.findIndex((row, i) => i > 0 && place(row) < place(/** @type {Element} */ (shown[i - 1])));
+    if (cut < 0) return;
+    const [late, early] = [shown.slice(0, cut), shown.slice(cut)];
+    if (late.some((row) => row.contains(document.activeElement))) restList.prepend(...early);
+    else restList.append(...late);
+  }
+
+  /**
+   * @param {Row | undefined} row
    * @param {TrackId} id
+   * @param {number} at from the top of its own list
    * @param {number} place
    * @param {number} of
+   * @param {boolean} bare
    */
-  function renderRow(row, id, place, of) {
+  function renderRow(row, id, at, place, of, bare) {
     if (!state) return;
-    const track = state.index.get(id);
-    const { title = '…', artist = '' } = track?.tags ?? {};
-    const current = id === marks.current;
-    const next = id === marks.next;
-    row.dataset['track'] = id;
-    setAttribute(row, 'aria-current', current ? 'true' : null);
-    setAttribute(row, 'aria-posinset', String(place + 1));
-    setAttribute(row, 'aria-setsize', String(of));
-    row.classList.toggle('next', next);
-    renderCover(part(row, '.cover', HTMLElement), track);
-    setText(part(row, '.title', HTMLElement), title);
-    setText(part(row, '.artist', HTMLElement), artist);
-    setText(part(row, '.duration', HTMLElement), track?.duration ? clockTime(track.duration) : '');
-    setText(part(row, '.mark', HTMLElement), current ? 'now' : next ? 'next' : '');
-    part(row, '.held', HTMLElement).hidden = !state.held.has(id);
-    const nudge = part(row, 'button', HTMLButtonElement);
-    nudge.hidden = current || next;
-    setAttribute(nudge, 'aria-label', `Play ${title} next`);
+    const mark = id === marks.current ? 'now' : id === marks.next ? 'next' : '';
+    row?.render({ id, track: state.index.get(id), mark, held: state.held.has(id), place, of, row: at, bare });
+  }
+
+  /**
+   * Makes tracks ready for the filter bit by bit, so that the first letter need not wait for it.
+   * @param {AppState['index']} index
+   */
+  function makeReady(index) {
+    const tracks = index.values();
+    const some = () => {
+      if (state?.index !== index) return;
+      for (let i = 0; i < READY_AT_ONCE; i += 1) {
+        const { value } = tracks.next();
+        if (!value) return;
+        searched(value);
+      }
+      setTimeout(some, 0);
+    };
+    setTimeout(some, REST_MS);
   }
 
   return {
     /** @param {AppState} now */
     render: (now) => {
+      if (now.index !== state?.index) makeReady(now.index);
       state = now;
       const room = shownRoom(now);
-      const parts = [room?.queue, room?.queueIndex, now.index, now.held];
-      if (parts.every((value, i) => value === madeOf[i])) return;
-      madeOf = parts;
-      ring = room ? ringOrder(room) : [];
-      marks = { current: room && currentTrack(room), next: room && nextUp(room) };
+      const parts = [room?.queue, room?.queueIndex, now.index];
+      if (parts.some((value, i) => value !== madeOf[i])) {
+        madeOf = parts;
+        ring = room ? ringOrder(room) : [];
+        marks = { current: room && currentTrack(room), next: room && nextUp(room) };
+        renderList();
+      } else if (now.held !== held) {
+        // A track more on this phone changes a mark, not the list.
+        renderPinned();
+        renderWindow();
+      }
+      held = now.held;
+    },
+    /** To be called when the list has come into sight: it opens at what plays. */
+    shown: () => {
+      filter.value = '';
+      scroller.scrollTop = 0;
       renderList();
     },
-    /** To be called when the list has come into sight. */
-    shown: renderWindow,
+    /** The current track's picture. */
+    cover: () => pinned.find((row) => row.shown()?.mark === 'now')?.cover ?? null,
   };
-}
-
-/**
- * Text as it is searched: no case, no accents.
- * @param {string} text
- */
-function fold(text) {
-  return text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
 }

@@ -1,7 +1,7 @@
-// What belongs to this phone alone: sound or none, its speaker's delay, its storage; and leaving.
+// What belongs to this phone alone: its name, sound or none, its speaker's delay, its storage; and leaving.
 
 import { byteSize } from '../format.js';
-import { clampDelay } from '../settings.js';
+import { LEAST_STORAGE_MB, MOST_STORAGE_MB, clampDelay, clampStorage } from '../settings.js';
 import { memberName } from '../state.js';
 import { byId, setText } from './dom.js';
 import { createSheet } from './sheets.js';
@@ -13,20 +13,39 @@ import { createSheet } from './sheets.js';
  * @param {object} on
  * @param {() => AppState} on.state
  * @param {(change: Partial<Settings>) => void} on.change
- * @param {() => Promise<{kind: string, usedBytes: number}>} on.storage
+ * @param {(name: string) => Promise<void>} on.rename
+ * @param {() => Promise<{kind: string, usedBytes: number, fixed: boolean}>} on.storage `fixed`: the browser
+ *   does not tell how much there is room for.
  * @param {() => Promise<void>} on.clear
  * @param {() => Promise<void>} on.leave
  */
 export function createSettings(on) {
-  const name = byId('settings-name', HTMLElement);
+  const name = byId('settings-name', HTMLInputElement);
   const remote = byId('settings-remote', HTMLInputElement);
   const delay = byId('settings-delay', HTMLInputElement);
   const delayText = byId('settings-delay-text', HTMLElement);
   const storage = byId('settings-storage', HTMLElement);
+  const budgetLine = byId('settings-budget-line', HTMLElement);
+  const budget = byId('settings-budget', HTMLInputElement);
   const offset = byId('sync-offset', HTMLElement);
   const roundTrip = byId('sync-round-trip', HTMLElement);
   const error = byId('sync-error', HTMLElement);
 
+  name.addEventListener('change', () => {
+    const wanted = name.value.trim();
+    if (wanted !== ownName()) on.rename(wanted);
+  });
+  name.addEventListener('keydown', ({ key, isComposing }) => {
+    // Not the Enter that ends the spelling of a word in some scripts.
+    if (key === 'Enter' && !isComposing) name.blur();
+  });
+  budget.min = String(LEAST_STORAGE_MB);
+  budget.max = String(MOST_STORAGE_MB);
+  budget.addEventListener('change', () => {
+    const storageMb = clampStorage(budget.valueAsNumber);
+    budget.valueAsNumber = storageMb;
+    on.change({ storageMb });
+  });
   remote.addEventListener('change', () => on.change({ remote: remote.checked }));
   delay.addEventListener('input', () => showDelay(delay.valueAsNumber));
   delay.addEventListener('change', () => on.change({ delayMs: clampDelay(delay.valueAsNumber) }));
@@ -42,13 +61,21 @@ export function createSettings(on) {
     const { settings } = on.state();
     remote.checked = settings.remote;
     delay.valueAsNumber = settings.delayMs;
+    budget.valueAsNumber = settings.storageMb;
     showDelay(settings.delayMs);
     show();
   }
 
+  function ownName() {
+    const { room, memberId } = on.state();
+    return room && memberId ? room.clients[memberId]?.name ?? '' : '';
+  }
+
   function show() {
     const { room, memberId, clock, sound } = on.state();
-    setText(name, room && memberId ? memberName(room, memberId) : '');
+    // A field that somebody types in is left alone.
+    if (document.activeElement !== name) name.value = ownName();
+    name.placeholder = room && memberId ? memberName(room, memberId) : '';
     setText(offset, clock ? `${clock.offsetMs.toFixed(1)} ms` : 'not known yet');
     setText(roundTrip, clock ? `${clock.roundTripMs.toFixed(1)} ms` : 'not known yet');
     setText(error, sound.errorMs === null ? 'not playing' : `${sound.errorMs} ms`);
@@ -56,7 +83,8 @@ export function createSettings(on) {
   }
 
   async function showStorage() {
-    const { kind, usedBytes } = await on.storage();
+    const { kind, usedBytes, fixed } = await on.storage();
+    budgetLine.hidden = !fixed;
     setText(storage, `${byteSize(usedBytes)} of music, in ${kind === 'memory' ? 'memory only' : kind}`);
   }
 

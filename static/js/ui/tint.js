@@ -1,7 +1,7 @@
 // Tints the page with the colour of the current cover.
 
 import { PLAIN, tintOf } from '../colour.js';
-import { hueOf } from '../format.js';
+import { artHue } from './cover.js';
 import { setVariable } from './dom.js';
 
 /** @typedef {import('../types.js').Track} Track */
@@ -18,8 +18,9 @@ export function createTint() {
   let shown = null;
 
   /** @param {import('../colour.js').Tint} tint */
-  function wear({ hue, strength }) {
+  function wear({ hue, second, strength }) {
     setVariable(document.documentElement, '--hue', String(hue));
+    setVariable(document.documentElement, '--hue2', String(second));
     setVariable(document.documentElement, '--strength', strength.toFixed(2));
   }
 
@@ -29,7 +30,7 @@ export function createTint() {
     if (key === shown) return;
     shown = key;
     if (!track?.coverUrl || !context) {
-      wear(track ? { hue: hueOf(`${track.tags.album ?? ''}${track.trackId}`), strength: 0.7 } : PLAIN);
+      wear(track ? { hue: artHue(track), second: artHue(track) + 60, strength: 0.7 } : PLAIN);
       return;
     }
     const image = new Image();

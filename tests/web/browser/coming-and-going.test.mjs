@@ -119,7 +119,7 @@ test('a reloaded phone is paired still, asks for one tap, and lands where the mu
     await ben.until('the tap it needs', () => document.querySelector('#listen') && !document.querySelector('#listen').hidden && !document.querySelector('#room-view').hidden);
     assert.ok(await ben.read(() => document.querySelector('audio').paused));
     await ben.seesListener('Ben \\(you\\) waits for a tap');
-    await ben.press('Tap to listen');
+    await ben.press('Tap to rejoin');
     await ben.sounds();
     await ben.until('the button go', () => document.querySelector('#listen').hidden);
     await ben.seesListener('Ben \\(you\\) playing');

@@ -70,6 +70,7 @@ test('nothing sticks out of any window, and every target is large enough', async
     const check = async (/** @type {string} */ where) => {
       for (const [width, height] of WINDOWS) {
         await phone.page.setViewportSize({ width, height });
+        await phone.until('an end of the journey of the cover', () => !document.querySelector('.carried'));
         assert.deepEqual(await phone.read(misfits), [], `${where} at ${width}×${height}`);
       }
     };
@@ -121,13 +122,14 @@ for (const colorScheme of /** @type {const} */ (['dark', 'light'])) {
 /** The pairs of colours whose contrast is below what WCAG AA asks, over all tints. */
 function faint() {
   const pairs = [
-    ...['text', 'muted'].flatMap((ink) => ['ground', 'glow', 'raised', 'raised-more'].map((paper) => [ink, paper, 4.5])),
+    ...['text', 'muted'].flatMap((ink) => ['ground', 'glow', 'glow2', 'raised', 'raised-more'].map((paper) => [ink, paper, 4.5])),
     ...['accent', 'good', 'fair', 'poor'].flatMap((ink) => ['ground', 'raised', 'raised-more'].map((paper) => [ink, paper, 4.5])),
     ['on-accent', 'accent', 4.5],
     ['ground', 'text', 4.5],
     ['field-line', 'ground', 3],
     ['field-line', 'raised', 3],
     ['accent', 'glow', 3],
+    ['accent', 'glow2', 3],
   ];
   const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   const probe = document.body.appendChild(document.createElement('i'));
@@ -145,6 +147,8 @@ function faint() {
   for (let hue = 0; hue < 360; hue += 15) {
     for (const strength of [0.12, 0.7, 1]) {
       document.documentElement.style.setProperty('--hue', String(hue));
+      // What contrasts in lightness does so whatever the hues are; this pairs each with many.
+      document.documentElement.style.setProperty('--hue2', String(7 * hue));
       document.documentElement.style.setProperty('--strength', String(strength));
       for (const [ink, paper, least] of pairs) {
         const [a, b] = [luminance(ink), luminance(paper)];

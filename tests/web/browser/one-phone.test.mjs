@@ -37,7 +37,8 @@ test('one song follows the other with hardly a gap, without a press', (t) =>
     await ada.holds(2);
     await ada.read(() => {
       const audio = document.querySelector('audio');
-      audio.addEventListener('ended', () => (audio.endedAt = performance.now()));
+      // Whichever comes first: a page that changes tracks at the first sign of the end is not told of it again.
+      for (const name of ['ended', 'emptied']) audio.addEventListener(name, () => (audio.endedAt ??= performance.now()));
       audio.addEventListener('timeupdate', () => {
         if (audio.endedAt && !audio.gap && audio.currentTime > 0) {
           audio.gap = performance.now() - audio.currentTime * 1000 - audio.endedAt;
@@ -70,11 +71,17 @@ test('every format of the library plays or is sat out with a word', (t) =>
     assert.ok(titles.size >= 6, [...titles].join());
   }));
 
-test('a download that breaks goes on where it was', (t) =>
-  alone(t, async (folder) => {
-    await tones({ 'Alpha Dance': 20, 'Beta Waltz': 20, 'Gamma March': 20 })(folder);
-    await writeFile(join(folder, 'Slow Train.wav'), tone(120, { rate: 48_000, channels: 2 }));
-  }, async (ada, server) => {
+test('a download that breaks goes on where it was', async (t) => {
+  const server = await startServer({
+    fill: async (folder) => {
+      await tones({ 'Alpha Dance': 20, 'Beta Waltz': 20, 'Gamma March': 20 })(folder);
+      await writeFile(join(folder, 'Slow Train.wav'), tone(120, { rate: 48_000, channels: 2 }));
+    },
+  });
+  t.after(server.end);
+  const ada = await openPhone(browser, server.url());
+  t.after(ada.close);
+  await journey(t.name, () => [ada], async () => {
     const network = (/** @type {number} */ bytesPerSec) =>
       ada.cdp.send('Network.emulateNetworkConditions', {
         offline: false, latency: 0, downloadThroughput: bytesPerSec, uploadThroughput: bytesPerSec,
@@ -84,9 +91,9 @@ test('a download that breaks goes on where it was', (t) =>
     ada.page.on('request', (request) => {
       if (request.url().includes('/file/')) ranges.push(request.headers()['range']);
     });
-    // It is further down the ring than is fetched ahead, so that all of it comes over the slow network.
-    await ada.holds(2);
     await network(3_000_000);
+    await ada.join('Ada');
+    await ada.holds(2);
     await ada.open('Queue');
     await ada.press('Play Slow Train next');
     await ada.open('Now');
@@ -98,9 +105,10 @@ test('a download that breaks goes on where it was', (t) =>
     await network(-1);
     await server.start();
     await ada.sounds();
-    const last = ranges.at(-1) ?? '';
-    assert.match(last, /^bytes=\d{7,}-$/);
-  }));
+    assert.ok(ranges.some((range) => /^bytes=\d{7,}-$/.test(range ?? '')), ranges.join());
+    assert.deepEqual(ada.errors, []);
+  });
+});
 
 test('a song that the server does not give out is said to be so, holds up nobody, and plays when it comes after all', (t) =>
   alone(t, tones(SONGS), async (ada, server) => {
@@ -124,7 +132,7 @@ test('a song that the server does not give out is said to be so, holds up nobody
     await ada.status('reconnecting…');
     await server.start();
     await ada.until('the tap that it needs', () => !document.querySelector('#listen').hidden);
-    await ada.press('Tap to listen');
+    await ada.press('Tap to rejoin');
     await ada.sounds();
     await ben.seesListener('Ada.* playing');
   }));

@@ -2,15 +2,9 @@
 // a page is read without a gesture, since one would allow sound; hands are real input.
 
 import { mkdir } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { LIMIT_MS, LOOK_EVERY_MS, SHOTS, rests, runs } from './eyes.mjs';
 import { CODE } from './server.mjs';
-
-export const SHOTS = fileURLToPath(new URL('../screenshots/', import.meta.url));
-
-/** Nothing here depends on how fast the machine is; this only ends a test that will never pass. */
-const LIMIT_MS = 30_000;
-const LOOK_EVERY_MS = 40;
 
 export function openBrowser() {
   return chromium.launch({
@@ -163,29 +157,6 @@ export async function journey(name, phones, steps) {
     await Promise.all(phones().map((phone, i) => phone.shot(`failed-${stem}-${i + 1}`).catch(() => {})));
     throw error;
   }
-}
-
-/** In the page: whether the sound runs on with the clock for a while, neither sought, paused nor muted. */
-async function runs() {
-  const audio = document.querySelector('audio');
-  const silent = () => audio.paused || audio.muted || audio.volume === 0 || !(audio.duration > 1);
-  const line = () => performance.now() / 1_000 - audio.currentTime;
-  if (silent()) return false;
-  const [src, from, began, limit] = [audio.currentSrc, audio.currentTime, line(), performance.now() + 1_500];
-  while (audio.currentTime < from + 0.3 && performance.now() < limit) await new Promise((go) => setTimeout(go, 20));
-  return !silent() && audio.currentSrc === src && audio.currentTime >= from + 0.3 && Math.abs(line() - began) < 0.1;
-}
-
-/** In the page: whether nothing is to be heard for a while, and the position stays. */
-async function rests() {
-  const audio = document.querySelector('audio');
-  if (!audio.paused) return false;
-  const [src, from] = [audio.currentSrc, audio.currentTime];
-  const stirs = new Promise((stir) => {
-    for (const name of ['play', 'seeking']) audio.addEventListener(name, () => stir(true), { once: true });
-    setTimeout(() => stir(false), 400);
-  });
-  return !(await stirs) && audio.paused && audio.currentSrc === src && audio.currentTime === from;
 }
 
 /** In the page: whether `count` tracks or more are there to their last byte, and marked so. */

@@ -33,6 +33,8 @@ export async function startServer({ fill, flags = [] }) {
     stateFile: join(home, 'state.json'),
     /** The page's address under a name, which leads here by the browser's own resolver rules. */
     url: (host = 'party.lan') => `http://${host}:${port}/`,
+    /** For browsers whose resolver follows no rules: whatever they ask for by http, they ask here. */
+    asProxy: () => ({ proxyType: 'manual', httpProxy: `127.0.0.1:${port}` }),
     log: () => log.join(''),
     stop: async () => stop(child),
     kill: async () => stop(child, 'SIGKILL'),

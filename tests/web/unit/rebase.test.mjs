@@ -1,49 +1,138 @@
+// Every press against every durable event that may come between the press and its arrival.
+
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { rebase } from '../../../static/js/rebase.js';
 import { barrier, playing, room } from '../support/rooms.mjs';
 
-const paired = (where) => ({ ...where, eventCount: where.eventCount + 1, clients: { ...where.clients, m9: { name: '' } } });
-const ready = (where) => ({ ...where, barrier: { ...where.barrier, ready: ['m1', 'm2'] } });
-const seeked = (where) => ({ ...where, playState: { ...where.playState, anchorPositionSec: 33 } });
-const advanced = (where) => ({ ...where, queueIndex: 2, barrier: barrier({ trackId: 'c' }) });
-const paused = room();
-const waiting = room({ barrier: barrier() });
-const sounding = playing(0);
+/** Made of the queue a b c d e, with `b` current and `c` next-up. A nudge is about `e`. */
+const SCENES = {
+  paused: room({ playState: { mode: 'paused', anchorPositionSec: 12 } }),
+  playing: playing(0),
+  waiting: room({ barrier: barrier() }),
+  resuming: room({ playState: { mode: 'paused', anchorPositionSec: 12 }, barrier: barrier({ type: 'resume' }) }),
+};
 
-/** [command, what its presser saw, what is now, the verdict] */
-const cases = [
-  ['play', paused, paired(paused), 'again'],
-  ['play', paused, seeked(paused), 'again'],
-  ['play', paused, waiting, 'pointless'],
-  ['play', paused, sounding, 'pointless'],
-  ['play', paused, advanced(paused), 'stale'],
-  ['pause', sounding, paired(sounding), 'again'],
-  ['pause', sounding, seeked(sounding), 'again'],
-  ['pause', sounding, paused, 'pointless'],
-  ['pause', waiting, ready(waiting), 'again'],
-  ['pause', waiting, sounding, 'again'],
-  ['pause', sounding, advanced(sounding), 'stale'],
-  ['seek', sounding, paired(sounding), 'again'],
-  ['seek', sounding, seeked(sounding), 'stale'],
-  ['seek', sounding, paused, 'stale'],
-  ['seek', sounding, advanced(sounding), 'stale'],
-  ['seek', waiting, ready(waiting), 'again'],
-  ['next', sounding, paired(sounding), 'again'],
-  ['next', sounding, paused, 'again'],
-  ['next', sounding, advanced(sounding), 'pointless'],
-  ['nudge', sounding, paired(sounding), 'again'],
-  ['nudge', sounding, { ...sounding, queue: ['a', 'b', 'd', 'c', 'e'] }, 'again'],
-  ['nudge', sounding, { ...sounding, queue: ['a', 'b', 'e', 'c', 'd'] }, 'pointless'],
-  ['nudge', sounding, { ...sounding, queueIndex: 4 }, 'pointless'],
-  ['nudge', sounding, { ...sounding, queue: ['a', 'b', 'c', 'd'] }, 'stale'],
-  ['start-now', waiting, { ...waiting, barrier: barrier({ members: ['m2'], ready: [] }) }, 'again'],
-  ['start-now', waiting, sounding, 'pointless'],
-  ['start-now', waiting, paused, 'stale'],
-  ['start-now', waiting, advanced(waiting), 'stale'],
-];
-cases.forEach(([name, pressed, now, verdict], i) => {
-  test(`case ${i + 1}: ${name} is ${verdict}`, () => {
-    assert.equal(rebase({ name, trackId: 'e', positionSec: 5 }, pressed, now), verdict);
+const clients = (change) => (was) => ({ ...was, clients: change(was.clients) });
+const waits = (change) => (was) => ({ ...was, barrier: change(was.barrier) });
+const at = (mode, anchorPositionSec) => (was) => ({ ...was, barrier: null, playState: { mode, anchorPositionSec } });
+const queue = (ids, queueIndex = 1) => (was) => ({ ...was, queue: ids, queueIndex });
+
+/** What each event makes of a room. */
+const EVENTS = {
+  'client.paired': clients((all) => ({ ...all, m9: { name: '' } })),
+  'client.left': clients(({ m2: _, ...others }) => others),
+  'client.renamed': clients((all) => ({ ...all, m2: { name: 'Ben' } })),
+  'barrier.opened, for a new track': (was) => ({ ...at('paused', 0)(was), queueIndex: 2, barrier: barrier({ trackId: 'c' }) }),
+  'barrier.opened, to go on': (was) => ({ ...was, playState: { ...was.playState, mode: 'paused' }, barrier: barrier({ type: 'resume' }) }),
+  'barrier.ready': waits((open) => ({ ...open, ready: ['m1', 'm2'] })),
+  'barrier.shrunk': waits((open) => ({ ...open, members: ['m1'] })),
+  'barrier.release': (was) => at('playing', was.playState.anchorPositionSec)(was),
+  'playback.paused': at('paused', 20),
+  'playback.seeked': (was) => ({ ...was, playState: { ...was.playState, anchorPositionSec: 33 } }),
+  'playback.parked': at('paused', 20),
+  'queue.advanced': (was) => ({ ...at('paused', 0)(was), queueIndex: 2 }),
+  'queue.nudged, another track': queue(['a', 'b', 'd', 'c', 'e']),
+  'queue.nudged, the same track': queue(['a', 'b', 'e', 'c', 'd']),
+  'library.changed, of others': queue(['b', 'c', 'd', 'e', 'f'], 0),
+  'library.changed, the nudged one gone': queue(['a', 'b', 'c', 'd']),
+  'library.changed, the current one gone': (was) => ({ ...at('paused', 0)(was), ...queue(['a', 'c', 'd', 'e'])({}) }),
+};
+
+const COMMANDS = ['play', 'pause', 'seek', 'next', 'nudge', 'start-now'];
+
+/** What can happen in which scene, and then, in the order of COMMANDS: a(gain), p(ointless), s(tale). */
+const VERDICTS = {
+  paused: {
+    'client.paired': 'a p a a a s',
+    'client.left': 'a p a a a s',
+    'client.renamed': 'a p a a a s',
+    'barrier.opened, for a new track': 's s s p a s',
+    'barrier.opened, to go on': 'p a s a a s',
+    'playback.seeked': 'a p s a a s',
+    'queue.advanced': 's p s p a s',
+    'queue.nudged, another track': 'a p a a a s',
+    'queue.nudged, the same track': 'a p a a p s',
+    'library.changed, of others': 'a p a a a s',
+    'library.changed, the nudged one gone': 'a p a a s s',
+    'library.changed, the current one gone': 's p s p a s',
+  },
+  playing: {
+    'client.paired': 'a a a a a p',
+    'client.left': 'a a a a a p',
+    'client.renamed': 'a a a a a p',
+    'barrier.opened, for a new track': 's s s p a s',
+    'barrier.opened, to go on': 'p a s a a s',
+    'playback.paused': 's p s a a s',
+    'playback.seeked': 'a a s a a p',
+    'playback.parked': 's p s a a s',
+    'queue.advanced': 's p s p a s',
+    'queue.nudged, another track': 'a a a a a p',
+    'queue.nudged, the same track': 'a a a a p p',
+    'library.changed, of others': 'a a a a a p',
+    'library.changed, the nudged one gone': 'a a a a s p',
+    'library.changed, the current one gone': 's p s p a s',
+  },
+  waiting: {
+    'client.paired': 'a a a a a a',
+    'client.left': 'a a a a a a',
+    'client.renamed': 'a a a a a a',
+    'barrier.opened, for a new track': 's s s p a s',
+    'barrier.opened, to go on': 'p a s a a s',
+    'barrier.ready': 'a a a a a a',
+    'barrier.shrunk': 'a a a a a a',
+    'barrier.release': 'p a s a a p',
+    'playback.paused': 's p s a a s',
+    'playback.seeked': 'a a s a a a',
+    'queue.advanced': 's p s p a s',
+    'queue.nudged, another track': 'a a a a a a',
+    'queue.nudged, the same track': 'a a a a p a',
+    'library.changed, of others': 'a a a a a a',
+    'library.changed, the nudged one gone': 'a a a a s a',
+    'library.changed, the current one gone': 's p s p a s',
+  },
+  resuming: {
+    'client.paired': 'a a a a a a',
+    'client.left': 'a a a a a a',
+    'client.renamed': 'a a a a a a',
+    'barrier.opened, for a new track': 's s s p a s',
+    'barrier.ready': 'a a a a a a',
+    'barrier.shrunk': 'a a a a a a',
+    'barrier.release': 'p a s a a p',
+    'playback.paused': 's p s a a s',
+    'playback.seeked': 'a a s a a a',
+    'queue.advanced': 's p s p a s',
+    'queue.nudged, another track': 'a a a a a a',
+    'queue.nudged, the same track': 'a a a a p a',
+    'library.changed, of others': 'a a a a a a',
+    'library.changed, the nudged one gone': 'a a a a s a',
+    'library.changed, the current one gone': 's p s p a s',
+  },
+};
+
+/** Events that need what a scene has not: a barrier to move, or music to stop. */
+const IMPOSSIBLE = {
+  paused: ['barrier.ready', 'barrier.shrunk', 'barrier.release', 'playback.paused', 'playback.parked'],
+  playing: ['barrier.ready', 'barrier.shrunk', 'barrier.release'],
+  waiting: ['playback.parked'],
+  resuming: ['barrier.opened, to go on', 'playback.parked'],
+};
+
+const SAID = { again: 'is sent again', pointless: 'is pointless', stale: 'is out of date' };
+
+for (const [scene, pressed] of Object.entries(SCENES)) {
+  test(`while ${scene}, each event that can come has its row`, () => {
+    const rows = [...Object.keys(VERDICTS[scene]), ...IMPOSSIBLE[scene]];
+    assert.deepEqual(rows.toSorted(), Object.keys(EVENTS).toSorted());
   });
-});
+  for (const [event, row] of Object.entries(VERDICTS[scene])) {
+    row.split(' ').forEach((letter, i) => {
+      const name = COMMANDS[i];
+      const expected = Object.keys(SAID).find((verdict) => verdict.startsWith(letter));
+      test(`pressed while ${scene}, then ${event}: ${name} ${SAID[expected]}`, () => {
+        const now = { ...EVENTS[event](pressed), eventCount: pressed.eventCount + 1 };
+        assert.equal(rebase({ name, trackId: 'e', positionSec: 5 }, pressed, now), expected);
+      });
+    });
+  }
+}

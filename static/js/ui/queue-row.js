@@ -1,0 +1,72 @@
+// One row of the queue, made once and used for one track after the other.
+
+import { clockTime } from '../format.js';
+import { renderCover } from './cover.js';
+import { part, setAttribute, setText, setVariable, stamp } from './dom.js';
+
+/** @typedef {import('../types.js').Track} Track */
+/** @typedef {import('../types.js').TrackId} TrackId */
+
+/**
+ * @typedef {object} RowState
+ * @property {TrackId} id
+ * @property {Track | undefined} track
+ * @property {'now' | 'next' | ''} mark
+ * @property {boolean} held Whole on this phone.
+ * @property {number} place In the list, pinned rows included.
+ * @property {number} of
+ * @property {number} row From the top of the list that it lies in.
+ * @property {boolean} bare Without its cover.
+ */
+
+/** @typedef {ReturnType<typeof createRow>} Row */
+
+export function createRow() {
+  const element = stamp('row-template');
+  const cover = part(element, '.cover', HTMLElement);
+  const title = part(element, '.title', HTMLElement);
+  const artist = part(element, '.artist', HTMLElement);
+  const duration = part(element, '.duration', HTMLElement);
+  const mark = part(element, '.mark', HTMLElement);
+  const held = part(element, '.held', HTMLElement);
+  const nudge = part(element, 'button', HTMLButtonElement);
+  /** @type {RowState | null} */
+  let shown = null;
+
+  return {
+    element,
+    cover,
+    nudge,
+    shown: () => shown,
+    hide: () => {
+      element.hidden = true;
+      shown = null;
+    },
+    /** @param {RowState} state */
+    render: (state) => {
+      const before = shown;
+      if (before && before.id === state.id && before.track === state.track && !before.bare) state.bare = false;
+      if (before && keys.every((key) => before[key] === state[key])) return;
+      shown = state;
+      const name = state.track?.tags.title ?? '…';
+      element.hidden = false;
+      element.dataset['track'] = state.id;
+      element.dataset['nudges'] = String(state.mark === '');
+      setVariable(element, '--row', String(state.row));
+      setAttribute(element, 'aria-current', state.mark === 'now' ? 'true' : null);
+      setAttribute(element, 'aria-posinset', String(state.place + 1));
+      setAttribute(element, 'aria-setsize', String(state.of));
+      element.classList.toggle('next', state.mark === 'next');
+      renderCover(cover, state.track, state.bare);
+      setText(title, name);
+      setText(artist, state.track?.tags.artist ?? '');
+      setText(duration, state.track?.duration ? clockTime(state.track.duration) : '');
+      setText(mark, state.mark);
+      held.hidden = !state.held;
+      nudge.hidden = state.mark !== '';
+      setAttribute(nudge, 'aria-label', `Play ${name} next`);
+    },
+  };
+}
+
+const keys = /** @type {const} */ (['id', 'track', 'mark', 'held', 'place', 'of', 'row', 'bare']);
