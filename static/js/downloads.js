@@ -22,6 +22,9 @@ const IDLE_MS = 8_000;
 const VAIN_TRIES = 3;
 const ASIDE_MS = 30_000;
 
+/** What a browser says of its room changes with each byte; by less than this it does not count. */
+const STEP_BYTES = 10e6;
+
 /** Progress is shown so often at most. */
 const SHOW_EVERY_MS = 200;
 
@@ -44,6 +47,8 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
   let vainTries = 0;
   /** Whether the try under way has brought anything. */
   let gained = false;
+  /** What is wanted, in order, and what that was worked out from: ten thousand tracks are not gone through for each. */
+  let list = { basis: /** @type {unknown[]} */ ([]), tracks: /** @type {Track[]} */ ([]) };
   /** Versions of tracks that cannot be fetched just now; they would block all others. */
   /** @type {Set<string>} */
   const aside = new Set();
@@ -53,7 +58,11 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
     const { view, room, index, held, unplayable, settings } = store.get();
     if (view !== 'room' || !room || settings.remote) return null;
     const budgetBytes = shelf.roomBytes();
-    return wanted({ room, index, held, unplayable, budgetBytes })[0] ?? null;
+    const basis = [room.queue, room.queueIndex, room.barrier, index, unplayable, Math.floor(budgetBytes / STEP_BYTES)];
+    if (!basis.every((value, i) => value === list.basis[i])) {
+      list = { basis, tracks: wanted({ room, index, held, unplayable, budgetBytes }) };
+    }
+    return list.tracks.find(({ trackId }) => !held.has(trackId)) ?? null;
   }
 
   async function run() {

@@ -1,7 +1,7 @@
 // Wiring only: makes the parts, ties them to the store, and starts.
 
 import { ApiError, getCode, rename, sentenceOf } from './api.js';
-import { RANK, ranks } from './cache.js';
+import { RANK, ranks, urgent } from './cache.js';
 import { askToPersist, openBack } from './cache/back.js';
 import { openKnown } from './cache/known.js';
 import { createShelf } from './cache/shelf.js';
@@ -70,6 +70,10 @@ const shelf = openBack().then((back) =>
     ranks: (budgetBytes) => {
       const { room, index, held, unplayable } = store.get();
       return room ? ranks({ room, index, held, unplayable, budgetBytes }) : () => RANK.urgent;
+    },
+    isUrgent: (trackId) => {
+      const { room } = store.get();
+      return room !== null && urgent(room).includes(trackId);
     },
     fixedBytes: () => store.get().settings.storageMb * 1e6,
     onRemoved: refreshHeld,

@@ -7,18 +7,19 @@
 const made = new WeakMap();
 
 /**
- * Whether a track has all the words somewhere.
+ * Whether what is searched of a track has all the words somewhere.
  * @param {string} typed
- * @returns {((track: Track | undefined) => boolean) | null} `null` where nothing is sought
+ * @returns {((text: string) => boolean) | null} `null` where nothing is sought
  */
 export function finder(typed) {
   const words = fold(typed).split(/\s+/).filter(Boolean);
   if (words.length === 0) return null;
-  return (track) => track !== undefined && words.every((word) => searched(track).includes(word));
+  return (text) => words.every((word) => text.includes(word));
 }
 
-/** @param {Track} track */
+/** @param {Track | undefined} track */
 export function searched(track) {
+  if (!track) return '';
   const known = made.get(track);
   if (known !== undefined) return known;
   const { title, artist = '', album = '' } = track.tags;

@@ -2,7 +2,7 @@
 // place in the list while it is in sight, so that scrolling rewrites only those that come in.
 
 /** Rows kept ready above and below those in sight. */
-const SPARE = 6;
+const SPARE = 4;
 
 /**
  * @param {object} view

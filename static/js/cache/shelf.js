@@ -12,10 +12,11 @@ import { RANK, budget, isWhole, outdated, toEvict } from '../cache.js';
  * @param {import('./back.js').Back} back
  * @param {object} options
  * @param {(budgetBytes: number) => (trackId: TrackId) => number} options.ranks how dear each track is just now
+ * @param {(trackId: TrackId) => boolean} options.isUrgent whether it plays, or comes next
  * @param {() => number} options.fixedBytes what may be filled where the browser does not tell
  * @param {() => void} options.onRemoved
  */
-export async function createShelf(back, { ranks, fixedBytes, onRemoved }) {
+export async function createShelf(back, { ranks, isUrgent, fixedBytes, onRemoved }) {
   /** @type {Map<TrackId, Entry>} */
   const entries = new Map((await back.list()).map((entry) => [entry.trackId, entry]));
   /** @type {number | null} `null` where the browser does not tell */
@@ -59,6 +60,7 @@ export async function createShelf(back, { ranks, fixedBytes, onRemoved }) {
    * @param {TrackId} [own] what it is for
    */
   async function makeRoom(needBytes, limitBytes, most, own) {
+    if (usedBytes() + needBytes <= limitBytes) return;
     const rank = ranks(roomBytes());
     const others = (/** @type {TrackId} */ id) => (id === own ? Infinity : rank(id));
     for (const trackId of toEvict([...entries.values()], others, most, needBytes, limitBytes)) {
@@ -79,7 +81,7 @@ export async function createShelf(back, { ranks, fixedBytes, onRemoved }) {
       if (!isQuota(error)) throw error;
       takenBytes = usedBytes();
       // The last ones played make way for what plays and comes next, and nothing does for what comes later.
-      const most = ranks(0)(own) === RANK.urgent ? RANK.played : RANK.other;
+      const most = isUrgent(own) ? RANK.played : RANK.other;
       await makeRoom(needBytes, takenBytes, most, own);
       await write().catch((again) => {
         if (isQuota(again)) refusedBytes = Math.min(refusedBytes, usedBytes() + needBytes);
@@ -116,7 +118,7 @@ export async function createShelf(back, { ranks, fixedBytes, onRemoved }) {
       if (known?.version === version && known.size === size) return known;
       if (known) await remove(trackId);
       await measure();
-      const most = ranks(0)(trackId) === RANK.urgent ? RANK.ahead : RANK.other;
+      const most = isUrgent(trackId) ? RANK.ahead : RANK.other;
       await makeRoom(size, budgetBytes(), most);
       return { trackId, version, mime, size, receivedBytes: 0, parts: 0, usedAtMs: Date.now() };
     },

@@ -16,11 +16,10 @@ export function artHue({ tags, trackId }) {
 /**
  * @param {HTMLElement} frame holds an <img> and a `.initials`
  * @param {Track | undefined} track
- * @param {boolean} [bare] without its cover, for what only flies past
  */
-export function renderCover(frame, track, bare = false) {
+export function renderCover(frame, track) {
   const image = part(frame, 'img', HTMLImageElement);
-  const url = (!bare && track?.coverUrl) || '';
+  const url = track?.coverUrl ?? '';
   setVariable(frame, '--art', String(track ? artHue(track) : 286));
   setText(part(frame, '.initials', HTMLElement), track ? initials(track.tags.title) : '♪');
   if ((image.getAttribute('src') ?? '') === url) return;

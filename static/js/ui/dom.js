@@ -54,6 +54,14 @@ export function setText(element, text) {
 }
 
 /**
+ * @param {HTMLElement} element
+ * @param {boolean} hidden
+ */
+export function setHidden(element, hidden) {
+  if (element.hidden !== hidden) element.hidden = hidden;
+}
+
+/**
  * @param {Element} element
  * @param {string} name
  * @param {string | null} value

@@ -2,7 +2,7 @@
 
 import { clockTime } from '../format.js';
 import { renderCover } from './cover.js';
-import { part, setAttribute, setText, setVariable, stamp } from './dom.js';
+import { part, setAttribute, setHidden, setText, stamp } from './dom.js';
 
 /** @typedef {import('../types.js').Track} Track */
 /** @typedef {import('../types.js').TrackId} TrackId */
@@ -21,7 +21,8 @@ import { part, setAttribute, setText, setVariable, stamp } from './dom.js';
 
 /** @typedef {ReturnType<typeof createRow>} Row */
 
-export function createRow() {
+/** @param {boolean} loose Whether it is put where its place is, and does not just follow the one before. */
+export function createRow(loose) {
   const element = stamp('row-template');
   const cover = part(element, '.cover', HTMLElement);
   const title = part(element, '.title', HTMLElement);
@@ -39,7 +40,7 @@ export function createRow() {
     nudge,
     shown: () => shown,
     hide: () => {
-      element.hidden = true;
+      setHidden(element, true);
       shown = null;
     },
     /** @param {RowState} state */
@@ -49,21 +50,23 @@ export function createRow() {
       if (before && keys.every((key) => before[key] === state[key])) return;
       shown = state;
       const name = state.track?.tags.title ?? '…';
-      element.hidden = false;
+      setHidden(element, false);
       element.dataset['track'] = state.id;
       element.dataset['nudges'] = String(state.mark === '');
-      setVariable(element, '--row', String(state.row));
+      // Set as it is, not by a variable: every element inside would inherit it and be styled anew.
+      if (loose) element.style.top = `calc(${state.row} * var(--row-height))`;
       setAttribute(element, 'aria-current', state.mark === 'now' ? 'true' : null);
       setAttribute(element, 'aria-posinset', String(state.place + 1));
       setAttribute(element, 'aria-setsize', String(state.of));
       element.classList.toggle('next', state.mark === 'next');
-      renderCover(cover, state.track, state.bare);
+      element.classList.toggle('bare', state.bare);
+      if (!state.bare) renderCover(cover, state.track);
       setText(title, name);
       setText(artist, state.track?.tags.artist ?? '');
       setText(duration, state.track?.duration ? clockTime(state.track.duration) : '');
       setText(mark, state.mark);
-      held.hidden = !state.held;
-      nudge.hidden = state.mark !== '';
+      setHidden(held, !state.held);
+      setHidden(nudge, state.mark !== '');
       setAttribute(nudge, 'aria-label', `Play ${name} next`);
     },
   };

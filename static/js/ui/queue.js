@@ -17,7 +17,7 @@ import { listenForSwipes } from './swiping.js';
 const LEAST_ROW_PX = 64;
 
 /** Rows that fly past faster than this in one frame are shown without their covers. */
-const FAST_ROWS = 4;
+const FAST_ROWS = 1;
 
 /** So long after the last movement the list is at rest. */
 const REST_MS = 120;
@@ -41,6 +41,9 @@ export function createQueue(onNudge) {
   let state = null;
   /** @type {TrackId[]} */
   let ring = [];
+  /** What is searched of each track of the ring, made when it is first needed. */
+  /** @type {string[] | null} */
+  let texts = null;
   /** What is found, in order: first what is pinned, then the rest. */
   /** @type {TrackId[]} */
   let pins = [];
@@ -62,7 +65,8 @@ export function createQueue(onNudge) {
 
   filter.addEventListener('input', () => {
     scroller.scrollTop = 0;
-    renderList();
+    // The next letter may be on its way: covers can wait.
+    renderList(true);
   });
   let asked = false;
   scroller.addEventListener(
@@ -77,7 +81,7 @@ export function createQueue(onNudge) {
     },
     { passive: true },
   );
-  new ResizeObserver(renderWindow).observe(scroller);
+  new ResizeObserver(() => renderWindow()).observe(scroller);
   scroller.addEventListener('click', ({ target }) => {
     const button = target instanceof Element && target.closest('button');
     const trackId = button && button.closest('li')?.dataset['track'];
@@ -119,11 +123,13 @@ export function createQueue(onNudge) {
     return Math.max(0, Math.ceil((scroller.scrollTop - restList.offsetTop + pinnedList.offsetHeight) / rowHeight()));
   }
 
-  function renderList() {
+  /** @param {boolean} [bare] */
+  function renderList(bare = false) {
     if (!state) return;
     const { index } = state;
     const matches = finder(filter.value);
-    const found = matches ? ring.filter((id) => matches(index.get(id))) : ring;
+    if (matches) texts ??= ring.map((id) => searched(index.get(id)));
+    const found = matches ? ring.filter((_, i) => matches(texts?.[i] ?? '')) : ring;
     pins = [marks.current, marks.next].flatMap((id) => (id !== null && found.includes(id) ? [id] : []));
     rows = found.slice(pins.length);
     setText(count, found.length === 1 ? '1 track' : `${found.length.toLocaleString('en')} tracks`);
@@ -133,13 +139,13 @@ export function createQueue(onNudge) {
 
     while (pinned.length > pins.length) pinned.pop()?.element.remove();
     while (pinned.length < pins.length) {
-      const row = createRow();
+      const row = createRow(false);
       pinned.push(row);
       pinnedList.append(row.element);
     }
     renderPinned();
     followNudge();
-    renderWindow();
+    renderWindow(bare);
   }
 
   function renderPinned() {
@@ -160,15 +166,16 @@ export function createQueue(onNudge) {
     return (pinned[0] ?? pool[0])?.element.offsetHeight || LEAST_ROW_PX;
   }
 
-  function renderWindow() {
+  /** @param {boolean} [bare] */
+  function renderWindow(bare = false) {
     const rowPx = rowHeight();
     const { scrollTop, clientHeight } = scroller;
     const topPx = scrollTop - restList.offsetTop + pinnedList.offsetHeight;
     const { first, last } = windowOf({ topPx, heightPx: clientHeight, rowPx, count: rows.length });
-    const fast = Math.abs(scrollTop - lastTop) > FAST_ROWS * rowPx;
+    const fast = bare || Math.abs(scrollTop - lastTop) > FAST_ROWS * rowPx;
     lastTop = scrollTop;
     while (pool.length < last - first) {
-      const row = createRow();
+      const row = createRow(true);
       pool.push(row);
       restList.append(row.element);
     }
@@ -250,6 +257,7 @@ export function createQueue(onNudge) {
       if (parts.some((value, i) => value !== madeOf[i])) {
         madeOf = parts;
         ring = room ? ringOrder(room) : [];
+        texts = null;
         marks = { current: room && currentTrack(room), next: room && nextUp(room) };
         renderList();
       } else if (now.held !== held) {

@@ -100,6 +100,7 @@ test('with text twice as large, all that is there can be brought into sight and 
       await phone.page.setViewportSize({ width, height });
       for (const view of /** @type {const} */ (['Now', 'Queue'])) {
         await phone.page.getByRole('tab', { name: view }).click();
+        await phone.until('an end of the journey of the cover', () => !document.querySelector('.carried'));
         assert.deepEqual(await phone.read(outOfReach), [], `${view} at ${width}×${height}`);
       }
       for (const sheet of ['Invite', 'Settings']) {
@@ -164,7 +165,7 @@ function faint() {
 /** What cannot be scrolled to where its middle is seen and is nobody else's. */
 function outOfReach(/** @type {string} */ within = '') {
   const parts = ['h2', 'button', 'input', '[role=status]', '.listener', '.row .title', 'dd', 'img'].map((part) => within + part);
-  const things = [...document.querySelectorAll(parts.join())].filter((thing) => thing.checkVisibility() && thing.getBoundingClientRect().width > 1);
+  const things = [...document.querySelectorAll(parts.join())].filter((thing) => thing.checkVisibility({ visibilityProperty: true }) && thing.getBoundingClientRect().width > 1);
   const lost = things.filter((thing) => {
     thing.scrollIntoView({ block: 'center', behavior: 'instant' });
     const { x, y, width, height } = thing.getBoundingClientRect();

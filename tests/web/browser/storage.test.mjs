@@ -206,4 +206,5 @@ test('how long a track is, is learned by loading it where the index does not say
   await ada.page.addInitScript(() => Object.defineProperty(HTMLMediaElement.prototype, 'src', { set: () => {} }));
   await ada.page.reload();
   await ada.until('the length', () => document.querySelector('#position').max === '21');
+  await ada.page.unrouteAll({ behavior: 'ignoreErrors' });
 });
