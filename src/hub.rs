@@ -1,8 +1,8 @@
 //! The one task that owns the room, and the handle by which everybody else asks it.
 //!
 //! Commands that wait are taken together: each is applied to the room that the one before it left,
-//! then all is written once, and only then does anybody hear of it: first the event streams, in
-//! order, then those who asked. While the disk works, streams may still begin and end. Nothing in here decides what
+//! then all is written once, and only then does anybody hear of it: it is handed to the herald, who tells the event streams in
+//! order, and those who asked are answered. While the disk works, streams may still begin and end. Nothing in here decides what
 //! a command does (`room`) or how it was spelled (`http`).
 
 mod herald;
@@ -225,7 +225,7 @@ impl Hub {
         !self.requests.is_closed()
     }
 
-    /// Has a command decided, written and told, in that order.
+    /// Has a command decided and written, and then told.
     ///
     /// # Errors
     /// [`Refused`]; nothing has changed then.

@@ -27,6 +27,8 @@ use super::{Body, empty, full};
 #[derive(RustEmbed)]
 #[folder = "static/"]
 #[exclude = ".*"]
+// Types only: no browser ever asks for it.
+#[exclude = "js/types.js"]
 struct Static;
 
 /// Everything from this server, nothing inline, nobody's frame.

@@ -5,7 +5,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -19,10 +18,7 @@ use super::socket::Line;
 use super::{Body, empty};
 use crate::hub::{Outbox, StreamGuard, Subscribe};
 use crate::room::Held;
-use crate::wire::{Message, Role};
-
-/// How soon a browser comes back after a stream broke.
-const RETRY: Duration = Duration::from_secs(1);
+use crate::wire::Role;
 
 /// Answers with an event stream.
 pub(super) async fn stream(
@@ -39,7 +35,6 @@ pub(super) async fn stream(
             .get("last-event-id")
             .and_then(|id| id.to_str().ok());
         let outbox = Arc::new(line.outbox(request.version() >= Version::HTTP_11));
-        outbox.push(&Message::retry(RETRY));
         let wish = Subscribe {
             member: paired.member,
             role,
@@ -98,6 +93,13 @@ fn asked(query: &str) -> Result<(Role, Option<Held>), ApiError> {
 struct EventBody {
     outbox: Arc<Outbox>,
     _guard: StreamGuard,
+}
+
+impl Drop for EventBody {
+    /// The guard goes next, and asks whether the other end went silent.
+    fn drop(&mut self) {
+        self.outbox.settle();
+    }
 }
 
 impl hyper::body::Body for EventBody {

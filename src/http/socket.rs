@@ -71,20 +71,26 @@ impl Line {
     /// From here on the connection is an event stream.
     pub(super) fn carry_events(&self, outbox: Arc<Outbox>) {
         *self.0.carried() = Carried::Events(outbox);
-        if let Err(error) = end_when_untaken(self.0.write.as_ref(), STREAM_UNTAKEN) {
-            tracing::debug!("cannot watch an event stream: {error}");
-        }
+        self.0.end_when_untaken(STREAM_UNTAKEN);
     }
 
     /// From here on what is written is this download, until that is whole.
     pub(super) fn carry(&self, download: Progress) {
         *self.0.carried() = Carried::Download(download);
+        // It may have been an event stream before.
+        self.0.end_when_untaken(UNTAKEN);
     }
 }
 
 impl Shared {
     fn carried(&self) -> MutexGuard<'_, Carried> {
         self.carried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end_when_untaken(&self, after: Duration) {
+        if let Err(error) = end_when_untaken(self.write.as_ref(), after) {
+            tracing::debug!("cannot set a connection's patience: {error}");
+        }
     }
 
     fn wrote(&self, bytes: usize) {
@@ -249,6 +255,11 @@ impl Write for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         let stream: &TcpStream = self.line.0.write.as_ref();
-        Poll::Ready(SockRef::from(stream).shutdown(Shutdown::Write))
+        let result = SockRef::from(stream).shutdown(Shutdown::Write);
+        Poll::Ready(result.or_else(|error| match error.kind() {
+            // The other end was first.
+            io::ErrorKind::NotConnected => Ok(()),
+            _ => Err(error),
+        }))
     }
 }

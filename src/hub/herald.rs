@@ -21,7 +21,7 @@ const TURN: usize = 64;
 
 /// What the herald is told to do.
 enum Errand {
-    Join(StreamId, Arc<Outbox>, Vec<Message>),
+    Join(StreamId, Arc<Outbox>, Message),
     Tell(Message),
     End(Vec<StreamId>),
     EndAll,
@@ -49,8 +49,8 @@ impl Herald {
         self.0.closed().await;
     }
 
-    /// A stream begins, with messages that are for it alone.
-    pub(super) async fn join(&self, stream: StreamId, outbox: Arc<Outbox>, first: Vec<Message>) {
+    /// A stream begins, with what is for it alone.
+    pub(super) async fn join(&self, stream: StreamId, outbox: Arc<Outbox>, first: Message) {
         self.send(Errand::Join(stream, outbox, first)).await;
     }
 
@@ -81,7 +81,10 @@ async fn run(mut errands: mpsc::Receiver<Errand>) {
         };
         match errand {
             Some(Errand::Join(stream, outbox, first)) => {
-                first.iter().for_each(|message| outbox.push(message));
+                if streams.is_empty() {
+                    heartbeat.reset();
+                }
+                outbox.push(&first);
                 streams.insert(stream, outbox);
             }
             Some(Errand::Tell(message)) => tell(&streams, &message).await,

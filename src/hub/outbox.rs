@@ -19,7 +19,8 @@ pub trait Outlet: fmt::Debug + Send + Sync {
     /// Writes what is taken at once.
     ///
     /// # Errors
-    /// `WouldBlock` when that is nothing; any other also shows where the connection itself is driven.
+    /// `WouldBlock` when that is nothing. The system reports any other only once: whoever implements this takes note of it,
+    /// because the task that drives the connection may see no more than its end.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 }
 
@@ -83,7 +84,7 @@ impl Outbox {
 
     /// Sends a message after all those before it. A stream that lies too far behind is cut off: the phone comes back and
     /// catches up.
-    pub fn push(&self, message: &Message) {
+    pub(super) fn push(&self, message: &Message) {
         let mut bytes = if self.chunked {
             message.chunk()
         } else {
@@ -95,7 +96,7 @@ impl Outbox {
         }
         let idle = inner.waiting.is_empty();
         if idle && inner.stage == Stage::Open {
-            // An error is for the task that drives the connection, which meets the same.
+            // After an error the connection ends, which the task that drives it sees as well.
             bytes.advance(self.outlet.try_write(&bytes).unwrap_or(0));
             if bytes.is_empty() {
                 return;
@@ -112,6 +113,11 @@ impl Outbox {
             }
         }
         wake(inner);
+    }
+
+    /// Waits until nobody is writing, so that what a write has learnt of the connection is known.
+    pub fn settle(&self) {
+        drop(self.lock());
     }
 
     /// The stream ends after what was pushed.

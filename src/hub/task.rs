@@ -27,6 +27,8 @@ const REMEMBERED_BYTES: usize = 4 << 20;
 const LEAD: Duration = Duration::from_millis(150);
 /// How long after a track's end the server waits for a phone to ask for the next.
 const END_PATIENCE: Duration = Duration::from_secs(3);
+/// How soon a browser comes back after a stream broke.
+const COME_BACK: Duration = Duration::from_secs(1);
 /// Presence and progress are told at most so often.
 const LIVE_PAUSE: Duration = Duration::from_millis(500);
 /// And so that all streams together get no more of them than this, in bytes per second: each tells everybody of everybody, so
@@ -243,10 +245,11 @@ impl Task {
         self.live_changed = true;
         self.look_at = now;
         let view = self.publish();
-        let mut first = match wish.last_event_id.and_then(|id| self.missed_since(id)) {
-            Some(missed) => missed,
-            None => vec![Message::snapshot(&view.snapshot())],
-        };
+        let mut first = vec![Message::retry(COME_BACK)];
+        match wish.last_event_id.and_then(|id| self.missed_since(id)) {
+            Some(missed) => first.extend(missed),
+            None => first.push(Message::snapshot(&view.snapshot())),
+        }
         if wish.last_event_id.is_some() {
             // Events say nothing of the live state, which a stream that comes back has missed as well.
             let live = view.live_of(&self.room);
@@ -256,6 +259,7 @@ impl Task {
                 self.room.durable.event_count,
             ));
         }
+        let first = Message::join(&first);
         self.herald.join(stream, wish.outbox, first).await;
         Ok(StreamGuard {
             stream,
@@ -278,12 +282,8 @@ impl Task {
     /// The events after `id`; `None` when it is not remembered.
     fn missed_since(&self, id: u64) -> Option<Vec<Message>> {
         let known = self.remembered.iter().position(|(count, _)| *count == id)?;
-        Some(
-            self.remembered
-                .range(known + 1..)
-                .map(|(_, message)| message.clone())
-                .collect(),
-        )
+        let missed = self.remembered.range(known + 1..);
+        Some(missed.map(|(_, message)| message.clone()).collect())
     }
 
     /// Puts into the backlog what nobody asks for: arrivals, departures, the end of a track.
@@ -302,20 +302,19 @@ impl Task {
         self.presence.follow(&self.room, now);
         let (commands, next) = self.presence.due(&self.room, now);
         self.look_at = next.unwrap_or(now + IDLE).min(now + IDLE);
-        for command in commands {
-            let is_excuse = matches!(command, Command::Excuse { .. });
-            let waiting = Waiting {
+        let (excuses, others): (Vec<_>, Vec<_>) = commands
+            .into_iter()
+            .map(|command| Waiting {
                 command,
                 reply: None,
-            };
-            if is_excuse {
-                // An acknowledgement that waits already is in time.
-                self.backlog.push_back(waiting);
-            } else {
-                // Whoever has opened a stream and then asks for something listens by then.
-                self.backlog.push_front(waiting);
-            }
+            })
+            .partition(|waiting| matches!(waiting.command, Command::Excuse { .. }));
+        // Whoever has opened a stream and then asks for something listens by then.
+        for waiting in others.into_iter().rev() {
+            self.backlog.push_front(waiting);
         }
+        // An acknowledgement that waits already is in time.
+        self.backlog.extend(excuses);
         if let Some(ends_at_ms) = self.room.ends_at_ms() {
             let left_ms = ends_at_ms - clock::now_ms() + END_PATIENCE.as_secs_f64() * 1e3;
             if left_ms <= 0.0 {
@@ -492,8 +491,10 @@ impl Task {
         messages.extend(
             segue.map(|segue| Message::live("segue", &segue, self.room.durable.event_count)),
         );
-        if !messages.is_empty() {
-            self.herald.tell(Message::join(&messages)).await;
+        match &messages[..] {
+            [] => {}
+            [only] => self.herald.tell(only.clone()).await,
+            several => self.herald.tell(Message::join(several)).await,
         }
         if !ended.is_empty() {
             self.herald.end(ended).await;

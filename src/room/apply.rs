@@ -274,10 +274,10 @@ impl Turn {
     }
 
     fn rename(&mut self, member: MemberId, name: &str) -> Result<(), Rejection> {
-        let clients = Arc::make_mut(&mut self.room.durable.clients);
-        let client = clients.get_mut(&member).ok_or(Rejection::NotPaired)?;
+        let clients = &mut self.room.durable.clients;
+        let client = clients.get(&member).ok_or(Rejection::NotPaired)?;
         if client.name != name {
-            client.name = name.into();
+            Arc::make_mut(clients).insert(member, Client { name: name.into() });
             self.emit(EventKind::ClientRenamed { member_id: member });
         }
         Ok(())
@@ -416,7 +416,7 @@ impl Turn {
         self.room.live.needle_ms.filter(|_| self.at.aligned)
     }
 
-    /// The promise that can be given now: see [`Segue`].
+    /// The promise that can be given now: see [`Segue`]. Nobody could keep one for a moment that is past.
     fn segue(&self) -> Option<Segue> {
         let room = &self.room;
         let track_id = room.next_up()?;
@@ -428,7 +428,9 @@ impl Turn {
         let given = all_ready && self.at.aligned && !room.live.listeners.is_empty();
         Some(Segue {
             track_id,
-            anchor_at_ms: room.ends_at_ms().filter(|_| given)?,
+            anchor_at_ms: room
+                .ends_at_ms()
+                .filter(|end| given && *end > self.at.now_ms)?,
             event_count: room.durable.event_count,
         })
     }

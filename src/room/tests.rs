@@ -207,6 +207,22 @@ fn phones_that_kept_a_promise_are_followed_however_late_the_server_is() {
 }
 
 #[test]
+fn a_server_later_than_a_whole_track_promises_nothing_for_a_moment_that_is_past() {
+    let mut room = room(1);
+    ask(&mut room, 1, has(2));
+    ask(&mut room, 1, has(3));
+    ask(&mut room, 1, Control::Play { position_sec: 0.0 });
+    let promised = room.live.segue.unwrap();
+    let now = at(promised.anchor_at_ms + 1e6);
+    let end = Command::EndOfTrack {
+        if_match: room.durable.event_count,
+    };
+    run_at(&mut room, end, now);
+    assert_eq!(room.current(), Some(promised.track_id));
+    assert_eq!(room.live.segue, None);
+}
+
+#[test]
 fn a_phone_that_plays_on_gives_a_restarted_server_the_place() {
     let mut before = room(1);
     ask(&mut before, 1, Control::Play { position_sec: 0.0 });

@@ -132,8 +132,9 @@ export function acknowledge(trackId, playable, eventCount) {
 export function getFile(track, from, signal) {
   /** @type {Record<string, string>} */
   const headers = from > 0 ? { Range: `bytes=${from}-` } : {};
-  // What is fetched is kept by the page itself; a second copy in the browser's cache helps nobody.
-  return request(fileUrl(track), { cache: 'no-store', headers, signal });
+  // What is fetched is kept by the page itself; a second copy in the browser's cache helps nobody. Before
+  // it come the covers, which are small and which somebody looks at.
+  return request(fileUrl(track), { cache: 'no-store', headers, signal, priority: 'low' });
 }
 
 /** @param {Track} track */

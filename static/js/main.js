@@ -7,6 +7,7 @@ import { openKnown } from './cache/known.js';
 import { createShelf } from './cache/shelf.js';
 import { createConductor } from './conductor.js';
 import { createAcks, createDownloads } from './downloads.js';
+import { install } from './install.js';
 import { createJudge } from './judge.js';
 import { createMediaSession } from './media-session.js';
 import { createPlayer } from './player.js';
@@ -221,3 +222,4 @@ function touched() {
 }
 
 session.start();
+install();

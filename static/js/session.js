@@ -119,7 +119,9 @@ export function createSession({ store, place, known }) {
       out();
       return false;
     }
-    store.update({ trouble: error instanceof ApiError ? sentenceOf(error) : null });
+    // In the room the status line says that the server is away; before it nothing else does.
+    const away = store.get().view === 'starting' ? 'The server cannot be reached.' : null;
+    store.update({ trouble: error instanceof ApiError ? sentenceOf(error) : away });
     return true;
   }
 

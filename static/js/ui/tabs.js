@@ -35,4 +35,7 @@ export function createTabs(onChange) {
       tabs[chosen]?.focus();
     });
   });
+
+  // A shortcut of the installed page leads there.
+  if (location.hash === '#queue') choose('queue');
 }

@@ -52,7 +52,9 @@ impl Asked<'_> {
             return self.room.live.segue;
         }
         let track_id = story.next_up()?;
-        let can_be_kept = self.at.aligned && self.all_hold(track_id);
+        // The room's own sum, or a rounding would decide what is past.
+        let lies_ahead = after.ends_at_ms().is_some_and(|end| end > self.at.now_ms);
+        let can_be_kept = self.at.aligned && self.all_hold(track_id) && lies_ahead;
         can_be_kept.then_some(Segue {
             track_id,
             anchor_at_ms: story.ends_at_ms()?,
