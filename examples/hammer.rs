@@ -9,11 +9,16 @@
 //!
 //! - A **storm**: that many connections command as fast as they are answered. They pair and leave in turn, because those
 //!   commands contradict no others: with commands that name a count, one of each batch is accepted and the others are
-//!   told 409, which is an answer and no command carried out.
+//!   told 409, which is an answer and no command carried out. A single connection has a write for each command.
 //! - A **calm**: one phone seeks ten times a second, fifty listen, two download files of 1 MB one after the other. A
 //!   delivery is timed from when the state is on the disk to when a listener has the event, so that what is compared is not
 //!   the disk. The disk turns slow and quick in the same server, second by second, so that whatever else the machine does
 //!   meets both. Each round has two quick seconds; how far these differ from each other is how exact the comparison is.
+//!
+//! With `--deaf 50`, another question: what listeners that never read cost the others until they are cut off. The same phones
+//! listen, one seeks a hundred times a second, and the deaf ones come and are got rid of in every other stretch of time.
+//!
+//! Ends with 1 when a goal is missed, with 0 when all are met.
 //!
 //! One write of the state is two fsyncs, of the file and of its folder.
 
@@ -25,6 +30,10 @@
 
 #[path = "hammer/calm.rs"]
 mod calm;
+#[path = "hammer/deaf.rs"]
+mod deaf;
+#[path = "party/executable.rs"]
+mod executable;
 #[path = "../tests/common/faulty_disk.rs"]
 pub mod faulty_disk;
 #[path = "hammer/figures.rs"]
@@ -34,11 +43,12 @@ mod server;
 #[path = "hammer/storm.rs"]
 mod storm;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use calm::{Calm, House};
 use clap::Parser;
-use figures::{quantile, row};
+use figures::{judge, quantile, row, usual_p99};
 use server::Server;
 use storm::Storm;
 
@@ -57,32 +67,51 @@ struct Arguments {
     /// Phones that listen in the calm
     #[arg(long, default_value_t = 50)]
     listeners: usize,
-    /// Rounds of the calm, of three seconds each
-    #[arg(long, default_value_t = 20)]
-    rounds: usize,
+    /// Rounds of the calm, of three seconds each, or of what is done with the deaf [default: 20, or 7]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// Measures what so many listeners that never read cost the others, and nothing else
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    deaf: Option<u32>,
 }
 
 type Figure = fn(&Storm) -> f64;
-type Times = fn(&Calm) -> &[f64];
+type Times = fn(&Calm) -> &[Vec<f64>];
+
+/// Accepted commands, in those of one write each.
+const STORM_GOAL: f64 = 10.0;
+/// A p99, in what it is when nothing is in the way.
+const P99_GOAL: f64 = 1.2;
+/// How often the phone seeks, in the calm and among the deaf.
+const CALM_PAUSE: Duration = Duration::from_millis(100);
+const DEAF_PAUSE: Duration = Duration::from_millis(10);
 
 /// How long the calm stays with one disk.
 const SLICE: Duration = Duration::from_secs(1);
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let server = Server::start().await;
+    let met = match arguments.deaf {
+        Some(deaf) => listen_among_deaf(&server, &arguments, deaf as usize).await,
+        None => slow_disk(&server, &arguments).await,
+    };
+    ExitCode::from(u8::from(!met))
+}
+
+/// Whether what a slow disk costs is within the goals.
+async fn slow_disk(server: &Server, arguments: &Arguments) -> bool {
     let (connections, fsync_ms) = (arguments.connections, arguments.fsync_ms);
     let span = Duration::from_secs(arguments.seconds);
-    let server = Server::start().await;
-
-    let quick = storm::run(&server, connections, span).await;
+    let quick = storm::run(server, connections, span).await;
     server.slow_down(fsync_ms);
-    let slow = storm::run(&server, connections, span).await;
-    let alone = storm::run(&server, 1, span).await;
+    let slow = storm::run(server, connections, span).await;
+    let alone = storm::run(server, 1, span).await;
     server.speed_up();
     eprintln!("the storm is over");
-    let [first, slowed, again] =
-        calms(&server, arguments.listeners, arguments.rounds, fsync_ms).await;
+    let rounds = arguments.rounds.unwrap_or(20);
+    let [first, slowed, again] = calms(server, arguments.listeners, rounds, fsync_ms).await;
 
     println!(
         "| | disk as it is | fsync takes {fsync_ms} ms more | ratio | as it is, twice: ratio |"
@@ -103,42 +132,79 @@ async fn main() {
     for (what, of) in storms {
         println!("{}", row(what, of(&quick), of(&slow), None));
     }
-    let one_each = 1000.0 / f64::from(fsync_ms.max(1));
-    let (many, one) = (slow.per_second(), alone.per_second());
-    println!("| accepted commands per second, 1 connection | | {one:.2} | | |");
     println!(
-        "| {connections} connections : 1 connection | | {:.2} | | |",
-        many / one
-    );
-    println!(
-        "| {connections} connections : one for each fsync ({one_each:.1}) | | {:.2} | | |",
-        many / one_each
+        "| accepted commands per second, 1 connection | | {:.2} | | |",
+        alone.per_second()
     );
     let event = format!("event to {} listeners", arguments.listeners);
     let kinds: [(&str, Times); 2] = [
         (&event, |calm| &calm.deliveries),
         ("download of 1 MB", |calm| &calm.downloads),
     ];
+    let mut slower = Vec::new();
     for (what, of) in kinds {
-        for (name, share) in [("p50", 0.50), ("p99", 0.99)] {
-            let [first, slowed, again] =
-                [&first, &slowed, &again].map(|calm| quantile(of(calm), share));
-            println!(
-                "{}",
-                row(
-                    &format!("{what}, {name} ms"),
-                    first,
-                    slowed,
-                    Some(again / first)
-                )
-            );
-        }
+        let p50 = |calm: &Calm| quantile(&of(calm).concat(), 0.50);
+        let (it, twice) = (p50(&first), p50(&again) / p50(&first));
+        println!(
+            "{}",
+            row(&format!("{what}, p50 ms"), it, p50(&slowed), Some(twice))
+        );
+        let (one, two) = (usual_p99(of(&first)), usual_p99(of(&again)));
+        let both = usual_p99(&[of(&first), of(&again)].concat());
+        let slow = usual_p99(of(&slowed));
+        let what = format!("{what}, p99 ms, median of {rounds} rounds");
+        println!("{}", row(&what, both, slow, Some(two / one)));
+        slower.push((what, slow / both));
     }
+    println!();
+    let times = slow.per_second() / alone.per_second();
+    let mut met = judge(
+        "commands per second, in those of one write each",
+        times,
+        times >= STORM_GOAL,
+        "10 at least",
+    );
+    for (what, ratio) in slower {
+        let what = format!("{what}, ratio");
+        met &= judge(&what, ratio, ratio <= P99_GOAL, "1.2 at most");
+    }
+    met
+}
+
+/// Whether what deaf listeners cost the others is within the goal.
+async fn listen_among_deaf(server: &Server, arguments: &Arguments, deaf: usize) -> bool {
+    // Before the one that seeks learns the count: pairing counts.
+    let tokens = server.pair_many(deaf).await;
+    let mut house = House::gather(server, arguments.listeners, DEAF_PAUSE).await;
+    let rounds = arguments.rounds.unwrap_or(7) as usize;
+    let found = deaf::run(server, &mut house, &tokens, rounds).await;
+    let listeners = arguments.listeners;
+    println!("| | nobody deaf | {deaf} deaf | ratio | nobody deaf, twice: ratio |");
+    println!("| --- | ---: | ---: | ---: | ---: |");
+    let [one, two] = &found.without;
+    let both = [&one[..], &two[..]].concat();
+    let p50 = |rounds: &[Vec<f64>]| quantile(&rounds.concat(), 0.50);
+    let what = format!("event to {listeners} listeners, p50 ms");
+    let twice = p50(two) / p50(one);
+    println!("{}", row(&what, p50(&both), p50(&found.with), Some(twice)));
+    let (without, with) = (usual_p99(&both), usual_p99(&found.with));
+    let what = format!("event to {listeners} listeners, p99 ms, median of {rounds} rounds");
+    let twice = usual_p99(two) / usual_p99(one);
+    println!("{}", row(&what, without, with, Some(twice)));
+    let longest = quantile(&found.took, 1.0);
+    println!("| the last one is cut off after, s | | {longest:.2} | | |\n");
+    let ratio = with / without;
+    judge(
+        &format!("{what}, ratio"),
+        ratio,
+        ratio <= P99_GOAL,
+        "1.2 at most",
+    )
 }
 
 /// The same calm on the disk as it is, on the slow one, and on the disk as it is once more.
-async fn calms(server: &Server, listeners: usize, rounds: usize, fsync_ms: u32) -> [Calm; 3] {
-    let mut house = House::gather(server, listeners).await;
+async fn calms(server: &Server, listeners: usize, rounds: u32, fsync_ms: u32) -> [Calm; 3] {
+    let mut house = House::gather(server, listeners, CALM_PAUSE).await;
     // Connections that are new, and code that has not run yet, count for none.
     house.measure(server, SLICE).await;
     let mut calms = [Calm::default(), Calm::default(), Calm::default()];

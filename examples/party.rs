@@ -5,6 +5,8 @@
 
 #[path = "party/crowd.rs"]
 mod crowd;
+#[path = "party/executable.rs"]
+mod executable;
 #[path = "party/server.rs"]
 mod server;
 
@@ -25,7 +27,7 @@ const LINE_PAUSE: Duration = Duration::from_secs(5);
 /// Has a crowd of synthetic phones use a server, and checks that it keeps its promises.
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100)]
-struct Args {
+pub(crate) struct Args {
     /// How many phones
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     phones: u32,
@@ -65,12 +67,17 @@ fn minutes(text: &str) -> Result<f64, String> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match party(Args::parse()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+    status(Args::parse()).await.into()
+}
+
+/// The exit status.
+pub(crate) async fn status(args: Args) -> u8 {
+    match party(args).await {
+        Ok(true) => 0,
+        Ok(false) => 1,
         Err(error) => {
             eprintln!("party: {error}");
-            ExitCode::from(2)
+            2
         }
     }
 }

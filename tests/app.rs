@@ -68,21 +68,6 @@ async fn whoever_takes_gzip_gets_the_same_file_in_fewer_bytes() {
 }
 
 #[tokio::test]
-async fn what_gzip_does_not_make_shorter_is_sent_as_it_is() {
-    let server = TestServer::start().await;
-    let icon = get(
-        &server,
-        "/icons/icon-512.png",
-        &[("accept-encoding", "gzip")],
-    )
-    .await
-    .expect(200);
-    assert_eq!(icon.header("content-type"), Some("image/png"));
-    assert_eq!(icon.header("content-encoding"), None);
-    assert!(icon.body.starts_with(b"\x89PNG"));
-}
-
-#[tokio::test]
 async fn each_encoding_has_a_tag_of_its_own_and_answers_to_no_other() {
     let server = TestServer::start().await;
     let gzip = ("accept-encoding", "gzip");

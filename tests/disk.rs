@@ -12,12 +12,12 @@
 pub mod common;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use common::faulty_disk::{FaultyDisk, Order};
 use common::phone::{Block, EventStream, ask, http, pair_with};
-use common::server::{EXECUTABLE, run};
+use common::server::run;
 use common::{Answer, CODE, PATIENCE, Phone, Setup, TestServer, durable, in_time, music};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -147,7 +147,10 @@ async fn expect_only_refusals_while(call: &str, errno: i32) {
         received += chunk.len() as u64;
     }
     assert_eq!(received, size, "{call}: the download broke off");
-    // A stream that begins now begins as ever, and beats.
+    // So does one that begins now, and a stream, which beats.
+    let (row, current) = (carol.row(&carol.current()).await, carol.current());
+    let whole = carol.get(&format!("/file/{current}")).await.expect(200);
+    assert_eq!(row["size"], whole.body.len(), "{call}: a new download");
     let mut stream = EventStream::open(carol.request(Method::GET, "/events")).await;
     let snapshot = stream.event().await.unwrap();
     assert_eq!(durable(&snapshot.payload), before, "{call}");
@@ -430,6 +433,31 @@ async fn a_disk_that_comes_and_goes_loses_nothing_that_was_accepted() {
 }
 
 #[tokio::test]
+async fn what_a_write_that_was_broken_off_leaves_behind_is_gone_after_the_next_start() {
+    let (mut server, disk) = start().await;
+    let phone = Phone::pair(&server).await;
+    let before = durable(&phone.snapshot().await);
+    let (begun, folder) = (disk.begun("rename"), state_folder(&server));
+    disk.order("rename", Order::Hold);
+    let command = phone
+        .request(Method::POST, "/next")
+        .header("If-Match-Event", phone.count());
+    let answer = tokio::spawn(command.send());
+    wait_until("the write to begin", || disk.begun("rename") > begun).await;
+    server.kill().await;
+    let answer = in_time("the connection to break", answer).await.unwrap();
+    assert!(answer.is_err(), "{answer:?}");
+    let files = || fs::read_dir(&folder).unwrap().count();
+    assert_eq!(files(), 3, "the state, its lock and half a write");
+
+    disk.heal("rename");
+    server.start_again().await;
+    assert_eq!(files(), 2);
+    let snapshot = phone.again_at(&server).snapshot().await;
+    assert_eq!(durable(&snapshot), before);
+}
+
+#[tokio::test]
 async fn a_server_whose_first_state_cannot_be_written_does_not_start() {
     for (call, errno) in [("fsync", libc::EIO), ("write", libc::ENOSPC)] {
         let setup = Setup::long_tracks();
@@ -443,6 +471,39 @@ async fn a_server_whose_first_state_cannot_be_written_does_not_start() {
         assert!(!exit.stdout.contains("listening"), "{call}: {exit:?}");
         assert!(!setup.state_file().exists(), "{call}: half a state");
     }
+}
+
+/// A disk that is unplugged, say, and plugged in again as it was.
+#[tokio::test]
+async fn a_folder_that_was_away_for_a_while_refuses_commands_for_that_while() {
+    let mut server = TestServer::start().await;
+    let (mut alice, mut bob) = two_with_music(&server).await;
+    let (before, in_file) = (durable(&alice.snapshot().await), server.state());
+    let (count, folder) = (alice.count(), state_folder(&server));
+    let away = server.setup().folder().join("away");
+    fs::rename(&folder, &away).unwrap();
+    for (path, body) in commands(&alice) {
+        let refused = alice.try_command(path, count, &body).await;
+        expect_refusal(&server, refused);
+    }
+    expect_refusal(&server, pair_with(&http(), &server, CODE).await);
+    expect_refusal(&server, bob.post("/leave").await);
+    assert_eq!(durable(&bob.snapshot().await), before);
+    let download = bob.get(&format!("/file/{}", bob.current())).await;
+    download.expect(200);
+
+    fs::rename(&away, &folder).unwrap();
+    assert!(server.state() == in_file);
+    alice.pause(9.0).await;
+    bob.wait_for_count(count + 1).await;
+    assert_eq!(
+        bob.names_after(count),
+        ["playback.paused"],
+        "heard of what never was"
+    );
+    let second = run(server.setup().command()).await;
+    assert!(!second.status.success(), "the state has two servers");
+    expect_it_outlives_a_kill(&mut server, &mut alice).await;
 }
 
 #[tokio::test]
@@ -469,30 +530,10 @@ async fn a_folder_that_was_deleted_and_made_anew_holds_the_whole_state_again() {
     expect_it_outlives_a_kill(&mut server, &mut alice).await;
 }
 
-/// As somebody whom permissions bind, which root's are not.
 #[tokio::test]
 async fn a_folder_that_may_not_be_written_for_a_while_refuses_commands_for_that_while() {
-    const NOBODY: u32 = 65534;
-    let setup = Setup::long_tracks();
-    let folder = setup.state_file().parent().unwrap().to_owned();
-    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    let setup = if root {
-        chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
-        // Where the executable was built, a stranger may not be able to look.
-        let copy = setup.folder().join("lockstep");
-        fs::copy(EXECUTABLE, &copy).unwrap();
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-        let as_nobody = [
-            "setpriv",
-            "--reuid=65534",
-            "--regid=65534",
-            "--clear-groups",
-        ];
-        setup.started_by(as_nobody.map(PathBuf::from).into_iter().chain([copy]))
-    } else {
-        setup
-    };
-    let server = setup.start().await;
+    let server = Setup::long_tracks().start_as_nobody().await;
+    let folder = state_folder(&server);
     let (alice, mut bob) = two_with_music(&server).await;
     let (before, in_file) = (durable(&alice.snapshot().await), server.state());
     let count = alice.count();

@@ -1,5 +1,5 @@
 //! A short party: a handful of synthetic phones use the real server as phones do, all at once and not always well,
-//! and it keeps every promise meanwhile. A long one is `cargo run --release --example party`.
+//! and it keeps every promise meanwhile. A long one is `cargo run --release --example party`, and this is its code.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,35 +7,27 @@
     reason = "a test that cannot go on panics"
 )]
 
-pub mod common;
-#[path = "../examples/party/crowd.rs"]
-mod crowd;
+#[path = "../examples/party.rs"]
+#[allow(dead_code, reason = "main is the example's")]
+mod party;
 
-use std::time::Duration;
+use std::path::Path;
 
-use common::{CODE, Setup};
-use crowd::Plan;
+use clap::Parser;
 
+/// Ten seconds of it, and then as long as the server waits for two that never get ready.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_that_comes_goes_stalls_and_presses_breaks_no_promise() {
-    let grace = Duration::from_millis(1000);
-    let server = Setup::fixtures()
-        .flag("--leave-grace-ms=1000")
-        .start()
-        .await;
-    let plan = Plan {
-        url: server.url(""),
-        code: CODE.into(),
-        phones: 8,
-        length: Duration::from_secs(10),
-        seed: 4,
-        grace,
-        alone: true,
-    };
-    let report = crowd::run(plan, |progress| println!("{progress}"))
-        .await
-        .unwrap();
-    println!("{report}");
-    assert_eq!(report.breaches(), 0, "{report}");
-    assert!(report.accepted() > 0, "{report}");
+    let music = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let args = [
+        "party",
+        "--phones=8",
+        "--minutes=0.17",
+        "--seed=4",
+        "--leave-grace-ms=1000",
+        "--audio-dir",
+        music.to_str().unwrap(),
+    ];
+    let status = party::status(party::Args::parse_from(args)).await;
+    assert_eq!(status, 0, "the report above says why");
 }

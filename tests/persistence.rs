@@ -8,14 +8,13 @@
 
 pub mod common;
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use common::phone::{ask, http, pair_with, queue};
 use common::server::run;
 use common::{CODE, Phone, Setup, TestServer, durable};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -52,108 +51,34 @@ async fn a_restart_keeps_everything_that_counts() {
     alice.next().await;
 }
 
-#[tokio::test]
-async fn kill_9_after_each_accepted_command_loses_nothing() {
-    let mut server = TestServer::start().await;
-    let mut phone = Phone::pair(&server).await;
-    for round in 0..12 {
-        let answer = match round % 6 {
-            0 => phone.next().await,
-            1 => phone.seek(f64::from(round) + 0.125).await,
-            2 => phone.nudge(&phone.track_after_current(2)).await,
-            3 => phone.play(f64::from(round)).await,
-            4 => phone.start_now().await,
-            _ => phone.pause(f64::from(round)).await,
-        };
-        server.kill().await;
-        let in_file: Value = serde_json::from_slice(&server.state()).unwrap();
-        assert_eq!(in_file["eventCount"], answer["eventCount"], "round {round}");
-        server.start_again().await;
-        phone.moved_to(&server);
-        assert_eq!(
-            durable(&phone.snapshot().await),
-            durable(&answer["snapshot"]),
-            "round {round}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn kill_9_after_a_pairing_does_not_unpair() {
-    let mut server = TestServer::start().await;
-    for round in 1..=3 {
-        let mut phone = Phone::pair(&server).await;
-        server.kill().await;
-        server.start_again().await;
-        phone.moved_to(&server);
-        assert_eq!(
-            phone.snapshot().await["clients"].as_object().unwrap().len(),
-            round
-        );
-    }
-}
-
-/// Two phones press as fast as they can while the server is killed: what was accepted is there, and
-/// at most the one command more that each had under way.
-#[tokio::test]
-async fn kill_9_in_the_middle_of_a_storm_loses_nothing_that_was_accepted() {
-    let mut server = TestServer::start().await;
-    let mut phone = Phone::pair(&server).await;
-    for round in 0..5 {
-        let accepted = std::sync::atomic::AtomicU64::new(phone.count());
-        let hammer = async {
-            let mut count = phone.count();
-            loop {
-                let request = phone
-                    .request(Method::POST, "/seek")
-                    .header("if-match-event", count);
-                let Ok(response) = request.json(&json!({ "positionSec": count })).send().await
-                else {
-                    return;
-                };
-                let Ok(answer) = response.json::<Value>().await else {
-                    return;
-                };
-                count = answer["eventCount"].as_u64().unwrap();
-                accepted.store(count, std::sync::atomic::Ordering::Relaxed);
-            }
-        };
-        let killer = async {
-            tokio::time::sleep(std::time::Duration::from_millis(100 + 37 * round)).await;
-            server.kill().await;
-        };
-        tokio::join!(hammer, killer);
-        server.start_again().await;
-        phone.moved_to(&server);
-        let accepted = accepted.into_inner();
-        phone.view = phone.snapshot().await;
-        let found = phone.count();
-        assert!(
-            (accepted..=accepted + 1).contains(&found),
-            "{accepted} accepted, {found} found"
-        );
-    }
-    // Nor do broken-off writes pile up beside the state and its lock.
-    server.stop().await;
-    let files = fs::read_dir(server.setup().state_file().parent().unwrap()).unwrap();
-    assert!(files.count() <= 3);
-}
-
 /// What a state file may hold that is no state, each with a name.
 fn damages(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let good_state: Value = serde_json::from_slice(good).unwrap();
-    let changed = |pointer: &str, value: Value| {
+    let all_changed = |changes: &[(&str, Value)]| {
         let mut state = good_state.clone();
-        *state.pointer_mut(pointer).unwrap() = value;
+        for (pointer, value) in changes {
+            *state.pointer_mut(pointer).unwrap() = value.clone();
+        }
         serde_json::to_vec(&state).unwrap()
     };
-    let first = good_state["queue"][0].clone();
+    let changed = |pointer: &str, value: Value| all_changed(&[(pointer, value)]);
+    let [first, second] = [0, 1].map(|n| good_state["queue"][n].clone());
+    let count = good_state["eventCount"].as_u64().unwrap();
+    let barrier = |track: &Value, member: &str| {
+        let ready: [&str; 0] = [];
+        json!({ "type": "track", "trackId": track, "members": [member], "ready": ready })
+    };
+    let with_token_of = |member: &str| {
+        let mut keys = good_state["private"]["keys"].clone();
+        let owner = keys.as_object_mut().unwrap().values_mut().next().unwrap();
+        *owner = json!(member);
+        keys
+    };
     let without_queue = {
         let mut state = good_state.clone();
         state.as_object_mut().unwrap().remove("queue");
         serde_json::to_vec(&state).unwrap()
     };
-    let waiting = json!({ "type": "track", "trackId": first, "members": ["m9"], "ready": [] });
     vec![
         ("nothing", Vec::new()),
         ("white space", b"\n".to_vec()),
@@ -179,7 +104,7 @@ fn damages(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("an index outside", changed("/queueIndex", json!(4))),
         ("an index below zero", changed("/queueIndex", json!(-1))),
-        ("a track twice", changed("/queue/1", first)),
+        ("a track twice", changed("/queue/1", first.clone())),
         (
             "a track that is none",
             changed("/queue/1", json!("../../etc")),
@@ -196,9 +121,98 @@ fn damages(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
             "an anchor that is none",
             changed("/playState/anchorPositionSec", Value::Null),
         ),
-        ("a barrier for a stranger", changed("/barrier", waiting)),
+        ("an index that is text", changed("/queueIndex", json!("0"))),
+        (
+            "music without a queue",
+            all_changed(&[
+                ("/queue", json!([])),
+                ("/queueIndex", json!(0)),
+                ("/playState/mode", json!("playing")),
+            ]),
+        ),
+        (
+            "a barrier for a stranger",
+            changed("/barrier", barrier(&first, "m9")),
+        ),
+        (
+            "a barrier before another track",
+            changed("/barrier", barrier(&second, "m1")),
+        ),
+        (
+            "a barrier that opens in the future",
+            all_changed(&[
+                ("/barrier", barrier(&first, "m1")),
+                ("/private/barrierOpenedAt", json!(count + 1)),
+            ]),
+        ),
+        ("a barrier that is text", changed("/barrier", json!("open"))),
+        (
+            "a barrier that is a list",
+            changed("/barrier", json!([first])),
+        ),
         ("clients that are a list", changed("/clients", json!([]))),
+        (
+            "a stranger's token",
+            changed("/private/keys", with_token_of("m9")),
+        ),
+        (
+            "tokens that are a list",
+            changed("/private/keys", json!([])),
+        ),
+        (
+            "a private part that is text",
+            changed("/private", json!("none")),
+        ),
+        (
+            "a private part that is a list",
+            changed("/private", json!(["a"])),
+        ),
     ]
+}
+
+/// The server runs on what is no state: it screams, refuses everything that has to do with the room, and has
+/// not fallen over.
+async fn expect_the_scream(server: &TestServer, phone: &Phone, damage: &str) {
+    for path in [
+        "/play",
+        "/pause",
+        "/seek",
+        "/next",
+        "/nudge",
+        "/ack-download",
+        "/start-now",
+    ] {
+        let problem = phone
+            .try_command(path, 1, &json!({ "positionSec": 0 }))
+            .await
+            .expect_problem(500);
+        assert!(
+            problem["detail"].as_str().unwrap().len() > 20,
+            "{damage}: {problem}"
+        );
+        ask(http().post(server.url(path))).await.expect_problem(401);
+    }
+    // The order of the checks: the state before the header.
+    phone.post("/next").await.expect_problem(500);
+    for path in ["/snapshot", "/events", "/index", "/clock"] {
+        phone.get(path).await.expect_problem(500);
+        ask(http().get(server.url(path))).await.expect_problem(401);
+    }
+    phone.post("/leave").await.expect_problem(500);
+    pair_with(&http(), server, CODE).await.expect_problem(500);
+    assert_eq!(
+        ask(http().get(server.url("/healthz"))).await.status,
+        503,
+        "{damage}"
+    );
+    ask(http().get(server.url("/"))).await.expect(200);
+
+    let log = server.log();
+    let scream = log
+        .lines()
+        .find(|line| line.contains("ERROR") && line.contains("state.json"));
+    assert!(scream.is_some(), "{damage}: nobody screams in\n{log}");
+    assert!(!log.contains("panicked"), "{damage}:\n{log}");
 }
 
 #[tokio::test]
@@ -212,47 +226,7 @@ async fn a_damaged_state_is_told_and_never_touched() {
         fs::write(&file, &bytes).unwrap();
         fs::write(server.setup().log_file(), "").unwrap();
         server.start_again().await;
-        let phone = phone.again_at(&server);
-        for path in [
-            "/play",
-            "/pause",
-            "/seek",
-            "/next",
-            "/nudge",
-            "/ack-download",
-            "/start-now",
-        ] {
-            let problem = phone
-                .try_command(path, 1, &json!({ "positionSec": 0 }))
-                .await
-                .expect_problem(500);
-            assert!(
-                problem["detail"].as_str().unwrap().len() > 20,
-                "{damage}: {problem}"
-            );
-            ask(http().post(server.url(path))).await.expect_problem(401);
-        }
-        // The order of the checks: the state before the header.
-        phone.post("/next").await.expect_problem(500);
-        for path in ["/snapshot", "/events", "/index", "/clock"] {
-            phone.get(path).await.expect_problem(500);
-            ask(http().get(server.url(path))).await.expect_problem(401);
-        }
-        phone.post("/leave").await.expect_problem(500);
-        pair_with(&http(), &server, CODE).await.expect_problem(500);
-        assert_eq!(
-            ask(http().get(server.url("/healthz"))).await.status,
-            503,
-            "{damage}"
-        );
-        ask(http().get(server.url("/"))).await.expect(200);
-
-        let log = server.log();
-        let scream = log
-            .lines()
-            .find(|line| line.contains("ERROR") && line.contains("state.json"));
-        assert!(scream.is_some(), "{damage}: nobody screams in\n{log}");
-        assert!(!log.contains("panicked"), "{damage}:\n{log}");
+        expect_the_scream(&server, &phone.again_at(&server), damage).await;
         server.stop().await;
         assert!(server.state() == bytes, "{damage}: the file was touched");
     }
@@ -260,6 +234,42 @@ async fn a_damaged_state_is_told_and_never_touched() {
     fs::write(&file, &good).unwrap();
     server.start_again().await;
     phone.again_at(&server).next().await;
+}
+
+#[tokio::test]
+async fn a_state_that_may_not_be_read_is_told_and_never_touched() {
+    let mut server = Setup::long_tracks().start_as_nobody().await;
+    let phone = Phone::pair(&server).await;
+    server.stop().await;
+    let (good, file) = (server.state(), server.setup().state_file());
+    fs::set_permissions(&file, Permissions::from_mode(0o000)).unwrap();
+    fs::write(server.setup().log_file(), "").unwrap();
+    server.start_again().await;
+    let phone = phone.again_at(&server);
+    expect_the_scream(&server, &phone, "not to be read").await;
+    server.stop().await;
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0, "its permissions are others: {mode:o}");
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    assert!(server.state() == good, "the file was touched");
+    server.start_again().await;
+    phone.again_at(&server).next().await;
+}
+
+#[tokio::test]
+async fn a_folder_in_the_place_of_the_state_is_told_and_never_touched() {
+    let mut server = TestServer::start().await;
+    let phone = Phone::pair(&server).await;
+    server.stop().await;
+    let file = server.setup().state_file();
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    fs::write(file.join("kept"), "a letter").unwrap();
+    server.start_again().await;
+    expect_the_scream(&server, &phone.again_at(&server), "a folder").await;
+    server.stop().await;
+    assert_eq!(fs::read(file.join("kept")).unwrap(), b"a letter");
+    assert_eq!(fs::read_dir(&file).unwrap().count(), 1);
 }
 
 /// Whether such a state is called damaged or not: what follows it must not be a panic.
@@ -380,45 +390,6 @@ async fn a_state_file_belongs_to_one_server() {
         );
     }
     phone.next().await;
-}
-
-#[tokio::test]
-async fn a_write_that_fails_is_a_command_refused_and_nothing_has_happened() {
-    let server = TestServer::start().await;
-    let mut phone = Phone::listening(&server).await;
-    let mut other = Phone::listening(&server).await;
-    phone
-        .wait_until("both", |view| {
-            view["live"]["listeners"].as_object().unwrap().len() == 2
-        })
-        .await;
-    let folder = server.setup().state_file().parent().unwrap().to_owned();
-    let away = server.setup().folder().join("away");
-    let before = phone.snapshot().await;
-    fs::rename(&folder, &away).unwrap();
-    for (path, body) in [("/next", json!({})), ("/seek", json!({ "positionSec": 5 }))] {
-        phone
-            .try_command(path, phone.count(), &body)
-            .await
-            .expect_problem(503);
-    }
-    pair_with(&http(), &server, CODE).await.expect_problem(503);
-    phone.post("/leave").await.expect_problem(503);
-    assert_eq!(phone.snapshot().await, before);
-    phone
-        .get(&format!("/file/{}", phone.current()))
-        .await
-        .expect(200);
-
-    fs::rename(&away, &folder).unwrap();
-    let count = phone.count();
-    phone.next().await;
-    other.wait_for_count(phone.count()).await;
-    assert_eq!(
-        other.names_after(count),
-        ["queue.advanced", "barrier.opened"],
-        "others heard of what never was"
-    );
 }
 
 #[tokio::test]
@@ -627,7 +598,6 @@ async fn a_phone_that_comes_back_to_running_music_does_not_move_it() {
 
 #[tokio::test]
 async fn the_state_file_is_json_that_people_can_read_and_nobody_else() {
-    use std::os::unix::fs::PermissionsExt;
     let server = TestServer::start().await;
     let phone = Phone::pair_as(&server, "Alice").await;
     let state: Value = serde_json::from_slice(&server.state()).unwrap();
@@ -640,25 +610,4 @@ async fn the_state_file_is_json_that_people_can_read_and_nobody_else() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o007, 0, "everybody may read it: {mode:o}");
-}
-
-#[tokio::test]
-async fn no_litter_is_left_beside_the_state_file() {
-    let mut server = TestServer::start().await;
-    let mut phone = Phone::pair(&server).await;
-    for position in 0..20 {
-        phone.seek(f64::from(position)).await;
-    }
-    server.kill().await;
-    server.start_again().await;
-    server.stop().await;
-    let folder = server.setup().state_file().parent().unwrap().to_owned();
-    let names: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
-    assert!(
-        names.len() <= 2,
-        "more than the state and its lock: {names:?}"
-    );
 }

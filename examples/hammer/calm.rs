@@ -15,8 +15,6 @@ use tokio::time::MissedTickBehavior;
 
 use crate::server::{Server, TRACK_SIZE};
 
-/// How often the phone seeks.
-const SEEK_PAUSE: Duration = Duration::from_millis(100);
 /// Phones that download, and how long each rests between two downloads.
 const DOWNLOADERS: usize = 2;
 const DOWNLOAD_PAUSE: Duration = Duration::from_millis(20);
@@ -30,13 +28,13 @@ struct Receipt {
     at_ms: f64,
 }
 
-/// What was timed, in milliseconds.
+/// What was timed, in milliseconds, round by round.
 #[derive(Default)]
 pub(crate) struct Calm {
     /// From when a state was on the disk to when a listener had its event.
-    pub(crate) deliveries: Vec<f64>,
+    pub(crate) deliveries: Vec<Vec<f64>>,
     /// From asking for a file to having the whole of it.
-    pub(crate) downloads: Vec<f64>,
+    pub(crate) downloads: Vec<Vec<f64>>,
 }
 
 impl Calm {
@@ -54,13 +52,14 @@ pub(crate) struct House {
     count: u64,
     track: String,
     listeners: usize,
+    seek_pause: Duration,
     receipts: mpsc::UnboundedReceiver<Receipt>,
     _listening: JoinSet<()>,
 }
 
 impl House {
-    /// Has that many phones listen.
-    pub(crate) async fn gather(server: &Server, listeners: usize) -> House {
+    /// Has that many phones listen, and one more seek so often.
+    pub(crate) async fn gather(server: &Server, listeners: usize, seek_pause: Duration) -> House {
         let (sender, receipts) = mpsc::unbounded_channel();
         let mut listening = JoinSet::new();
         for _ in 0..listeners {
@@ -79,6 +78,7 @@ impl House {
             count: answer["eventCount"].as_u64().unwrap(),
             track: answer["snapshot"]["queue"][0].as_str().unwrap().to_owned(),
             listeners,
+            seek_pause,
             receipts,
             _listening: listening,
         }
@@ -92,24 +92,37 @@ impl House {
             let request = server.url(&format!("/file/{}", self.track));
             downloads.spawn(download(request, self.token.clone(), over.clone()));
         }
-        while self.receipts.try_recv().is_ok() {}
-        let seeks = self.seek(server, span).await;
-        let deliveries = self.deliveries(server, &seeks).await;
+        let began = Instant::now();
+        let deliveries = self.time_events(server, || began.elapsed() < span).await;
         over.store(true, Ordering::Relaxed);
         let downloads = downloads.join_all().await.concat();
         Calm {
-            deliveries,
-            downloads,
+            deliveries: vec![deliveries],
+            downloads: vec![downloads],
         }
     }
 
-    /// Seeks for that long; says which counts that made, and from when to when each took.
-    async fn seek(&mut self, server: &Server, span: Duration) -> BTreeMap<u64, Range<f64>> {
-        let mut rhythm = tokio::time::interval(SEEK_PAUSE);
+    /// Times events for as long as that holds.
+    pub(crate) async fn time_events(
+        &mut self,
+        server: &Server,
+        goes_on: impl Fn() -> bool,
+    ) -> Vec<f64> {
+        while self.receipts.try_recv().is_ok() {}
+        let seeks = self.seek(server, goes_on).await;
+        self.deliveries(server, &seeks).await
+    }
+
+    /// Seeks for as long as that holds; says which counts that made, and from when to when each took.
+    async fn seek(
+        &mut self,
+        server: &Server,
+        goes_on: impl Fn() -> bool,
+    ) -> BTreeMap<u64, Range<f64>> {
+        let mut rhythm = tokio::time::interval(self.seek_pause);
         rhythm.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let began = Instant::now();
         let mut seeks = BTreeMap::new();
-        while began.elapsed() < span {
+        while goes_on() {
             rhythm.tick().await;
             let asked_ms = clock::now_ms();
             let request = self.client.post(server.url("/seek"));
@@ -129,7 +142,7 @@ impl House {
 
     /// From when each state was on the disk to when each listener had its event.
     async fn deliveries(&mut self, server: &Server, seeks: &BTreeMap<u64, Range<f64>>) -> Vec<f64> {
-        let mut receipts = Vec::new();
+        let mut receipts = Vec::with_capacity(seeks.len() * self.listeners);
         while receipts.len() < seeks.len() * self.listeners {
             let receipt = tokio::time::timeout(PATIENCE, self.receipts.recv());
             let receipt = receipt.await.expect("every event arrives").unwrap();
@@ -143,7 +156,8 @@ impl House {
             .map(|call| call.at_ms)
             .collect();
         let delivery = |(seek, at_ms): (&Range<f64>, f64)| {
-            let on_disk_ms = written.iter().find(|at| seek.contains(at));
+            let on_disk_ms = written.get(written.partition_point(|at| *at < seek.start));
+            let on_disk_ms = on_disk_ms.filter(|at| seek.contains(at));
             at_ms - on_disk_ms.expect("what is answered is on the disk")
         };
         receipts.into_iter().map(delivery).collect()

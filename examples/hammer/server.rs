@@ -2,7 +2,8 @@
 //! slowed down while it runs.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::executable::executable;
 use crate::faulty_disk::{FaultyDisk, Order};
 
 /// The pairing code.
@@ -31,7 +33,7 @@ pub(crate) struct Server {
 impl Server {
     /// Builds and starts it.
     pub(crate) async fn start() -> Server {
-        let executable = build();
+        let executable = executable().unwrap();
         let folder = tempfile::Builder::new()
             .prefix("lockstep-hammer-")
             .tempdir()
@@ -108,29 +110,35 @@ impl Server {
         (token, answer)
     }
 
+    /// Pairs so many devices; their tokens.
+    pub(crate) async fn pair_many(&self, devices: usize) -> Vec<String> {
+        let client = Server::client();
+        let mut tokens = Vec::new();
+        for _ in 0..devices {
+            tokens.push(self.pair(&client).await.0);
+        }
+        tokens
+    }
+
+    /// How many listen.
+    pub(crate) async fn listeners(&self, token: &str) -> usize {
+        let request = Server::client().get(self.url("/snapshot"));
+        let answer = request.bearer_auth(token).send().await.unwrap();
+        let snapshot: Value = answer.json().await.unwrap();
+        snapshot["live"]["listeners"].as_object().unwrap().len()
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.url.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
     /// The device of that token is paired no more.
     pub(crate) async fn leave(&self, client: &reqwest::Client, token: &str) {
         let request = client.post(self.url("/leave"));
         let answer = request.bearer_auth(token).send().await.unwrap();
         assert_eq!(answer.status(), 204);
     }
-}
-
-/// The server's executable, which cargo does not build with an example of its own accord.
-fn build() -> PathBuf {
-    let this = std::env::current_exe().unwrap();
-    let profile = this.parent().and_then(Path::parent).unwrap();
-    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
-    let mut build = std::process::Command::new(cargo);
-    build.args(["build", "--locked", "--quiet", "--bin", "lockstep"]);
-    build.arg("--manifest-path");
-    build.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
-    build.arg("--target-dir").arg(profile.parent().unwrap());
-    if profile.ends_with("release") {
-        build.arg("--release");
-    }
-    assert!(build.status().unwrap().success(), "cargo cannot build it");
-    profile.join("lockstep")
 }
 
 /// A silent WAV of [`TRACK_SIZE`] that lasts longer than the measurement: 100 bytes make a second.

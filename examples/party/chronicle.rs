@@ -3,7 +3,7 @@
 //! every event has been heard.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -42,6 +42,11 @@ pub(super) struct Effect {
 }
 
 impl Effect {
+    /// Whether it is that of `start-now`.
+    fn skips(&self) -> bool {
+        self.names.contains(&"barrier.shrunk")
+    }
+
     fn is(&self, told: &Told) -> bool {
         self.names.contains(&told.name.as_str())
             && (self.value.is_null() || told.payload()[self.field] == self.value)
@@ -202,6 +207,44 @@ impl Chronicle {
             promises.expect(Promise::Current, ended, || {
                 format!("an acknowledgement for {meant} was refused at {current}, with the same barrier open")
             });
+        }
+    }
+
+    /// The music goes on without somebody who is not ready only when `start-now` asked for that, or right behind one
+    /// of the `barrier.opened` that may do so.
+    pub(super) fn nobody_skipped_unasked(
+        &self,
+        first: u64,
+        at_once: &BTreeSet<u64>,
+        promises: &mut Promises,
+    ) {
+        let skips =
+            |told: &Told| told.name == "barrier.shrunk" && told.payload()["reason"] == "skipped";
+        let mut unanswered = 0;
+        let mut asked = HashSet::new();
+        for command in &self.asked {
+            match command {
+                Asked::Accepted(effect, after, _) if effect.skips() => {
+                    asked.insert(after + 1);
+                }
+                Asked::Unanswered(effect) if effect.skips() => unanswered += 1,
+                _ => {}
+            }
+        }
+        let mut before = None;
+        for (count, told) in self.events.range(first + 1..) {
+            // The first of those that are skipped together stands for all.
+            if skips(told) && !before.is_some_and(skips) {
+                let mut deserved = asked.contains(count) || at_once.contains(&(count - 1));
+                if !deserved && unanswered > 0 {
+                    unanswered -= 1;
+                    deserved = true;
+                }
+                promises.expect(Promise::Waits, deserved, || {
+                    format!("nobody asked to go without {}", told.text)
+                });
+            }
+            before = Some(told);
         }
     }
 

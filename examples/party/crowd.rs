@@ -33,14 +33,16 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep, timeout_at};
+use tokio::time::{Instant, interval, sleep, timeout};
 
-use device::{Device, dial};
+use device::{Device, Outcome, dial};
 use ledger::Ledger;
-use phone::Phone;
+use phone::{Mood, Phone};
+use press::{Press, Slip};
 use promises::Promise;
 use stream::EventStream;
 use view::View;
+use waits::Waits;
 use world::World;
 
 pub(crate) use ledger::Progress;
@@ -48,6 +50,10 @@ pub(crate) use report::Report;
 
 /// How often the crowd looks whether something is overdue.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
+/// How soon what is heard is looked at again.
+const BLINK: Duration = Duration::from_millis(20);
+/// Who comes in the end, so that in every party somebody has to be excused.
+const GUESTS: [Mood; 2] = [Mood::Stalled, Mood::Fumbling];
 /// How long the last commands may take to reach everybody, and lost phones to come back.
 const SETTLING: Duration = Duration::from_secs(60);
 
@@ -93,12 +99,19 @@ pub(crate) async fn run(plan: Plan, tell: impl Fn(&Progress)) -> io::Result<Repo
     }
     quieten.send_replace(true);
     settle(&world, &watcher).await;
+    outwait(&world, &watcher, &mut tasks).await;
+    catch_up(&world, &watcher).await;
     // Gone at once, as they came: their last requests have no outcome.
     tasks.shutdown().await;
     let mut book = world.ledger.book();
     let book = &mut *book;
-    book.chronicle
-        .audit(first, world.plan.alone, &mut book.promises);
+    let alone = world.plan.alone;
+    book.chronicle.audit(first, alone, &mut book.promises);
+    if alone {
+        let (waits, promises) = (&book.waits, &mut book.promises);
+        book.chronicle
+            .nobody_skipped_unasked(first, &waits.start_at_once, promises);
+    }
     Ok(Report::of(book, &world.plan))
 }
 
@@ -187,36 +200,88 @@ async fn tend(world: &World, watcher: &Device) {
     }
 }
 
-/// Waits until everybody is back and has heard of everything, and compares one last time.
-async fn settle(world: &World, watcher: &Device) {
+/// Tends until that holds; whether it does in the end.
+async fn tend_until(world: &World, watcher: &Device, holds: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + SETTLING;
-    let everybody = async {
-        loop {
-            let settled = {
-                let devices = &world.ledger.book().devices;
-                devices.here() == world.plan.phones as usize && devices.all_delivered()
-            };
-            if settled {
-                return;
-            }
-            sleep(LOOK_PAUSE).await;
+    while !holds() {
+        if Instant::now() >= deadline {
+            return false;
         }
-    };
-    let back = timeout_at(deadline, everybody).await;
-    world.ledger.hold(
-        Promise::ComesBack,
-        back.err()
-            .map(|_| "not everybody is back in the end".into()),
-    );
+        sleep(LOOK_PAUSE).await;
+        tend(world, watcher).await;
+    }
+    true
+}
+
+/// Waits until everybody is back and has heard of everything.
+async fn settle(world: &World, watcher: &Device) {
+    let back = tend_until(world, watcher, || {
+        let devices = &world.ledger.book().devices;
+        devices.here() == world.plan.phones as usize && devices.all_delivered()
+    });
+    let breach = (!back.await).then(|| "not everybody is back in the end".into());
+    world.ledger.hold(Promise::ComesBack, breach);
+}
+
+/// However short the party was: two guests come who never get ready, the next track is asked for, and the wait for
+/// them ends. By then nobody else presses anything, and nobody is slow.
+async fn outwait(world: &Arc<World>, watcher: &Device, tasks: &mut JoinSet<()>) {
+    if world.tracks.is_empty() {
+        return;
+    }
+    let all = world.plan.phones as usize + GUESTS.len();
+    for (mood, number) in GUESTS.into_iter().zip(world.plan.phones + 1..) {
+        tasks.spawn(Phone::always(mood, world.clone(), number).live());
+    }
+    let waits = |look: fn(&Waits) -> Option<u64>| look(&world.ledger.book().waits);
+    let here = || world.ledger.book().devices.here() == all;
+    let mut kept = tend_until(world, watcher, here).await;
+    let before = waits(|waits| Some(waits.opened));
+    let asked = timeout(SETTLING, ask_for_next(world, watcher)).await;
+    kept &= asked.is_ok();
+    kept &= tend_until(world, watcher, || {
+        waits(|waits| Some(waits.opened)) > before
+    })
+    .await;
+    if let Some(opened_at) = waits(Waits::opened_at) {
+        let over = || waits(Waits::opened_at) != Some(opened_at);
+        kept &= tend_until(world, watcher, over).await;
+    }
+    let breach = (!kept).then(|| {
+        let waits = &world.ledger.book().waits;
+        format!(
+            "guests who never get ready do not come, or are still waited for in the end: {waits:?}"
+        )
+    });
+    world.ledger.hold(Promise::Patience, breach);
+}
+
+/// Asks until it is granted and heard of.
+async fn ask_for_next(world: &World, watcher: &Device) {
+    loop {
+        let view = world.ledger.book().watched().cloned();
+        let Some(view) = view else { return };
+        let outcome = watcher.press(&Press::Next, Slip::None, &view, true).await;
+        while world.ledger.book().watched().map(|now| now.count) == Some(view.count) {
+            sleep(BLINK).await;
+        }
+        if outcome == Some(Outcome::Accepted) {
+            return;
+        }
+    }
+}
+
+/// Compares one last time.
+async fn catch_up(world: &World, watcher: &Device) {
     let Some(shown) = watcher.look().await else {
         return;
     };
     let heard = async {
-        while world.ledger.book().watched() < Some(shown) {
-            sleep(LOOK_PAUSE).await;
+        while world.ledger.book().watched().map(|view| view.count) < Some(shown) {
+            sleep(BLINK).await;
         }
     };
-    let heard = timeout_at(deadline, heard).await;
+    let heard = timeout(SETTLING, heard).await;
     world.ledger.hold(
         Promise::Reaches,
         heard.err().map(|_| "the last events are not heard".into()),

@@ -188,6 +188,10 @@ impl Device {
             press.body()
         };
         let effect = press.effect(view, world).filter(|_| slip == Slip::None);
+        let first = match press {
+            Press::Acknowledge { track, .. } => ledger.book().devices.claims(&self.member, track),
+            _ => false,
+        };
         let newest = ledger.book().chronicle.newest();
         let unanswered = Unanswered::new(&self.world, name, effect.clone());
         let sent = Instant::now();
@@ -209,9 +213,12 @@ impl Device {
         match answer.status {
             200 => {
                 let count = answer.body["eventCount"].as_u64()?;
-                match effect {
-                    Some(effect) => ledger.accepted(effect, meant, count, sent),
-                    None => ledger.acknowledged(&self.member),
+                if let Some(effect) = effect {
+                    ledger.accepted(effect, meant, count, sent);
+                }
+                if let Press::Acknowledge { track, playable } = press {
+                    let devices = &mut ledger.book().devices;
+                    devices.acknowledged(&self.member, track, *playable, first);
                 }
                 Some(Outcome::Accepted)
             }

@@ -25,12 +25,21 @@ pub(super) struct Device {
     pub(super) gone: Instant,
     /// When it came back from a time without a stream that was longer than the grace.
     pub(super) back_from_afar: Option<Instant>,
-    /// When bytes last came, or an acknowledgement was last accepted.
+    /// When it last made progress: it got further in a track than at any time since the barrier opened, or said
+    /// something new of one.
     pub(super) last_sign: Option<Instant>,
-    /// The same, without bytes that may have been under way for some time.
+    /// The same, leaving out what the server may see otherwise, or may have seen long before.
     pub(super) sure_sign: Option<Instant>,
     /// Whether it has asked to be forgotten.
     pub(super) leaving: bool,
+    /// Every track of which it ever told the server, or tried to, that nobody need wait for it.
+    claimed: BTreeSet<String>,
+    /// What it last said of each track since the barrier opened, or it was gone for long: whether it can play it.
+    said: BTreeMap<String, bool>,
+    /// The furthest byte of each track that it ever had.
+    ever: BTreeMap<String, u64>,
+    /// The same since the barrier opened.
+    since_opening: BTreeMap<String, u64>,
     count: u64,
     heard: VecDeque<(u64, Instant)>,
 }
@@ -62,6 +71,10 @@ impl Devices {
             last_sign: None,
             sure_sign: None,
             leaving: false,
+            claimed: BTreeSet::new(),
+            said: BTreeMap::new(),
+            ever: BTreeMap::new(),
+            since_opening: BTreeMap::new(),
             count: 0,
             heard: VecDeque::new(),
         };
@@ -87,10 +100,72 @@ impl Devices {
             .count()
     }
 
-    /// Whether somebody has had a stream for so long.
-    pub(super) fn somebody_here_for(&self, time: Duration) -> bool {
-        let mut since = self.known.values().filter_map(|device| device.here);
-        since.any(|since| since.elapsed() > time)
+    /// Those who have had a stream for so long.
+    pub(super) fn here_for(&self, time: Duration) -> impl Iterator<Item = &Member> {
+        let there = move |device: &Device| device.here.is_some_and(|since| since.elapsed() > time);
+        let known = self.known.iter();
+        known.filter_map(move |(member, device)| there(device).then_some(member))
+    }
+
+    /// A device is about to tell the server that nobody need wait for it before that track; whether for the first time.
+    pub(super) fn claims(&mut self, member: &str, track: &str) -> bool {
+        let mut first = false;
+        self.with(member, |device| {
+            first = device.claimed.insert(track.to_owned());
+        });
+        first
+    }
+
+    /// Whether a device may have told the server so. What others told is not known.
+    pub(super) fn may_have_claimed(&self, member: &str, track: &str) -> bool {
+        self.get(member)
+            .is_none_or(|device| device.claimed.contains(track))
+    }
+
+    /// What a device said of a track was accepted; `first` when it had never tried before.
+    pub(super) fn acknowledged(&mut self, member: &str, track: &str, playable: bool, first: bool) {
+        self.with(member, |device| {
+            if device.said.insert(track.to_owned(), playable) != Some(playable) {
+                device.last_sign = Some(Instant::now());
+            }
+            if first {
+                device.sure_sign = Some(Instant::now());
+            }
+        });
+    }
+
+    /// A device begins a track; how far it ever came in it before, if it ever began.
+    pub(super) fn begins(&mut self, member: &str, track: &str) -> Option<u64> {
+        let mut before = None;
+        self.with(member, |device| {
+            before = device.ever.get(track).copied();
+            device.ever.entry(track.to_owned()).or_default();
+        });
+        before
+    }
+
+    /// A device has a track up to there; `sure` when the server must have seen that as progress a moment ago.
+    pub(super) fn received(&mut self, member: &str, track: &str, upto: u64, sure: bool) {
+        self.with(member, |device| {
+            let ever = device.ever.entry(track.to_owned()).or_default();
+            *ever = upto.max(*ever);
+            let furthest = device.since_opening.entry(track.to_owned()).or_default();
+            if upto > *furthest {
+                *furthest = upto;
+                device.last_sign = Some(Instant::now());
+            }
+            if sure {
+                device.sure_sign = Some(Instant::now());
+            }
+        });
+    }
+
+    /// A barrier opened: what was fetched before is no progress any more, and none has to go on from there.
+    pub(super) fn barrier_opened(&mut self) {
+        for device in self.known.values_mut() {
+            device.since_opening.clear();
+            device.said.clear();
+        }
     }
 
     /// A device has a stream, and knows that state.
@@ -99,6 +174,7 @@ impl Devices {
         self.with(member, |device| {
             if now.duration_since(device.gone) >= grace {
                 device.back_from_afar = Some(now);
+                device.said.clear();
             }
             device.here = Some(now);
             device.count = count;

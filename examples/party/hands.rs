@@ -11,13 +11,15 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::device::{Device, Outcome};
-use super::download::{Pace, download};
+use super::download::{Pace, download, piece};
 use super::phone::Mood;
 use super::press::{self, Press, Slip};
 use super::view::View;
 
 /// How often a phone compares its room with the server's.
 const LOOK_PAUSE: Duration = Duration::from_secs(3);
+/// How soon a phone that gets nowhere tries again.
+const FUMBLE_PAUSE: Duration = Duration::from_secs(2);
 /// Many press on the beat, so that some press at the same moment.
 const BEAT: Duration = Duration::from_secs(1);
 /// How long to wait for the event that made a command stale.
@@ -35,9 +37,16 @@ pub(super) struct Hands<'a> {
 impl Hands<'_> {
     /// Never ends by itself.
     pub(super) async fn act(&self, mood: Mood, held: &mut BTreeSet<String>, seed: u64) {
-        let Mood::Lively(pace) = mood else {
-            self.device.world.ledger.did("stalled");
-            return pending().await;
+        let pace = match mood {
+            Mood::Lively(pace) => pace,
+            Mood::Stalled => {
+                self.device.world.ledger.did("stalled");
+                return pending().await;
+            }
+            Mood::Fumbling => {
+                self.device.world.ledger.did("got nowhere");
+                return self.fumble().await;
+            }
         };
         if matches!(pace, Pace::Slow(_)) {
             self.device.world.ledger.did("slow");
@@ -102,6 +111,29 @@ impl Hands<'_> {
                     world.ledger.did("broke off a download");
                 }
             }
+        }
+    }
+
+    /// Asks for the same piece of the current track, and says the same of another one, again and again.
+    async fn fumble(&self) {
+        let first = self.view();
+        // The last to become the current one, so that nobody takes this phone for ready.
+        let far = (first.queue().len() > 3)
+            .then(|| first.track(first.queue().len() - 1))
+            .flatten();
+        let far = far.map(|track| Press::Acknowledge {
+            track: track.to_owned(),
+            playable: true,
+        });
+        loop {
+            let view = self.view();
+            if let Some(track) = view.track(0) {
+                piece(self.device, track).await;
+            }
+            if let Some(far) = &far {
+                self.device.press(far, Slip::None, &view, true).await;
+            }
+            sleep(FUMBLE_PAUSE).await;
         }
     }
 

@@ -107,10 +107,13 @@ impl Ledger {
             watched,
             ..
         } = &mut *book;
-        if watched.is_none() {
-            waits.begin(view);
+        if event.name == "barrier.opened" {
+            devices.barrier_opened();
         }
-        waits.follow(event, view, devices, self.grace, promises);
+        match watched {
+            None => waits.begin(view),
+            Some(before) => waits.follow(event, before, view, devices, self.grace, promises),
+        }
         *watched = Some(view.clone());
         sound
     }
@@ -146,24 +149,22 @@ impl Ledger {
         self.book().devices.went(member);
     }
 
-    /// Bytes came; `sure` when the server cannot have sent the last of them long ago.
-    pub(super) fn bytes_came(&self, member: &Member, bytes: usize, sure: bool) {
+    /// So many bytes of a track came, up to `upto`; `sure` when the server sent the last of them a moment ago, and never before.
+    pub(super) fn bytes_came(
+        &self,
+        member: &Member,
+        track: &str,
+        upto: u64,
+        bytes: usize,
+        sure: bool,
+    ) {
         let mut book = self.book();
         book.bytes += bytes as u64;
-        book.devices.with(member, |device| {
-            device.last_sign = Some(Instant::now());
-            if sure {
-                device.sure_sign = device.last_sign;
-            }
-        });
-    }
-
-    /// A device's acknowledgement was accepted.
-    pub(super) fn acknowledged(&self, member: &Member) {
-        self.book().devices.with(member, |device| {
-            device.last_sign = Some(Instant::now());
-            device.sure_sign = device.last_sign;
-        });
+        // Whether bytes of another track are progress is not said.
+        let barrier = book.watched.as_ref().and_then(View::barrier);
+        let waited_for = barrier.is_some_and(|barrier| barrier["trackId"] == track);
+        book.devices
+            .received(member, track, upto, sure && waited_for);
     }
 
     /// A download ended by itself: compares it with the first one of the same track.
@@ -251,8 +252,8 @@ impl Book {
     }
 
     /// The state that the one who is never interrupted knows.
-    pub(super) fn watched(&self) -> Option<u64> {
-        self.watched.as_ref().map(|view| view.count)
+    pub(super) fn watched(&self) -> Option<&View> {
+        self.watched.as_ref()
     }
 }
 

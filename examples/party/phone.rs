@@ -21,7 +21,7 @@ use super::world::World;
 
 /// After a breach a phone takes a breath, so that one fault does not drown the others.
 const BREATH: Duration = Duration::from_secs(1);
-/// A stalled phone does nothing for so long: longer than it takes to see that the server's patience does not end.
+/// A phone that gets nowhere stays so long: longer than it takes to see that the server's patience does not end.
 const STALL: Duration = Duration::from_secs(45);
 
 /// How a phone behaves while it has a stream.
@@ -31,6 +31,8 @@ pub(super) enum Mood {
     Lively(Pace),
     /// It is connected, and does nothing.
     Stalled,
+    /// It begins the same download again and again, says again and again what it has said, and gets nowhere.
+    Fumbling,
 }
 
 /// How a phone comes back.
@@ -48,6 +50,8 @@ pub(super) struct Phone {
     world: Arc<World>,
     number: u32,
     rng: StdRng,
+    /// For as long as it lives.
+    always: Option<Mood>,
 }
 
 impl Phone {
@@ -57,7 +61,15 @@ impl Phone {
             world,
             number,
             rng: StdRng::seed_from_u64(seed),
+            always: None,
         }
+    }
+
+    /// One whose mood never changes.
+    pub(super) fn always(mood: Mood, world: Arc<World>, number: u32) -> Self {
+        let mut phone = Phone::new(world, number);
+        phone.always = Some(mood);
+        phone
     }
 
     /// Lives until it is dropped.
@@ -101,9 +113,13 @@ impl Phone {
     }
 
     fn mood(&mut self) -> Mood {
+        if let Some(mood) = self.always {
+            return mood;
+        }
         match self.rng.random_range(0..100) {
             0..2 => Mood::Stalled,
-            2..8 => Mood::Lively(Pace::Slow(self.rng.random_range(25_000..80_000))),
+            2 => Mood::Fumbling,
+            3..8 => Mood::Lively(Pace::Slow(self.rng.random_range(25_000..80_000))),
             _ => Mood::Lively(Pace::Fast),
         }
     }
@@ -135,7 +151,7 @@ impl Phone {
         self.world.ledger.came(&device.member, view.count);
         let mood = self.mood();
         let stay = match mood {
-            Mood::Stalled => STALL,
+            Mood::Stalled | Mood::Fumbling => STALL,
             Mood::Lively(_) => self.world.stay().mul_f64(self.rng.random_range(0.3..1.7)),
         };
         let (views, seen) = watch::channel(view);
@@ -171,6 +187,8 @@ impl Phone {
             Some((view.track(0)?, view.anchor() + passed))
         });
         if let (Return::Playing, Some((track, position))) = (how, position) {
+            let devices = &mut self.world.ledger.book().devices;
+            devices.claims(&device.member, track);
             path = format!("/events?trackId={track}&positionSec={position}");
         }
         let mut request = device.request(Method::GET, &path);

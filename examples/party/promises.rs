@@ -17,13 +17,14 @@ pub(super) enum Promise {
     Patience,
     Presence,
     Shrinks,
+    Waits,
     Segue,
     Downloads,
     ComesBack,
 }
 
 impl Promise {
-    const ALL: [Promise; 13] = [
+    const ALL: [Promise; 14] = [
         Promise::Folds,
         Promise::Counts,
         Promise::Alike,
@@ -34,6 +35,7 @@ impl Promise {
         Promise::Patience,
         Promise::Presence,
         Promise::Shrinks,
+        Promise::Waits,
         Promise::Segue,
         Promise::Downloads,
         Promise::ComesBack,
@@ -52,6 +54,7 @@ impl Promise {
             Promise::Patience => "nobody is waited for longer than patience lasts",
             Promise::Presence => "nobody who is there and works is given up",
             Promise::Shrinks => "a barrier's members only shrink",
+            Promise::Waits => "a track starts once every member said that it has it",
             Promise::Segue => "the next track starts when the segue said",
             Promise::Downloads => "downloads are whole, and the same for all",
             Promise::ComesBack => "streams go on, and come back",

@@ -10,6 +10,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::executable::executable;
+
 /// The pairing code of a server for nobody else.
 pub(crate) const CODE: &str = "748291";
 
@@ -23,15 +25,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the executable beside this one, with that music.
+    /// Starts the executable with that music.
     ///
     /// # Errors
-    /// It is not there, or does not start.
+    /// It cannot be built, or does not start.
     pub(crate) async fn start(audio_dir: &Path, grace: Duration) -> io::Result<Server> {
         let folder = tempfile::Builder::new()
             .prefix("lockstep-party-")
             .tempdir()?;
-        let mut child = Command::new(beside_this()?)
+        let mut child = Command::new(executable()?)
             .arg("--audio-dir")
             .arg(audio_dir)
             .arg("--state-file")
@@ -75,16 +77,4 @@ impl Server {
 
 fn log_file(folder: &TempDir) -> PathBuf {
     folder.path().join("log")
-}
-
-/// Examples are built into a folder beside the executable.
-fn beside_this() -> io::Result<PathBuf> {
-    let this = std::env::current_exe()?;
-    let path = this
-        .parent()
-        .and_then(Path::parent)
-        .map(|folder| folder.join("lockstep"));
-    path.filter(|path| path.exists()).ok_or_else(|| {
-        io::Error::other("the server is not built: run cargo build with the same profile")
-    })
 }

@@ -11,6 +11,8 @@ use super::view::View;
 
 /// A member that neither fetches nor acknowledges for so long is to be excused.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Whoever has had a stream for so long is a listener, as far as was heard.
+const SURELY_HERE: Duration = Duration::from_secs(3);
 /// How much later than that, or than the grace, it may be seen from outside, on a machine that is busy.
 const MARGIN: Duration = Duration::from_secs(10);
 /// How much earlier a device's last sign of work may have reached the server than it was seen from outside.
@@ -28,6 +30,7 @@ struct Wait {
     opened_at: u64,
     since: Instant,
     members: BTreeSet<String>,
+    ready: BTreeSet<String>,
 }
 
 /// What the server said of the next track's start.
@@ -55,6 +58,8 @@ pub(super) struct Waits {
     /// The last `barrier.shrunk`: its count and reason.
     last_shrunk: (u64, String),
     cried: BTreeSet<Overdue>,
+    /// The `barrier.opened` of those that may go at once without whoever is not ready.
+    pub(super) start_at_once: BTreeSet<u64>,
     pub(super) opened: u64,
     pub(super) ended: BTreeMap<String, u64>,
     pub(super) shrunk: BTreeMap<String, u64>,
@@ -74,7 +79,8 @@ impl Waits {
         self.open = Some(Wait {
             opened_at: view.count,
             since,
-            members: view.members().into_iter().map(str::to_owned).collect(),
+            members: owned(view.members()),
+            ready: owned(view.ready()),
         });
     }
 
@@ -85,10 +91,11 @@ impl Waits {
         }
     }
 
-    /// Takes in an event, and the room right after it.
+    /// Takes in an event, and the room right before and after it.
     pub(super) fn follow(
         &mut self,
         event: &Event,
+        before: &View,
         view: &View,
         devices: &Devices,
         grace: Duration,
@@ -111,6 +118,11 @@ impl Waits {
                 };
                 self.close(how.into(), event.arrived);
                 self.open(view, event.arrived);
+                let left_out = left_out(view, devices);
+                promises.hold(Promise::Presence, left_out);
+                if self.may_start_at_once(count, before, view) {
+                    self.start_at_once.insert(count);
+                }
             }
             "barrier.shrunk" => {
                 let text = |field: &str| event.payload[field].as_str().unwrap_or_default();
@@ -120,6 +132,11 @@ impl Waits {
                 promises.hold(Promise::Presence, breach);
             }
             "barrier.release" => {
+                let wait = self.open.as_ref();
+                let missing = wait.map(|wait| wait.members.difference(&wait.ready).count());
+                promises.expect(Promise::Waits, missing == Some(0), || {
+                    format!("{} although {wait:?}", event.text)
+                });
                 let how = if self.last_shrunk.0 + 1 == count {
                     format!("released by shrinking: {}", self.last_shrunk.1)
                 } else if self
@@ -141,25 +158,48 @@ impl Waits {
             }
             _ => {}
         }
-        self.only_shrinks(event, view, promises);
+        self.only_shrinks(event, view, devices, promises);
     }
 
-    fn only_shrinks(&mut self, event: &Event, view: &View, promises: &mut Promises) {
+    /// Whether whoever is not ready may be skipped as soon as the barrier of `count` opens: at a start that was promised, or
+    /// when somebody comes who plays what had lost its listeners.
+    fn may_start_at_once(&self, count: u64, before: &View, view: &View) -> bool {
+        let track = view.track(0);
+        let promised = self
+            .segue
+            .as_ref()
+            .is_some_and(|segue| segue.event_count + 2 == count && Some(&*segue.track_id) == track);
+        let parked = before.is_playing() && before.anchor_at_ms.is_none();
+        promised || parked
+    }
+
+    fn only_shrinks(
+        &mut self,
+        event: &Event,
+        view: &View,
+        devices: &Devices,
+        promises: &mut Promises,
+    ) {
         let text = || format!("{} after {:?}", event.text, self.open);
         promises.expect(
             Promise::Shrinks,
             self.open.is_some() == view.barrier().is_some(),
             text,
         );
-        let members: BTreeSet<_> = view.members().into_iter().map(str::to_owned).collect();
-        let ready = view.ready();
+        let (members, ready) = (owned(view.members()), owned(view.ready()));
         let Some(wait) = &mut self.open else { return };
-        let shrinks =
-            members.is_subset(&wait.members) && ready.iter().all(|m| members.contains(*m));
+        let shrinks = members.is_subset(&wait.members) && ready.is_subset(&members);
         promises.expect(Promise::Shrinks, shrinks, || {
             format!("{} after the members were {:?}", event.text, wait.members)
         });
+        let track = view.track(0).unwrap_or_default();
+        let never_said = |member: &&String| !devices.may_have_claimed(member, track);
+        if let Some(member) = ready.iter().find(never_said) {
+            let text = format!("{member} never said that it has {track}: {}", event.text);
+            promises.hold(Promise::Waits, Some(text));
+        }
         wait.members = members;
+        wait.ready = ready;
     }
 
     /// What speaks against a member's having been taken out for that reason.
@@ -228,7 +268,7 @@ impl Waits {
         };
         let mut overdue = Vec::new();
         let waits_for_nobody = wait.members.is_empty() && wait.since.elapsed() > MARGIN;
-        if waits_for_nobody && devices.somebody_here_for(MARGIN) {
+        if waits_for_nobody && devices.here_for(MARGIN).next().is_some() {
             overdue.push(Overdue {
                 opened_at: wait.opened_at,
                 member: None,
@@ -273,6 +313,23 @@ impl Waits {
     pub(super) fn is_open(&self) -> bool {
         self.open.is_some()
     }
+
+    /// The open barrier's `barrier.opened`.
+    pub(super) fn opened_at(&self) -> Option<u64> {
+        self.open.as_ref().map(|wait| wait.opened_at)
+    }
+}
+
+fn owned(members: Vec<&str>) -> BTreeSet<String> {
+    members.into_iter().map(str::to_owned).collect()
+}
+
+/// Who should be a member of the barrier that has just opened.
+fn left_out(view: &View, devices: &Devices) -> Option<String> {
+    let members = view.members();
+    let is_out = |member: &&super::devices::Member| !members.contains(&&***member);
+    let member = devices.here_for(SURELY_HERE).find(is_out)?;
+    Some(format!("{member} is there, and no member of {members:?}"))
 }
 
 fn segue(event: &Event) -> Option<Segue> {

@@ -178,3 +178,19 @@ fn media_type(name: &str) -> &'static str {
         _ => "application/octet-stream",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_gzip_does_not_make_shorter_stays_as_it_is() {
+        let file = |content: &[u8]| File {
+            content: Bytes::copy_from_slice(content),
+            hash: Sha256::digest(content).into(),
+        };
+        let noise = Sha256::digest(b"noise");
+        assert!(gzipped(&file(&noise)).is_none());
+        assert!(gzipped(&file(&[b'a'; 1000])).is_some_and(|gzipped| gzipped.len() < 100));
+    }
+}

@@ -76,17 +76,15 @@ export function ahead({ room, index, held, unplayable, budgetBytes }) {
 }
 
 /**
- * What to fetch, the most urgent first. While somebody is waited for, the network is left to those who
- * fetch what is waited for.
+ * What to have here, the most urgent first; what is not here yet is to be fetched in this order. While
+ * somebody is waited for, the network is left to those who fetch what is waited for.
  * @param {Parameters<typeof ahead>[0]} scene
  * @returns {Track[]}
  */
 export function wanted(scene) {
-  const { room, index, held, unplayable } = scene;
+  const { room, index, unplayable } = scene;
   const order = [...urgent(room), ...(room.barrier ? [] : ahead(scene))];
-  return order
-    .filter((trackId) => !held.has(trackId) && !unplayable.has(trackId))
-    .flatMap((trackId) => index.get(trackId) ?? []);
+  return order.filter((trackId) => !unplayable.has(trackId)).flatMap((trackId) => index.get(trackId) ?? []);
 }
 
 /** How dear a track is to this phone; the least dear go first. */

@@ -1,15 +1,16 @@
 //! The real executable in a folder of its own: started, stopped, killed and started again.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::{in_time, music};
@@ -155,6 +156,27 @@ impl Setup {
             command.env("LOCKSTEP_LOG", filter);
         }
         command
+    }
+
+    /// Starts the server as somebody whom permissions bind, as they do not bind root.
+    pub async fn start_as_nobody(self) -> TestServer {
+        const NOBODY: u32 = 65534;
+        if fs::metadata("/proc/self").unwrap().uid() != 0 {
+            return self.start().await;
+        }
+        chown(self.folder().join("state"), Some(NOBODY), Some(NOBODY)).unwrap();
+        // Where the executable was built, a stranger may not be able to look.
+        let copy = self.folder().join("lockstep");
+        fs::copy(EXECUTABLE, &copy).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+        let as_nobody = [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+        ];
+        let command = as_nobody.map(PathBuf::from).into_iter().chain([copy]);
+        self.started_by(command).start().await
     }
 
     /// Starts the server and waits until it serves.
@@ -338,6 +360,19 @@ impl TestServer {
     pub async fn start_again(&mut self) {
         assert!(self.running.is_none(), "it runs already");
         self.running = Some(Running::start(self.setup.command(), &self.setup.log_file()).await);
+    }
+
+    /// Starts it again, and ends it with kill −9 so long after, wherever it is by then; whether it served already.
+    pub async fn start_again_and_kill(&mut self, after: Duration) -> bool {
+        assert!(self.running.is_none(), "it runs already");
+        let log = File::options().append(true).open(self.setup.log_file());
+        let mut child = self.setup.command().stderr(log.unwrap()).spawn().unwrap();
+        tokio::time::sleep(after).await;
+        child.kill().await.unwrap();
+        let mut said = String::new();
+        let mut stdout = child.stdout.take().unwrap();
+        stdout.read_to_string(&mut said).await.unwrap();
+        said.contains("listening")
     }
 
     /// Starts it again with other settings in the same folders.
