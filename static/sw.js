@@ -16,6 +16,9 @@ const AWAY_MS = 2_000;
 /** So long may a new version take to be fetched; then the old one is better than an empty page. */
 const FETCH_MS = 10_000;
 
+/** @type {Promise<Cache | null> | null} what the last page was started from */
+let shell = null;
+
 worker.addEventListener('install', (event) => {
   worker.skipWaiting();
   // What the page's script asks for goes straight to the server: where the browser can be told so,
@@ -40,8 +43,8 @@ worker.addEventListener('fetch', (event) => {
  * @param {Request} request
  */
 async function start(request) {
-  const shell = await newest().catch(kept);
-  return (await shell?.match('/')) ?? fetch(request);
+  shell = newest().catch(kept);
+  return (await (await shell)?.match('/')) ?? fetch(request);
 }
 
 /**
@@ -49,8 +52,9 @@ async function start(request) {
  * @param {Request} request
  */
 async function part(request) {
-  const shell = await kept();
-  return (await shell?.match(request)) ?? fetch(request);
+  // Between two requests the browser may end the worker, and start it anew.
+  shell ??= kept();
+  return (await (await shell)?.match(request)) ?? fetch(request);
 }
 
 /**
