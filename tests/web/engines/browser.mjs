@@ -73,7 +73,8 @@ export function phoneIn(driver) {
       until(`the title ${title}`, (t) => document.querySelector('#now-title').textContent === t, title),
     status: (/** @type {string} */ text) =>
       until(`the status ${text}`, (t) => document.querySelector('[role=status]').textContent.includes(t), text),
-    position: () => read(() => document.querySelector('audio').currentTime),
+    /** The moment at which what it plays was at 0, in seconds of the clock on the wall, which all pages share. */
+    line: () => read(() => Date.now() / 1_000 - document.querySelector('audio').currentTime),
     sounds: () => until('music that runs', runs),
     silent: () => until('silence that stays', rests),
     shot: async (/** @type {string} */ name) => {

@@ -10,7 +10,8 @@ import { start } from './processes.mjs';
 export async function openLoudspeaker() {
   const home = await mkdtemp(join(tmpdir(), 'lockstep-sound-'));
   const socket = join(home, 'socket');
-  const modules = ['module-null-sink', `module-native-protocol-unix auth-anonymous=1 socket=${socket}`];
+  // Without `norewinds` it renders two seconds ahead, and what begins meanwhile is often heard that much later.
+  const modules = ['module-null-sink norewinds=1', `module-native-protocol-unix auth-anonymous=1 socket=${socket}`];
   const args = ['-n', '--daemonize=no', '--use-pid-file=no', '--exit-idle-time=-1', '--log-level=info', '--log-target=stderr'];
   const server = start('pulseaudio', [...args, ...modules.flatMap((module) => ['-L', module])], {
     HOME: home,
