@@ -17,6 +17,9 @@ const ENGINES = [
 /** Far more than phones in step are apart, far less than one that came in somewhere else would be. */
 const ONE_PLACE_SEC = 0.3;
 
+/** A phone that came in wrong, because the machine did something else, is given the time to notice. */
+const CORRECTED_MS = 20_000;
+
 /** @type {Awaited<ReturnType<typeof openLoudspeaker>>} */
 let loudspeaker;
 before(async () => (loudspeaker = await openLoudspeaker()));
@@ -55,8 +58,7 @@ for (const { name, open } of ENGINES) {
       await ada.sounds();
       const title = await ada.title();
       await ben.seesTitle(title);
-      const [a, b] = await onBoth((phone) => phone.line());
-      assert.ok(Math.abs(a - b) < ONE_PLACE_SEC, `${a - b} s are no distance`);
+      await atOnePlace(onBoth);
 
       await ben.press('Pause');
       await onBoth((phone) => phone.silent());
@@ -75,4 +77,15 @@ for (const { name, open } of ENGINES) {
       throw error;
     }
   });
+}
+
+/** @param {(step: (phone: ReturnType<typeof phoneIn>) => Promise<number>) => Promise<number[]>} onBoth */
+async function atOnePlace(onBoth) {
+  const end = Date.now() + CORRECTED_MS;
+  for (;;) {
+    const [a, b] = await onBoth((phone) => phone.line());
+    if (Math.abs(a - b) < ONE_PLACE_SEC) return;
+    assert.ok(Date.now() < end, `${a - b} s apart`);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
 }
