@@ -12,6 +12,7 @@ mod pair;
 mod range;
 mod router;
 mod socket;
+mod sync;
 mod validators;
 
 use std::convert::Infallible;

@@ -6,7 +6,9 @@
 //! a command does (`room`) or how it was spelled (`http`).
 
 mod herald;
+mod lead;
 mod outbox;
+mod pace;
 mod presence;
 mod task;
 mod work;
@@ -74,6 +76,7 @@ impl View {
             room,
             self.aligned,
             &self.connected.downloads,
+            &self.connected.syncs,
             self.connected.remotes.iter().copied(),
         )
     }
@@ -100,6 +103,17 @@ pub enum Refused {
     /// The state could not be written; nothing has happened. The log says more: where the state is, phones need not know.
     #[error("the state could not be written: {0}")]
     NotWritten(std::io::ErrorKind),
+    /// Sounds that begin at the same moment need `--alignment clock`.
+    #[error(
+        "with --alignment event nothing starts at a given moment, so there is nothing to compare speakers by"
+    )]
+    NotAligned,
+    /// The house has just heard one.
+    #[error("the house has been asked for the same a moment ago")]
+    TooSoon {
+        /// How long it must wait.
+        retry_after: std::time::Duration,
+    },
     /// The server is going down.
     #[error("the server is closing")]
     Closing,
@@ -161,6 +175,7 @@ pub struct Subscribe {
 enum Request {
     Submit(Command, oneshot::Sender<Result<Accepted, Refused>>),
     Subscribe(Subscribe, oneshot::Sender<Result<StreamGuard, Refused>>),
+    Sound(wire::TuningSound, oneshot::Sender<Result<(), Refused>>),
 }
 
 /// What the hub is told; few, small, and never refused.
@@ -175,6 +190,10 @@ enum Signal {
     DownloadEnded {
         member: MemberId,
         track_id: TrackId,
+    },
+    Sync {
+        member: MemberId,
+        report: wire::SyncReport,
     },
 }
 
@@ -251,6 +270,26 @@ impl Hub {
             .await
             .map_err(|_| Refused::Closing)?;
         answer.await.unwrap_or(Err(Refused::Closing))
+    }
+
+    /// Has every listener sound, or be silent again, so that their speakers can be compared.
+    ///
+    /// # Errors
+    /// [`Refused`]; then nobody hears of it.
+    pub async fn sound(&self, kind: wire::TuningSound) -> Result<(), Refused> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Sound(kind, reply);
+        self.requests
+            .send(request)
+            .await
+            .map_err(|_| Refused::Closing)?;
+        answer.await.unwrap_or(Err(Refused::Closing))
+    }
+
+    /// Says what a device says of how well it is in step.
+    pub fn report_sync(&self, member: MemberId, report: wire::SyncReport) {
+        // A hub that is gone needs no telling.
+        let _ = self.signals.send(Signal::Sync { member, report });
     }
 
     /// Says how far a download is that began at `from`, in bytes.

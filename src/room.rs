@@ -21,6 +21,6 @@ pub use event::{Event, EventKind};
 pub use id::{IdError, KeyHash, MemberId, TrackId};
 pub use patch::PatchOp;
 pub use state::{
-    Barrier, BarrierType, Client, Durable, Holdings, Library, Live, Mode, PlayState, Private, Room,
-    Segue,
+    Barrier, BarrierType, Client, Durable, Holdings, LARGEST_DELAY_MS, Library, Live, Mode,
+    PlayState, Private, Room, Segue,
 };

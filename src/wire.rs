@@ -1,6 +1,6 @@
 //! What crosses the wire, in its JSON shape, and nothing that decides anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -42,7 +42,22 @@ pub struct Listener {
     /// Whether it can play the current track, as far as it has said.
     pub playable: bool,
     /// What it last reported of how well it is in step.
-    pub sync: Option<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync: Option<Sync>,
+}
+
+/// How well a listener is in step, as it says itself.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sync {
+    /// How far it is off the room's line, in milliseconds; `None` while it does not sound.
+    pub off_ms: Option<f64>,
+    /// How long a request takes to the server and back, in milliseconds.
+    pub round_trip_ms: f64,
+    /// How long its sound takes from the player to the air, in milliseconds.
+    pub latency_ms: f64,
+    /// Whether it is silent because its browser wants a tap first.
+    pub waits_for_tap: bool,
 }
 
 /// The live half of a snapshot; `presence` and `progress` carry the same.
@@ -84,6 +99,80 @@ pub struct PairRequest {
 pub struct RenameRequest {
     /// What the device's owner calls it from now on.
     pub client_name: String,
+}
+
+/// What is asked of `POST /sync`, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncReport {
+    /// See [`Sync`]; `null`, but not left out, while it does not sound.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub off_ms: Option<f64>,
+    /// See [`Sync`].
+    pub round_trip_ms: f64,
+    /// See [`Sync`].
+    pub latency_ms: f64,
+    /// How long before a start it must be told of it, to be in time.
+    pub needs_ms: f64,
+    /// See [`Sync`].
+    #[serde(default)]
+    pub waits_for_tap: bool,
+}
+
+impl SyncReport {
+    /// What everybody is shown of it.
+    pub fn shown(&self) -> Sync {
+        Sync {
+            off_ms: self.off_ms.map(tenths),
+            round_trip_ms: tenths(self.round_trip_ms),
+            latency_ms: tenths(self.latency_ms),
+            waits_for_tap: self.waits_for_tap,
+        }
+    }
+}
+
+/// To a tenth, which is as much as anybody hears or reads.
+pub fn tenths(ms: f64) -> f64 {
+    // Adding 0.0 makes 0.0 of -0.0, which would be shown.
+    (ms * 10.0).round() / 10.0 + 0.0
+}
+
+/// What is asked of `POST /tune`.
+#[derive(Debug, Deserialize)]
+pub struct TuneRequest {
+    /// By how much the speakers of these devices are late beyond what the devices know, in milliseconds.
+    pub delays: BTreeMap<MemberId, f64>,
+}
+
+/// By what sound speakers are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TuningSound {
+    /// For ears.
+    Tick,
+    /// For a microphone.
+    Chirp,
+    /// None any more.
+    Off,
+}
+
+/// What is asked of `POST /tuning`.
+#[derive(Debug, Deserialize)]
+pub struct TuningRequest {
+    /// Which.
+    pub kind: TuningSound,
+}
+
+/// What the live event `tuning` says.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tuning<'a> {
+    /// Which sound.
+    pub kind: TuningSound,
+    /// When it starts, or ends, in milliseconds of the server's clock.
+    pub starts_at_ms: f64,
+    /// Who sounds, in this order.
+    pub member_ids: &'a BTreeSet<MemberId>,
 }
 
 /// Messages of the event stream, framed once for all streams: as Server-Sent Events (WHATWG HTML, 9.2), inside one chunk of
@@ -185,6 +274,7 @@ pub fn live(
     room: &Room,
     aligned: bool,
     downloads: &BTreeMap<MemberId, Download>,
+    syncs: &BTreeMap<MemberId, Sync>,
     remotes: impl IntoIterator<Item = MemberId>,
 ) -> Live {
     let listener = |member: MemberId, role| {
@@ -200,7 +290,7 @@ pub fn live(
                 role,
                 download,
                 playable: !unplayable,
-                sync: None,
+                sync: syncs.get(&member).copied(),
             },
         )
     };

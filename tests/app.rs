@@ -1,4 +1,4 @@
-//! The page's own files: compressed for those who take it, and listed for the page's service worker.
+//! The page's own files: sent without comments, compressed for those who take it, and listed for the page's service worker.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,9 +15,10 @@ use std::path::Path;
 use common::phone::{ask, http};
 use common::{Answer, TestServer};
 use flate2::read::GzDecoder;
+use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
-/// What the whole page may cost a phone, covers aside.
+/// What the whole page may cost a phone as it is sent, covers aside.
 const MOST_BYTES: usize = 100_000;
 
 async fn get(server: &TestServer, path: &str, fields: &[(&str, &str)]) -> Answer {
@@ -65,6 +66,35 @@ async fn whoever_takes_gzip_gets_the_same_file_in_fewer_bytes() {
     }
     let refused = get(&server, "/app.css", &[("accept-encoding", "gzip;q=0, *")]).await;
     assert_eq!(refused.header("content-encoding"), None);
+}
+
+#[tokio::test]
+async fn scripts_and_styles_come_without_their_comments_and_tags_are_of_what_is_sent() {
+    let server = TestServer::start().await;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("static");
+    for path in ["/js/main.js", "/app.css", "/sw.js", "/", "/icons/icon.svg"] {
+        let sent = get(&server, path, &[]).await.expect(200);
+        let name = if path == "/" {
+            "index.html"
+        } else {
+            &path[1..]
+        };
+        let source = std::fs::read_to_string(root.join(name)).unwrap();
+        let text = sent.text();
+        let has_comments = path.ends_with(".js") || path.ends_with(".css");
+        assert_eq!(text != source, has_comments, "{path}");
+        for (number, (was, is)) in source.split('\n').zip(text.split('\n')).enumerate() {
+            assert!(is == was || is.is_empty(), "{path}:{}: {is}", number + 1);
+            assert!(!has_comments || !is.trim().starts_with("//"), "{is}");
+        }
+        assert_eq!(text.lines().count(), source.lines().count(), "{path}");
+        let hash: String = Sha256::digest(&sent.body)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let tag = sent.header("etag").unwrap().trim_matches('"');
+        assert!(tag.len() >= 16 && hash.starts_with(tag), "{path}: {tag}");
+    }
 }
 
 #[tokio::test]

@@ -329,7 +329,7 @@ async fn everybody_hears_who_comes_and_goes() {
     alice.wait_for_count(before + 1).await;
     bob.listen().await;
     let event = alice.live_event("presence").await;
-    let expected = json!({ "role": "listener", "download": null, "playable": true, "sync": null });
+    let expected = json!({ "role": "listener", "download": null, "playable": true });
     assert_eq!(event.payload["listeners"]["m2"], expected);
     for field in ["anchorAtMs", "segue"] {
         assert!(

@@ -152,6 +152,22 @@ fn damages(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("clients that are a list", changed("/clients", json!([]))),
         (
+            "a speaker that is too late",
+            changed("/clients/m1", json!({ "name": "", "delayMs": 500.1 })),
+        ),
+        (
+            "a speaker that is too early",
+            changed("/clients/m1", json!({ "name": "", "delayMs": -501 })),
+        ),
+        (
+            "a delay that is text",
+            changed("/clients/m1", json!({ "name": "", "delayMs": "5" })),
+        ),
+        (
+            "a delay that is none",
+            changed("/clients/m1", json!({ "name": "", "delayMs": null })),
+        ),
+        (
             "a stranger's token",
             changed("/private/keys", with_token_of("m9")),
         ),

@@ -1,7 +1,8 @@
-//! The page's own files, embedded in the binary, compressed for those who take it; and the list of them, by which
-//! the page's service worker knows what to keep and when there is something new.
+//! The page's own files, embedded in the binary, sent without comments and compressed for those who take it; and the list
+//! of them, by which the page's service worker knows what to keep and when there is something new.
 
 mod encoding;
+mod slim;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -44,10 +45,19 @@ const WORKER: &str = "sw.js";
 
 type Hash = [u8; 32];
 
-/// One of the page's files.
+/// One of the page's files, as it is sent.
+#[derive(Clone)]
 struct File {
     content: Bytes,
     hash: Hash,
+}
+
+impl File {
+    fn new(content: impl Into<Bytes>) -> Self {
+        let content = content.into();
+        let hash = Sha256::digest(&content).into();
+        File { content, hash }
+    }
 }
 
 /// Whether the page has a file at `path`.
@@ -106,18 +116,34 @@ pub(super) fn file(path: &str, headers: &HeaderMap) -> Result<Response<Body>, Ap
 
 fn find(name: &str) -> Option<File> {
     if name == SHELL {
-        let content = Bytes::from(shell());
-        let hash = Sha256::digest(&content).into();
-        return Some(File { content, hash });
+        return Some(File::new(shell()));
     }
     let file = Static::get(name)?;
-    Some(File {
+    let embedded = File {
         hash: file.metadata.sha256_hash(),
         content: match file.data {
             Cow::Borrowed(embedded) => Bytes::from_static(embedded),
             Cow::Owned(read) => read.into(),
         },
+    };
+    Some(match slim::Language::of(name) {
+        Some(language) => slimmed(language, embedded),
+        None => embedded,
     })
+}
+
+/// The file without comments.
+fn slimmed(language: slim::Language, embedded: File) -> File {
+    /// Each content is read through once, when it is first asked for.
+    static DONE: Mutex<BTreeMap<(slim::Language, Hash), File>> = Mutex::new(BTreeMap::new());
+    DONE.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .entry((language, embedded.hash))
+        .or_insert_with(|| match std::str::from_utf8(&embedded.content) {
+            Ok(text) => File::new(slim::without_comments(language, text)),
+            Err(_) => embedded,
+        })
+        .clone()
 }
 
 /// The paths of all that a page needs to start without its server, and a version that differs as soon as any of
@@ -125,7 +151,7 @@ fn find(name: &str) -> Option<File> {
 fn shell() -> String {
     let names: BTreeMap<_, _> = Static::iter()
         .filter(|name| name != WORKER)
-        .filter_map(|name| Some((Static::get(&name)?.metadata.sha256_hash(), name)))
+        .filter_map(|name| Some((find(&name)?.hash, name)))
         .map(|(hash, name)| (name, hash))
         .collect();
     let mut version = Sha256::new();
@@ -181,16 +207,97 @@ fn media_type(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::slim::Language;
     use super::*;
 
     #[test]
     fn what_gzip_does_not_make_shorter_stays_as_it_is() {
-        let file = |content: &[u8]| File {
-            content: Bytes::copy_from_slice(content),
-            hash: Sha256::digest(content).into(),
+        let noise: Hash = Sha256::digest(b"noise").into();
+        assert!(gzipped(&File::new(noise.to_vec())).is_none());
+        assert!(gzipped(&File::new(vec![b'a'; 1000])).is_some_and(|gzipped| gzipped.len() < 100));
+    }
+
+    /// The page's scripts and styles: name, language, as they are in the repository, as they are sent.
+    fn texts() -> Vec<(String, Language, String, String)> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let both = |name: Cow<'static, str>| {
+            let language = Language::of(&name)?;
+            let source = text(&Static::get(&name).unwrap().data);
+            let sent = text(&find(&name).unwrap().content);
+            Some((name.into_owned(), language, source, sent))
         };
-        let noise = Sha256::digest(b"noise");
-        assert!(gzipped(&file(&noise)).is_none());
-        assert!(gzipped(&file(&[b'a'; 1000])).is_some_and(|gzipped| gzipped.len() < 100));
+        let texts: Vec<_> = Static::iter().filter_map(both).collect();
+        assert!(texts.len() > 10, "the page has more files");
+        texts
+    }
+
+    /// Whether a line begins as only a comment does. One before code on its line may stay.
+    fn is_comment(language: Language, line: &str) -> bool {
+        let line = line.trim();
+        let block =
+            line.starts_with("/*") && line.find("*/").is_none_or(|end| end + 2 == line.len());
+        let star = line == "*" || line.starts_with("* ") || line.starts_with("*/");
+        block || star || (language == Language::Script && line.starts_with("//"))
+    }
+
+    #[test]
+    fn no_comment_that_has_lines_to_itself_is_sent_and_every_line_keeps_its_number() {
+        for (name, language, source, sent) in texts() {
+            assert_eq!(
+                sent.matches('\n').count(),
+                source.matches('\n').count(),
+                "{name}"
+            );
+            for (number, (was, is)) in source.split('\n').zip(sent.split('\n')).enumerate() {
+                let place = format!("{name}:{}: {was}", number + 1);
+                assert!(!is_comment(language, is), "{place}");
+                assert!(is == was || is.is_empty(), "{place}");
+            }
+        }
+    }
+
+    /// What the rule must not meet: a string, or a comment behind code, that goes on in the next line. So whatever is
+    /// opened on a line that is kept is closed there.
+    fn goes_on(line: &str) -> bool {
+        let unescaped = line.replace("\\\\", "").replace("\\`", "");
+        let backticks = unescaped.matches('`').count();
+        let closed = |open: &str, close: &str| {
+            let last = unescaped.rfind(open);
+            last.is_none_or(|last| unescaped[last..].contains(close))
+        };
+        backticks % 2 == 1
+            || !closed("${", "}")
+            || !closed("/*", "*/")
+            || line.trim_end().ends_with('\\')
+    }
+
+    #[test]
+    fn no_file_of_the_page_has_anything_that_could_be_taken_for_a_comment() {
+        for (name, _, _, sent) in texts() {
+            for (number, line) in sent.split('\n').enumerate() {
+                assert!(
+                    !goes_on(line),
+                    "{name}:{}: something goes on in the next line, which may look like a comment: {line}",
+                    number + 1
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_string_that_goes_on_in_the_next_line_is_noticed() {
+        for line in [
+            "a(`b",
+            "`a` + `b",
+            "`a ${`b",
+            "'a\\",
+            "a(); /* b",
+            "`\\``, `",
+        ] {
+            assert!(goes_on(line), "{line}");
+        }
+        for line in ["", "`a`", "`a ${b} \\``", "/** a */ (b)", "`a ${`b`}`"] {
+            assert!(!goes_on(line), "{line}");
+        }
     }
 }

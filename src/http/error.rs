@@ -34,11 +34,13 @@ pub(super) enum ApiError {
     #[error("this server does not go by that name; start it with --host-name to give it one")]
     Misdirected,
     #[error("{0}")]
-    Unprocessable(Rejection),
+    Unprocessable(String),
     #[error("a command needs the header If-Match-Event, with the event count that it is meant for")]
     PreconditionRequired,
     #[error("too many wrong codes; try again in {} s", seconds(*.retry_after))]
     TooManyTries { retry_after: Duration },
+    #[error("the house has been asked for the same a moment ago; try again in {} s", seconds(*.retry_after))]
+    TooSoon { retry_after: Duration },
     #[error(
         "the state file is damaged: {0}; the server leaves it alone until somebody mends it or starts with --reset-state"
     )]
@@ -61,11 +63,14 @@ impl From<Refused> for ApiError {
             Refused::Rejected { rejection, .. } => match rejection {
                 Rejection::NotPaired => ApiError::Unauthorized,
                 Rejection::UnknownTrack => ApiError::NotFound("there is no such track"),
+                Rejection::UnknownMember => ApiError::NotFound("there is no such device"),
                 Rejection::Stale { .. }
                 | Rejection::EmptyLibrary
                 | Rejection::AlreadyCurrent
-                | Rejection::NoBarrier => ApiError::Unprocessable(rejection),
+                | Rejection::NoBarrier => ApiError::Unprocessable(rejection.to_string()),
             },
+            Refused::NotAligned => ApiError::Unprocessable(refused.to_string()),
+            Refused::TooSoon { retry_after } => ApiError::TooSoon { retry_after },
             Refused::NotWritten(_) | Refused::Closing => ApiError::Unavailable(refused.to_string()),
         }
     }
@@ -86,7 +91,9 @@ impl ApiError {
             ApiError::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             ApiError::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             ApiError::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
-            ApiError::TooManyTries { .. } => StatusCode::TOO_MANY_REQUESTS,
+            ApiError::TooManyTries { .. } | ApiError::TooSoon { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             ApiError::Damaged(_) | ApiError::Unreadable => StatusCode::INTERNAL_SERVER_ERROR,
             ApiError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -111,7 +118,7 @@ impl ApiError {
             ApiError::MethodNotAllowed(allowed) => {
                 headers.insert(ALLOW, HeaderValue::from_static(allowed));
             }
-            ApiError::TooManyTries { retry_after } => {
+            ApiError::TooManyTries { retry_after } | ApiError::TooSoon { retry_after } => {
                 headers.insert(RETRY_AFTER, seconds(retry_after).into());
             }
             ApiError::RangeNotSatisfiable { size } => {

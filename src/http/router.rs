@@ -8,7 +8,7 @@ use serde_json::json;
 use super::error::ApiError;
 use super::gate::{self, Paired};
 use super::socket::Line;
-use super::{App, Body, House, app, control, events, full, json, music, pair};
+use super::{App, Body, House, app, control, events, full, json, music, pair, sync};
 use crate::clock;
 use crate::room::MemberId;
 
@@ -17,8 +17,9 @@ const MEMBER: HeaderName = HeaderName::from_static("lockstep-member");
 
 /// Answers a request, whatever it is.
 pub(super) async fn answer(app: &App, line: &Line, request: Request<Incoming>) -> Response<Body> {
+    let received_ms = clock::now_ms();
     let answer = match gate::same_site(&app.names, request.headers()) {
-        Ok(()) => route(app, line, request).await,
+        Ok(()) => route(app, line, request, received_ms).await,
         Err(error) => Err(error),
     };
     let mut response = answer.unwrap_or_else(ApiError::into_response);
@@ -43,6 +44,7 @@ async fn route(
     app: &App,
     line: &Line,
     request: Request<Incoming>,
+    received_ms: f64,
 ) -> Result<Response<Body>, ApiError> {
     let path = request.uri().path().to_owned();
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -54,17 +56,12 @@ async fn route(
         ["qr"] if get => pair::qr(app, request.headers()),
         ["code"] if get => pair::code(app, line.peer(), request.headers()),
         ["pair"] if post => pair::pair(app, line.peer(), request).await,
-        ["leave"] if post => {
+        [name @ ("leave" | "rename" | "sync" | "tune" | "tuning")] if post => {
             let paired = gate::paired(app, request.headers())?;
-            let response = pair::leave(&paired).await;
+            let response = uncounted(&paired, name, request).await;
             Ok(named(response, paired.member))
         }
-        ["rename"] if post => {
-            let paired = gate::paired(app, request.headers())?;
-            let response = pair::rename(&paired, request).await;
-            Ok(named(response, paired.member))
-        }
-        ["pair" | "leave" | "rename"] => wrong("POST"),
+        ["pair" | "leave" | "rename" | "sync" | "tune" | "tuning"] => wrong("POST"),
         ["healthz" | "qr" | "code"] => wrong("GET, HEAD"),
 
         ["index" | "snapshot" | "events" | "clock"]
@@ -74,7 +71,10 @@ async fn route(
                 return wrong("GET, HEAD");
             }
             let paired = gate::paired(app, request.headers())?;
-            let response = guarded(app, &paired, line, &parts, &request).await;
+            let response = match parts[..] {
+                ["clock"] => Ok(told_time(received_ms)),
+                _ => guarded(app, &paired, line, &parts, &request).await,
+            };
             Ok(named(response, paired.member))
         }
 
@@ -89,6 +89,27 @@ async fn route(
         },
         _ => page(&path, get, &request),
     }
+}
+
+/// What a paired device may ask for whatever the event count is.
+async fn uncounted(
+    paired: &Paired<'_>,
+    name: &str,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, ApiError> {
+    match name {
+        "leave" => pair::leave(paired).await,
+        "rename" => pair::rename(paired, request).await,
+        "sync" => sync::report(paired, request).await,
+        "tune" => sync::tune(paired, request).await,
+        "tuning" => sync::sound(paired, request).await,
+        _ => Err(ApiError::NotFound("there is nothing here")),
+    }
+}
+
+/// `GET /clock`. Both times are told, so that what the server spent in between counts as no part of the way.
+fn told_time(received_ms: f64) -> Response<Body> {
+    json(&json!({ "receivedMs": received_ms, "serverMs": clock::now_ms() }))
 }
 
 /// One of the page's own files.
@@ -112,7 +133,6 @@ async fn guarded(
         ["file", id] => music::file(app, paired, line, id, request).await,
         ["snapshot"] => Ok(json(&paired.hub.view().snapshot())),
         ["events"] => events::stream(paired, line, request).await,
-        ["clock"] => Ok(json(&json!({ "serverMs": clock::now_ms() }))),
         ["debug", "state"] if app.debug => Ok(debug_state(app, paired)),
         _ => Err(ApiError::NotFound("there is nothing here")),
     }

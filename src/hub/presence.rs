@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::work::Work;
 use crate::room::{Command, Departure, Held, MemberId, Room, TrackId};
-use crate::wire::{Download, Role};
+use crate::wire::{Download, Role, Sync, SyncReport};
 
 /// A member of a barrier that neither fetches nor acknowledges for so long is excused; and one that a restarted
 /// server expects counts as vanished when it has not come back by then.
@@ -26,6 +26,8 @@ pub struct StreamId(u64);
 pub struct Connected {
     /// The downloads under way.
     pub downloads: BTreeMap<MemberId, Download>,
+    /// How well those are in step who have said so.
+    pub syncs: BTreeMap<MemberId, Sync>,
     /// Those who follow without listening.
     pub remotes: BTreeSet<MemberId>,
 }
@@ -51,6 +53,19 @@ struct Device {
     work: Work,
     /// What it said that it plays, and when.
     held: Option<(Held, Instant)>,
+    /// How long before a start it must be told of it, in milliseconds, as it has said.
+    needs_ms: Option<f64>,
+}
+
+/// What a report of a listener means for the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// They see what they saw before.
+    Nothing,
+    /// Other figures.
+    Figures,
+    /// Somebody has to tap, or has.
+    Tap,
 }
 
 #[derive(Debug)]
@@ -84,6 +99,7 @@ impl Presence {
                     last_sign: now,
                     work: Work::default(),
                     held: None,
+                    needs_ms: None,
                 },
             )
         };
@@ -121,6 +137,7 @@ impl Presence {
                 last_sign: now,
                 work: Work::default(),
                 held: None,
+                needs_ms: None,
             });
             device.streams += 1;
             device.gone_since = None;
@@ -192,8 +209,7 @@ impl Presence {
             }
             stream.member != member
         });
-        self.devices.remove(&member);
-        self.end_download(member, None);
+        self.remove(member);
         self.sort_remotes(member);
         own
     }
@@ -229,6 +245,31 @@ impl Presence {
                 .downloads
                 .insert(member, download);
         }
+    }
+
+    /// A device says how well it is in step; one that does not listen is not in step with anything.
+    pub(super) fn report(&mut self, member: MemberId, report: SyncReport) -> Seen {
+        let device = self.devices.get_mut(&member);
+        let Some(device) = device.filter(|device| device.streams > 0) else {
+            return Seen::Nothing;
+        };
+        device.needs_ms = Some(report.needs_ms);
+        let (was, is) = (self.connected.syncs.get(&member).copied(), report.shown());
+        if was == Some(is) {
+            return Seen::Nothing;
+        }
+        Arc::make_mut(&mut self.connected).syncs.insert(member, is);
+        if was.is_some_and(|was| was.waits_for_tap) == is.waits_for_tap {
+            Seen::Figures
+        } else {
+            Seen::Tap
+        }
+    }
+
+    /// How long before a start each of those must be told of it who listen right now, in milliseconds, as long as they have said.
+    pub(super) fn needs_ms(&self) -> impl Iterator<Item = Option<f64>> {
+        let listening = self.devices.values().filter(|device| device.streams > 0);
+        listening.map(|device| device.needs_ms)
     }
 
     /// Forgets the download of `track`, or of any.
@@ -268,8 +309,16 @@ impl Presence {
             .map(|(m, _)| *m)
             .collect();
         for member in lost {
-            self.devices.remove(&member);
-            self.end_download(member, None);
+            self.remove(member);
+        }
+    }
+
+    /// Forgets all that is known of a device.
+    fn remove(&mut self, member: MemberId) {
+        self.devices.remove(&member);
+        self.end_download(member, None);
+        if self.connected.syncs.contains_key(&member) {
+            Arc::make_mut(&mut self.connected).syncs.remove(&member);
         }
     }
 
@@ -503,6 +552,80 @@ mod tests {
         assert_eq!(settle(&mut presence, &mut room, start + 2 * GRACE), []);
         let gone = settle(&mut presence, &mut room, start + PATIENCE);
         assert_eq!(gone, [depart(Departure::Vanished)]);
+    }
+
+    fn report(off_ms: f64, needs_ms: f64, waits_for_tap: bool) -> SyncReport {
+        SyncReport {
+            off_ms: Some(off_ms),
+            round_trip_ms: 8.0,
+            latency_ms: 40.0,
+            needs_ms,
+            waits_for_tap,
+        }
+    }
+
+    #[test]
+    fn a_report_is_news_only_when_others_see_something_of_it() {
+        let (room, start) = (room(), Instant::now());
+        let mut presence = Presence::new(&room, GRACE, start);
+        presence.open(M1, Role::Listener, None, start);
+        for (said, seen) in [
+            (report(1.0, 50.0, false), Seen::Figures),
+            (report(1.0, 50.0, false), Seen::Nothing),
+            (report(1.04, 50.0, false), Seen::Nothing),
+            (report(1.04, 80.0, false), Seen::Nothing),
+            (report(1.06, 80.0, false), Seen::Figures),
+            (report(1.06, 80.0, true), Seen::Tap),
+            (report(2.0, 80.0, true), Seen::Figures),
+            (report(2.0, 80.0, false), Seen::Tap),
+        ] {
+            assert_eq!(presence.report(M1, said), seen, "{said:?}");
+            assert_eq!(presence.connected().syncs[&M1], said.shown());
+            let needs: Vec<_> = presence.needs_ms().collect();
+            assert_eq!(needs, [Some(said.needs_ms)]);
+        }
+    }
+
+    #[test]
+    fn a_report_of_a_device_that_does_not_listen_is_forgotten() {
+        let (room, start) = (room(), Instant::now());
+        let mut presence = Presence::new(&room, GRACE, start);
+        let said = report(1.0, 50.0, true);
+        assert_eq!(presence.report(M1, said), Seen::Nothing);
+        presence.open(M1, Role::Remote, None, start);
+        assert_eq!(presence.report(M1, said), Seen::Nothing);
+        assert!(presence.connected().syncs.is_empty());
+        assert_eq!(presence.needs_ms().count(), 0);
+    }
+
+    #[test]
+    fn what_a_listener_reported_outlives_a_flap_and_goes_when_it_departs() {
+        let (mut room, start) = (room(), Instant::now());
+        let mut presence = Presence::new(&room, GRACE, start);
+        let said = report(1.0, 700.0, false);
+        let stream = presence.open(M1, Role::Listener, None, start);
+        settle(&mut presence, &mut room, start);
+        presence.report(M1, said);
+        presence.close(stream, Departure::Left, start);
+        assert_eq!(presence.needs_ms().count(), 0, "nobody can be told");
+        let stream = presence.open(M1, Role::Listener, None, start);
+        assert_eq!(presence.needs_ms().next(), Some(Some(700.0)));
+        assert_eq!(presence.connected().syncs[&M1], said.shown());
+        presence.close(stream, Departure::Left, start);
+        settle(&mut presence, &mut room, start + GRACE);
+        assert!(presence.connected().syncs.is_empty());
+        presence.open(M1, Role::Listener, None, start + GRACE);
+        assert_eq!(presence.needs_ms().next(), Some(None));
+    }
+
+    #[test]
+    fn whoever_is_no_longer_paired_leaves_no_report_behind() {
+        let (room, start) = (room(), Instant::now());
+        let mut presence = Presence::new(&room, GRACE, start);
+        presence.open(M1, Role::Listener, None, start);
+        presence.report(M1, report(1.0, 50.0, false));
+        presence.forget(M1);
+        assert!(presence.connected().syncs.is_empty());
     }
 
     #[test]

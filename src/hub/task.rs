@@ -1,6 +1,6 @@
 //! The hub's loop: what comes in, batch by batch, and what goes out after each write.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::sync::Arc;
@@ -11,29 +11,28 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
 use super::herald::Herald;
-use super::presence::{Presence, StreamId};
+use super::lead::Writes;
+use super::pace::Pace;
+use super::presence::{Presence, Seen, StreamId};
 use super::{Accepted, Life, Refused, Request, Settings, Signal, StreamGuard, Subscribe, View};
 use crate::clock;
-use crate::room::{self, Command, Control, Event, MemberId, Moment, Rejection, Room};
+use crate::room::{self, Command, Control, Event, Moment, Rejection, Room};
 use crate::store::Store;
-use crate::wire::{Listener, Message};
+use crate::wire::{Message, Tuning, TuningSound};
 
 /// Commands that share one write at most.
 const BATCH: usize = 512;
 /// Events remembered for streams that come back, and their bytes.
 const REMEMBERED: usize = 1024;
 const REMEMBERED_BYTES: usize = 4 << 20;
-/// How far ahead of now a start is put: the event must reach every phone before.
-const LEAD: Duration = Duration::from_millis(150);
 /// How long after a track's end the server waits for a phone to ask for the next.
 const END_PATIENCE: Duration = Duration::from_secs(3);
 /// How soon a browser comes back after a stream broke.
 const COME_BACK: Duration = Duration::from_secs(1);
-/// Presence and progress are told at most so often.
-const LIVE_PAUSE: Duration = Duration::from_millis(500);
-/// And so that all streams together get no more of them than this, in bytes per second: each tells everybody of everybody, so
-/// with a thousand listeners it is seconds between them.
-const LIVE_BYTES_PER_SEC: f64 = 20e6;
+/// How far ahead of now a sound to compare speakers by is put, in milliseconds: phones have to prepare it.
+const SOUND_LEAD_MS: f64 = 1_000.0;
+/// Such sounds are asked for at most so often, by the whole house together.
+const SOUND_PAUSE: Duration = Duration::from_millis(200);
 /// With nothing due, the hub looks around this often all the same.
 const IDLE: Duration = Duration::from_secs(60);
 /// After a write failed, what nobody asked for (a departure, say) is tried again this much later.
@@ -49,6 +48,8 @@ struct Waiting {
 
 /// What one write is about.
 struct Batch {
+    /// When its commands were decided.
+    since: Instant,
     next: Arc<Room>,
     events: Vec<Event>,
     answers: Vec<(Reply, Result<Accepted, Refused>)>,
@@ -72,12 +73,12 @@ pub(super) struct Task {
     store: Arc<Store>,
     settings: Settings,
     signals: mpsc::UnboundedSender<Signal>,
-    /// Who was last told to be there.
-    told: BTreeMap<MemberId, Listener>,
-    /// When they may be told again.
-    tell_at: Instant,
-    /// Whether that may have changed since.
-    live_changed: bool,
+    /// When everybody is told again who is there.
+    pace: Pace,
+    /// When the next sound may be asked for.
+    sound_at: Instant,
+    /// What the last writes took.
+    writes: Writes,
     /// When something may be due that nobody asks for.
     look_at: Instant,
     retry_at: Option<Instant>,
@@ -108,9 +109,9 @@ impl Task {
             store: Arc::new(store),
             settings,
             signals,
-            told: BTreeMap::new(),
-            tell_at: now,
-            live_changed: false,
+            pace: Pace::new(now),
+            sound_at: now,
+            writes: Writes::default(),
             look_at: now,
             retry_at: None,
             unsure: false,
@@ -204,17 +205,46 @@ impl Task {
                 // Whoever asked may be gone; then the subscription's guard closes the stream.
                 let _ = reply.send(subscription);
             }
+            Request::Sound(kind, reply) => {
+                let told = self.sound(kind).await;
+                // Whoever asked may be gone; the others have been told.
+                let _ = reply.send(told);
+            }
         }
+    }
+
+    /// Tells everybody when the sound starts by which speakers are compared, and who sounds.
+    async fn sound(&mut self, kind: TuningSound) -> Result<(), Refused> {
+        let now = Instant::now();
+        if self.closing {
+            return Err(Refused::Closing);
+        }
+        if !self.settings.aligned {
+            return Err(Refused::NotAligned);
+        }
+        if now < self.sound_at {
+            let retry_after = self.sound_at - now;
+            return Err(Refused::TooSoon { retry_after });
+        }
+        self.sound_at = now + SOUND_PAUSE;
+        let tuning = Tuning {
+            kind,
+            starts_at_ms: clock::now_ms() + SOUND_LEAD_MS,
+            member_ids: &self.room.live.listeners,
+        };
+        let message = Message::live("tuning", &tuning, self.room.durable.event_count);
+        self.herald.tell(message).await;
+        Ok(())
     }
 
     async fn hear(&mut self, signal: Signal) {
         let now = Instant::now();
-        self.live_changed = true;
         match signal {
             Signal::StreamClosed(stream, how) => {
                 self.presence.close(stream, how, now);
                 self.herald.end(vec![stream]).await;
                 self.look_at = now;
+                self.pace.live_changed();
             }
             Signal::Download {
                 member,
@@ -222,10 +252,17 @@ impl Task {
                 download,
             } => {
                 self.presence.downloaded(member, from, download, now);
+                self.pace.live_changed();
             }
             Signal::DownloadEnded { member, track_id } => {
                 self.presence.end_download(member, Some(track_id));
+                self.pace.live_changed();
             }
+            Signal::Sync { member, report } => match self.presence.report(member, report) {
+                Seen::Nothing => {}
+                Seen::Figures => self.pace.sync_changed(),
+                Seen::Tap => self.pace.live_changed(),
+            },
         }
     }
 
@@ -242,7 +279,7 @@ impl Task {
         }
         let now = Instant::now();
         let stream = self.presence.open(wish.member, wish.role, wish.held, now);
-        self.live_changed = true;
+        self.pace.live_changed();
         self.look_at = now;
         let view = self.publish();
         let mut first = vec![Message::retry(COME_BACK)];
@@ -337,35 +374,15 @@ impl Task {
     /// told; if it is too early for that, says when it will not be.
     async fn tell_live(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        if !self.live_changed {
-            return None;
+        let due = self.pace.due()?;
+        if now < due {
+            return Some(due);
         }
-        if now < self.tell_at {
-            return Some(self.tell_at);
-        }
-        self.live_changed = false;
         let live = self.publish().live_of(&self.room);
-        if live.listeners == self.told {
-            return None;
-        }
-        let same_but_downloads = live.listeners.len() == self.told.len()
-            && live
-                .listeners
-                .iter()
-                .zip(&self.told)
-                .all(|((member, is), (other, was))| {
-                    member == other && is.role == was.role && is.playable == was.playable
-                });
-        let name = if same_but_downloads {
-            "progress"
-        } else {
-            "presence"
-        };
+        let name = self.pace.news(&live.listeners)?;
         let message = Message::live(name, &live, self.room.durable.event_count);
         let bytes = message.text().len() * self.presence.open_streams();
-        self.tell_at =
-            now + LIVE_PAUSE.max(Duration::from_secs_f64(bytes as f64 / LIVE_BYTES_PER_SEC));
-        self.told = live.listeners;
+        self.pace.told(live.listeners, bytes, now);
         self.herald.tell(message).await;
         None
     }
@@ -389,13 +406,14 @@ impl Task {
         let at = Moment {
             now_ms: clock::now_ms(),
             lead_ms: if self.settings.aligned {
-                LEAD.as_secs_f64() * 1e3
+                self.writes.lead_ms(self.presence.needs_ms())
             } else {
                 0.0
             },
             aligned: self.settings.aligned,
         };
         let mut batch = Batch {
+            since: Instant::now(),
             next: self.room.clone(),
             events: Vec::new(),
             answers: Vec::new(),
@@ -435,6 +453,7 @@ impl Task {
             Ok(()) => {
                 self.retry_at = None;
                 self.unsure = false;
+                self.writes.took(batch.since.elapsed());
                 self.commit(batch).await;
             }
             Err(error) => {
@@ -468,7 +487,7 @@ impl Task {
     async fn commit(&mut self, batch: Batch) {
         let promised = self.room.live.segue;
         self.look_at = Instant::now();
-        self.live_changed = true;
+        self.pace.live_changed();
         self.room = batch.next;
         let ended: Vec<_> = batch
             .accepted

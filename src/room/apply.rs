@@ -1,5 +1,6 @@
 //! One command, one room: the only way in which a room changes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::command::{Command, Control, Departure, Held, Moment, Rejection};
@@ -42,6 +43,7 @@ pub fn apply(room: &Room, command: &Command, at: Moment) -> Result<(Room, Vec<Ev
             old_key,
         } => turn.pair_again(*member, name, *key, *old_key)?,
         Command::Rename { member, name } => turn.rename(*member, name)?,
+        Command::Tune { member, delays } => turn.tune(*member, delays)?,
         Command::Leave { member } => turn.leave(*member)?,
         Command::Arrive { member, held } => turn.arrive(*member, *held)?,
         Command::Depart { member, how } => turn.depart(
@@ -247,8 +249,11 @@ impl Turn {
         self.room.private.last_member += 1;
         let member_id = MemberId(self.room.private.last_member);
         Arc::make_mut(&mut self.room.private.keys).insert(key, member_id);
-        Arc::make_mut(&mut self.room.durable.clients)
-            .insert(member_id, Client { name: name.into() });
+        let client = Client {
+            name: name.into(),
+            ..Client::default()
+        };
+        Arc::make_mut(&mut self.room.durable.clients).insert(member_id, client);
         self.room.live.anybody_paired = true;
         self.emit(EventKind::ClientPaired { member_id });
     }
@@ -277,8 +282,41 @@ impl Turn {
         let clients = &mut self.room.durable.clients;
         let client = clients.get(&member).ok_or(Rejection::NotPaired)?;
         if client.name != name {
-            Arc::make_mut(clients).insert(member, Client { name: name.into() });
+            let client = Client {
+                name: name.into(),
+                ..*client
+            };
+            Arc::make_mut(clients).insert(member, client);
             self.emit(EventKind::ClientRenamed { member_id: member });
+        }
+        Ok(())
+    }
+
+    fn tune(
+        &mut self,
+        member: MemberId,
+        delays: &BTreeMap<MemberId, f64>,
+    ) -> Result<(), Rejection> {
+        let clients = &self.room.durable.clients;
+        if !clients.contains_key(&member) {
+            return Err(Rejection::NotPaired);
+        }
+        if !delays.keys().all(|tuned| clients.contains_key(tuned)) {
+            return Err(Rejection::UnknownMember);
+        }
+        for (&member_id, &delay_ms) in delays {
+            let clients = &mut self.room.durable.clients;
+            let tuned = |client: &Client| client.delay_ms == delay_ms;
+            if clients.get(&member_id).is_some_and(tuned) {
+                continue;
+            }
+            if let Some(client) = Arc::make_mut(clients).get_mut(&member_id) {
+                client.delay_ms = delay_ms;
+            }
+            self.emit(EventKind::ClientTuned {
+                member_id,
+                delay_ms,
+            });
         }
         Ok(())
     }

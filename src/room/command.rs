@@ -1,5 +1,6 @@
 //! What can be asked of a room, and how it says no.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::id::{KeyHash, MemberId, TrackId};
@@ -107,6 +108,14 @@ pub enum Command {
         /// Its name from now on; may be empty.
         name: String,
     },
+    /// Speakers were compared.
+    Tune {
+        /// Who says so; any device may, since one phone hears them all.
+        member: MemberId,
+        /// The delays of some devices' speakers from now on, in milliseconds, each finite and no more than
+        /// [`LARGEST_DELAY_MS`](super::LARGEST_DELAY_MS) from 0.
+        delays: BTreeMap<MemberId, f64>,
+    },
     /// A device is no longer paired.
     Leave {
         /// Which.
@@ -152,6 +161,9 @@ pub enum Rejection {
     /// No such device is paired.
     #[error("this device is not paired")]
     NotPaired,
+    /// No such device is paired, and it is not the one that asks.
+    #[error("there is no such device")]
+    UnknownMember,
     /// No such track in the library.
     #[error("there is no such track")]
     UnknownTrack,

@@ -40,6 +40,8 @@ pub enum EventKind {
     ClientPaired { member_id: MemberId },
     /// A device has another name.
     ClientRenamed { member_id: MemberId },
+    /// A device's speaker has another delay.
+    ClientTuned { member_id: MemberId, delay_ms: f64 },
     /// A device is no longer paired.
     ClientLeft { member_id: MemberId },
     /// A wait began.
@@ -86,6 +88,7 @@ impl EventKind {
         match self {
             EventKind::ClientPaired { .. } => "client.paired",
             EventKind::ClientRenamed { .. } => "client.renamed",
+            EventKind::ClientTuned { .. } => "client.tuned",
             EventKind::ClientLeft { .. } => "client.left",
             EventKind::BarrierOpened { .. } => "barrier.opened",
             EventKind::BarrierReady { .. } => "barrier.ready",

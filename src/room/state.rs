@@ -10,6 +10,8 @@ use super::id::{KeyHash, MemberId, TrackId};
 
 /// Pages read the count as a JavaScript number, which is exact up to there.
 const LARGEST_COUNT: u64 = (1 << 53) - 1;
+/// No speaker is later or earlier than this, in milliseconds.
+pub const LARGEST_DELAY_MS: f64 = 500.0;
 /// There is always a next number to give.
 const LARGEST_MEMBER: u32 = 1 << 31;
 
@@ -59,11 +61,19 @@ pub struct Barrier {
 }
 
 /// A paired device, as everybody may know it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Client {
     /// What its owner typed; may be empty.
     #[serde(default)]
     pub name: String,
+    /// By how much its speaker is late beyond what the device knows, in milliseconds; early when negative.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delay_ms: f64,
+}
+
+fn is_zero(ms: &f64) -> bool {
+    *ms == 0.0
 }
 
 /// The part of the state that events change and that every snapshot shows.
@@ -279,6 +289,12 @@ impl Room {
             }
         } else if durable.play_state.mode == Mode::Playing && durable.queue.is_empty() {
             return Err("it plays, but the queue is empty".into());
+        }
+        // Not a number is in no range.
+        let in_range =
+            |client: &Client| (-LARGEST_DELAY_MS..=LARGEST_DELAY_MS).contains(&client.delay_ms);
+        if !durable.clients.values().all(in_range) {
+            return Err("the delayMs of a device is not a speaker's delay".into());
         }
         if !self
             .private

@@ -83,6 +83,62 @@ fn ask(room: &mut Room, member: u32, control: Control) -> Vec<&'static str> {
 }
 
 #[test]
+fn each_device_that_is_tuned_anew_is_an_event_and_the_others_are_none() {
+    let mut room = room(3);
+    let tune = |member, delays: &[(u32, f64)]| {
+        let delays = delays.iter().map(|(n, ms)| (MemberId(*n), *ms)).collect();
+        let member = MemberId(member);
+        Command::Tune { member, delays }
+    };
+    let both = run(&mut room, tune(1, &[(2, 12.5), (3, -40.0), (1, 0.0)]));
+    assert_eq!(both, ["client.tuned", "client.tuned"]);
+    let one = run(&mut room, tune(3, &[(2, 12.5), (3, 0.0)]));
+    assert_eq!(one, ["client.tuned"]);
+    let delays: Vec<_> = room.durable.clients.values().map(|c| c.delay_ms).collect();
+    assert_eq!(delays, [0.0, 12.5, 0.0]);
+    for (command, rejection) in [
+        (tune(1, &[(1, 5.0), (9, 5.0)]), Rejection::UnknownMember),
+        (tune(9, &[(1, 5.0)]), Rejection::NotPaired),
+    ] {
+        assert_eq!(apply(&room, &command, AT), Err(rejection));
+    }
+}
+
+#[test]
+fn a_speakers_delay_is_kept_when_its_device_gets_another_name_or_another_token() {
+    let mut room = room(1);
+    let (member, name) = (MemberId(1), "Kitchen".to_owned());
+    let delays = [(member, 12.5)].into();
+    run(&mut room, Command::Tune { member, delays });
+    let again = Command::PairAgain {
+        member,
+        name: "Bath".into(),
+        key: KeyHash([7; 32]),
+        old_key: KeyHash([1; 32]),
+    };
+    for command in [Command::Rename { member, name }, again] {
+        run(&mut room, command);
+        assert_eq!(room.durable.clients[&member].delay_ms, 12.5);
+    }
+    assert_eq!(room.durable.clients[&member].name, "Bath");
+}
+
+#[test]
+fn a_speaker_without_a_delay_is_written_and_shown_as_ever() {
+    let client = |name: &str, delay_ms| Client {
+        name: name.into(),
+        delay_ms,
+    };
+    for (client, written) in [
+        (client("A", 0.0), r#"{"name":"A"}"#),
+        (client("", -40.5), r#"{"name":"","delayMs":-40.5}"#),
+    ] {
+        assert_eq!(serde_json::to_string(&client).unwrap(), written);
+        assert_eq!(serde_json::from_str::<Client>(written).unwrap(), client);
+    }
+}
+
+#[test]
 fn play_is_released_at_once_when_everybody_has_the_track() {
     let mut room = room(2);
     assert_eq!(

@@ -42,6 +42,16 @@ const GROSS_MS = 120;
 /** After an anchor that is new to the player, the difference that is corrected at once. */
 const NEW_ANCHOR_MS = 40;
 
+/**
+ * An exact player is left alone below this, and below what its positions scatter by; and moved without being
+ * heard up to the other, above which a cut is the lesser evil.
+ */
+const DEAD_MS = 0.6;
+const SLEW_MOST_MS = 30;
+
+/** Right after something was heard anyway, a cut is lost in it, and quicker than being moved. */
+const SHAKEN_CUT_MS = 6;
+
 const COOL_DOWN_MS = 5_000;
 
 /** Barriers that everybody is ready for end at once; going silent for that would be heard. */
@@ -221,15 +231,38 @@ function decidePlay(goal, report, memory, nowMs) {
   const where = report.settled || report.plan?.kind !== 'start' ? report : report.plan;
   const off = Math.abs(offMs(goal, where));
   if (memory.key !== goal.key && !goal.confirmed) {
-    const limit = memory.key.endsWith(AHEAD) ? GROSS_MS : NEW_ANCHOR_MS;
+    const told = report.exact ? SLEW_MOST_MS : NEW_ANCHOR_MS;
+    const limit = memory.key.endsWith(AHEAD) ? GROSS_MS : told;
     return { plan: off > limit ? start() : null, memory: { ...looked, offLooks: 0 } };
   }
   if (!report.settled) return { plan: null, memory: looked };
+  if (report.exact) return refine(goal, report, looked, start);
   if (off <= GROSS_MS) return { plan: null, memory: { ...looked, offLooks: 0 } };
   if (memory.offLooks === 0 || nowMs < memory.coolUntilMs) {
     return { plan: null, memory: { ...looked, offLooks: memory.offLooks + 1 } };
   }
   return { plan: start(), memory: { ...looked, offLooks: 0, coolUntilMs: nowMs + COOL_DOWN_MS } };
+}
+
+/**
+ * What an exact player that sounds is told: nothing within the dead band, to be moved a little, or, once a
+ * second look has confirmed it, to be somewhere else.
+ * @param {Extract<Goal, {kind: 'play'}>} goal
+ * @param {Report} report
+ * @param {Memory} memory
+ * @param {() => Plan} start
+ * @returns {{plan: Plan | null, memory: Memory}}
+ */
+function refine(goal, report, memory, start) {
+  const byMs = -offMs(goal, report);
+  const off = Math.abs(byMs);
+  const calm = { ...memory, offLooks: 0 };
+  if (off > (report.shaken ? SHAKEN_CUT_MS : SLEW_MOST_MS)) {
+    if (memory.offLooks === 0) return { plan: null, memory: { ...memory, offLooks: 1 } };
+    return { plan: start(), memory: calm };
+  }
+  if (report.slewing || off < Math.max(DEAD_MS, report.spreadMs)) return { plan: null, memory: calm };
+  return { plan: { kind: 'slew', byMs }, memory: calm };
 }
 
 /**
@@ -274,13 +307,34 @@ function startPlan(goal, report, nowMs) {
   if (goal.confirmed && atMs < nowMs + report.changeMs) {
     const soon = nowMs + report.changeMs;
     const runSec = positionAt(goal, soon);
-    const fromSec = runSec * 1000 <= FIRST_NOTE_MS ? 0 : runSec;
+    const lateMs = report.exact ? SLEW_MOST_MS : FIRST_NOTE_MS;
+    const fromSec = runSec * 1000 <= lateMs ? 0 : runSec;
     return { kind: 'start', trackId, positionSec: fromSec, atMs: soon, atOnce: true };
   }
   if (atMs >= nowMs + leadMs) return { kind: 'start', trackId, positionSec, atMs, atOnce: false };
   const soon = nowMs + report.leadMs;
   const runSec = Math.max(0, positionAt(goal, soon));
   return { kind: 'start', trackId, positionSec: runSec, atMs: soon, atOnce: false };
+}
+
+/**
+ * What is to follow by itself on what sounds now: by the server's promise or, with the server away, whatever
+ * is here, as soon as this is over. `null` while nobody knows.
+ * @param {object} scene
+ * @param {Extract<Goal, {kind: 'play'}>} scene.goal
+ * @param {number} scene.durationSec of the track that sounds, 0 if it is not known
+ * @param {import('./types.js').Segue | null} scene.segue
+ * @param {number | null} scene.offsetMs
+ * @param {number} scene.delayMs
+ * @param {TrackId | null} scene.alone What is next if the server is away.
+ * @returns {{trackId: TrackId, atMs: number} | null}
+ */
+export function lineAfter({ goal, durationSec, segue, offsetMs, delayMs, alone }) {
+  if (segue && offsetMs !== null && !goal.confirmed) {
+    return { trackId: segue.trackId, atMs: segue.anchorAtMs - offsetMs - delayMs };
+  }
+  if (alone === null || durationSec === 0) return null;
+  return { trackId: alone, atMs: goal.atMs + (durationSec - goal.positionSec) * 1000 };
 }
 
 /**

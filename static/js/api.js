@@ -79,6 +79,30 @@ export async function rename(clientName) {
   await post('/rename', { clientName }, {});
 }
 
+/**
+ * @param {import('./types.js').SyncReport} report
+ * @returns {Promise<void>}
+ */
+export async function reportSync(report) {
+  await post('/sync', report, {});
+}
+
+/**
+ * @param {Record<MemberId, number>} delays
+ * @returns {Promise<void>}
+ */
+export async function tune(delays) {
+  await post('/tune', { delays }, {});
+}
+
+/**
+ * @param {import('./types.js').Tuning['kind']} kind
+ * @returns {Promise<void>}
+ */
+export async function sound(kind) {
+  await post('/tuning', { kind }, {});
+}
+
 /** @returns {Promise<void>} */
 export async function leave() {
   await request('/leave', { method: 'POST' });
@@ -86,11 +110,11 @@ export async function leave() {
 
 /**
  * @param {AbortSignal} signal
- * @returns {Promise<number>} the server's clock
+ * @returns {Promise<{receivedMs: number, serverMs: number}>} the server's clock, when it was asked and when it answered
  */
 export async function getClock(signal) {
-  const { serverMs } = await (await request('/clock', { cache: 'no-store', signal })).json();
-  return serverMs;
+  const answer = await request('/clock', { cache: 'no-store', signal });
+  return answer.json();
 }
 
 /**

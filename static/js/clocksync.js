@@ -7,9 +7,13 @@ import { after } from './timer.js';
 
 /** @typedef {import('./types.js').ClockEstimate} ClockEstimate */
 
-const FIRST_BURST = 8;
-const LATER_BURST = 3;
-const EVERY_MS = 15_000;
+const FIRST_BURST = 12;
+const LATER_BURST = 6;
+
+/** Bursts follow each other quickly until the drift is known, too. */
+const QUICK_BURSTS = 20;
+const QUICK_MS = 2_500;
+const EVERY_MS = 10_000;
 const TIMEOUT_MS = 4_000;
 
 /**
@@ -20,26 +24,45 @@ const TIMEOUT_MS = 4_000;
 export function createClockSync({ onEstimate, onSilence }) {
   /** @type {import('./clock.js').RoundTrip[]} */
   let kept = [];
+  /** Crystals keep their rate, whatever happens to connections and pages. */
+  let drift = 0;
   let cancel = () => {};
   let turn = 0;
 
-  /** @param {number} count */
-  async function burst(count) {
+  /**
+   * @param {number} count
+   * @param {number} bursts how many have been before it
+   * @param {() => void} [heard] called after the first answer, or when there is none
+   */
+  async function burst(count, bursts, heard = () => {}) {
     cancel();
     const own = ++turn;
     for (let i = 0; i < count; i += 1) {
       const sentMs = performance.now();
-      const serverMs = await ask();
-      if (own !== turn) return;
-      if (serverMs === null) {
+      const server = await ask();
+      const gotMs = performance.now();
+      if (own !== turn) return heard();
+      if (server === null) {
         onSilence();
         break;
       }
-      kept = remember(kept, roundTrip(sentMs, performance.now(), serverMs));
-      const best = estimate(kept);
-      if (best) onEstimate(best);
+      kept = remember(kept, roundTrip(sentMs, gotMs, server));
+      // The first answers are better than nothing.
+      if (bursts === 0 || i === count - 1) tell();
+      heard();
     }
-    cancel = after(EVERY_MS, () => burst(LATER_BURST));
+    heard();
+    // Whoever heard of the silence may have stopped all this.
+    if (own !== turn) return;
+    const waitMs = bursts < QUICK_BURSTS ? QUICK_MS : EVERY_MS;
+    cancel = after(waitMs, () => burst(LATER_BURST, bursts + 1));
+  }
+
+  function tell() {
+    const found = estimate(kept, drift);
+    if (!found) return;
+    drift = found.drift;
+    onEstimate(found);
   }
 
   async function ask() {
@@ -55,8 +78,11 @@ export function createClockSync({ onEstimate, onSilence }) {
   }
 
   return {
-    /** From anew: at the start, after a reconnection, after the page was hidden. */
-    restart: () => burst(FIRST_BURST),
+    /**
+     * From anew: at the start, after a reconnection, after the page was hidden. Resolves with the first answer.
+     * @returns {Promise<void>}
+     */
+    restart: () => new Promise((resolve) => void burst(FIRST_BURST, 0, resolve)),
     stop: () => {
       turn += 1;
       cancel();

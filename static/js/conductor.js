@@ -2,11 +2,12 @@
 // difference; has the next track at hand; asks for the next one at a track's end. Where the needle
 // should be is decided in align.js, and how it gets there in player.js.
 
-import { FRESH, anchorKey, decide, goalOf, isOver, offMs, overlayHolds, trustSound } from './align.js';
+import { FRESH, anchorKey, decide, goalOf, isOver, lineAfter, offMs, overlayHolds, trustSound } from './align.js';
 import { send } from './api.js';
+import { offsetAt } from './clock.js';
 import { idles } from './idle.js';
 import { catchUp } from './presses.js';
-import { currentTrack, firstAfter, nextUp, segueNow } from './state.js';
+import { currentTrack, firstAfter, nextUp, ownDelay, segueNow } from './state.js';
 import { after, every } from './timer.js';
 
 /** @typedef {import('./align.js').Goal} Goal */
@@ -28,17 +29,15 @@ const SLEPT_MS = 10_000;
 
 const ASK_AGAIN_MS = 1_000;
 
-/** The figure on the screen is the median of so many looks. */
-const FIGURE_LOOKS = 9;
-
 /**
  * @param {object} options
  * @param {Store} options.store
  * @param {Player} options.player
+ * @param {import('./figures.js').Figures} options.figures
  * @param {(trackId: TrackId) => Promise<Blob | null>} options.read from this phone's storage
  * @param {() => void} options.onWake the page has slept, so the server is to be heard anew
  */
-export function createConductor({ store, player, read, onWake }) {
+export function createConductor({ store, player, figures, read, onWake }) {
   let memory = FRESH;
   /** @type {Overlay | null} */
   let overlay = null;
@@ -53,8 +52,9 @@ export function createConductor({ store, player, read, onWake }) {
   /** The track that has come to its end, while nothing sounds after it. */
   /** @type {TrackId | null} */
   let finished = null;
-  /** @type {number[]} */
-  let errorsMs = [];
+  /** What the player goes on with by itself, on this page's clock. */
+  /** @type {{trackId: TrackId, atMs: number} | null} */
+  let lined = null;
 
   /** @param {TrackId} trackId */
   function able(trackId) {
@@ -68,11 +68,11 @@ export function createConductor({ store, player, read, onWake }) {
     if (!room) return { kind: 'silent' };
     return goalOf({
       room,
-      offsetMs: clock?.offsetMs ?? null,
+      offsetMs: offsetAt(clock, performance.now()),
       silent: settings.remote,
       playable: able,
       overlay,
-      delayMs: settings.delayMs,
+      delayMs: ownDelay(store.get()),
     });
   }
 
@@ -101,10 +101,35 @@ export function createConductor({ store, player, read, onWake }) {
       const report = player.report();
       const { plan, memory: next } = decide(want, report, memory, nowMs);
       memory = next;
-      if (plan) tell(plan);
       notice(want, report);
+      if (plan) tell(plan);
+      follow(want, report, state);
     }
     show();
+  }
+
+  /**
+   * Lines up what is to follow by itself on what sounds now.
+   * @param {Goal} want
+   * @param {import('./types.js').Report} report
+   * @param {AppState} state
+   */
+  function follow(want, report, { room, clock, connection, index }) {
+    if (!room || want.kind !== 'play' || report.phase !== 'playing' || report.trackId !== want.trackId) {
+      lined = null;
+      return player.lineUp(null);
+    }
+    const segue = segueNow(room);
+    const line = lineAfter({
+      goal: want,
+      durationSec: index.get(want.trackId)?.duration ?? 0,
+      segue: segue && able(segue.trackId) ? segue : null,
+      offsetMs: offsetAt(clock, performance.now()),
+      delayMs: ownDelay(store.get()),
+      alone: connection === 'open' ? null : firstAfter(room, want.trackId, able),
+    });
+    lined = line && line.trackId !== want.trackId ? line : null;
+    player.lineUp(lined);
   }
 
   /**
@@ -153,8 +178,10 @@ export function createConductor({ store, player, read, onWake }) {
 
   /** @param {import('./types.js').Plan | 'silence'} plan */
   function tell(plan) {
-    if (plan === 'silence' && player.report().phase === 'empty') return;
-    errorsMs = [];
+    const { phase, trackId } = player.report();
+    if (plan === 'silence' && phase === 'empty') return;
+    if (plan !== 'silence' && plan.kind === 'slew') figures.corrected('slews');
+    else if (plan !== 'silence' && phase === 'playing' && plan.trackId === trackId) figures.corrected('cuts');
     player.follow(plan);
   }
 
@@ -169,13 +196,24 @@ export function createConductor({ store, player, read, onWake }) {
     const sounding = overlay?.trackId ?? current;
     // With the server away the next one is the next that is here.
     const then = sounding === null ? null : firstAfter(room, sounding, able);
-    const ids = [current, overlay?.trackId, nextUp(room), then].filter((id) => typeof id === 'string');
+    const wanted = [current, overlay?.trackId, nextUp(room), then];
+    const ids = [...new Set(wanted)].filter((id) => typeof id === 'string');
     // One that is held no more has been cleared away, or has another version by now.
     player.keep(new Set(ids.filter((id) => held.has(id))));
     if (settings.remote) return;
     for (const id of ids) {
-      if (able(id) && !player.has(id)) fetchBlob(id);
+      if (able(id) && !player.knows(id) && (id === sounding || !busy())) fetchBlob(id);
     }
+    const ready = ids.filter((id) => player.has(id));
+    if (ready.length !== store.get().ready.size || ready.some((id) => !store.get().ready.has(id))) {
+      store.update({ ready: new Set(ready) });
+    }
+  }
+
+  /** Whether the player had better not be disturbed: it has just begun, or is about to. */
+  function busy() {
+    const { phase, settled } = player.report();
+    return phase === 'starting' || (phase === 'playing' && !settled);
   }
 
   /** @param {TrackId} trackId */
@@ -185,7 +223,7 @@ export function createConductor({ store, player, read, onWake }) {
     const blob = await read(trackId);
     reading.delete(trackId);
     if (!blob) return;
-    player.prepare(trackId, blob);
+    player.prepare(trackId, blob, store.get().index.get(trackId)?.duration ?? 0);
     look();
   }
 
@@ -209,7 +247,7 @@ export function createConductor({ store, player, read, onWake }) {
     if (want.kind === 'silent' && !state.settings.remote && state.unplayable.has(currentTrack(room) ?? '')) {
       const heard = goalOf({
         room,
-        offsetMs: state.clock?.offsetMs ?? null,
+        offsetMs: offsetAt(state.clock, nowMs),
         silent: false,
         playable: () => true,
         overlay: null,
@@ -223,7 +261,7 @@ export function createConductor({ store, player, read, onWake }) {
   /** @param {TrackId} trackId */
   function ended(trackId) {
     const { room, connection, clock } = store.get();
-    if (!room) return;
+    if (room?.playState.mode !== 'playing') return;
     const current = currentTrack(room);
     const playing = overlay?.trackId ?? current;
     if (trackId !== playing || !current) return;
@@ -233,7 +271,10 @@ export function createConductor({ store, player, read, onWake }) {
     // The server is away: the music is not.
     const alone = connection === 'open' ? null : firstAfter(room, playing, able);
     const next = promised?.trackId ?? alone;
-    const atMs = promised && clock ? promised.anchorAtMs - clock.offsetMs : performance.now();
+    const offsetMs = offsetAt(clock, performance.now());
+    // Its own delay is taken off again, as for everything that is to be heard at a moment.
+    const own = (lined?.trackId === next && lined ? lined.atMs : performance.now()) + ownDelay(store.get());
+    const atMs = promised && offsetMs !== null ? promised.anchorAtMs - offsetMs : own;
     if (next !== null) overlay = { trackId: next, after: current, anchorKey: anchorKey(room), atMs };
     look();
     if (connection === 'open') askNext();
@@ -266,17 +307,17 @@ export function createConductor({ store, player, read, onWake }) {
    * @param {import('./types.js').Report} report
    */
   function notice(want, report) {
-    if (want.kind !== 'play' || !report.settled || report.trackId !== want.trackId) errorsMs = [];
-    else errorsMs = [...errorsMs, offMs(want, report)].slice(-FIGURE_LOOKS);
+    const told = want.kind === 'play' && report.settled && report.trackId === want.trackId;
+    figures.look(report.atMs, told ? offMs(want, report) : null, report.latencyMs);
   }
 
   function show() {
     const { sound } = store.get();
-    const middle = errorsMs.toSorted((a, b) => a - b)[errorsMs.length >> 1];
+    const offMs = figures.offMs();
     const next = {
       locked: player.locked(),
       sounding: player.report().phase === 'playing',
-      errorMs: errorsMs.length < FIGURE_LOOKS || middle === undefined ? null : Math.round(middle),
+      errorMs: offMs === null ? null : Math.round(offMs),
       overlay,
     };
     const same =

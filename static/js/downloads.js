@@ -293,9 +293,10 @@ export function createAcks(store) {
 
   /** @returns {TrackId | undefined} */
   function due() {
-    const { room, memberId, held, unplayable, connection, settings } = store.get();
+    const { room, memberId, ready, unplayable, connection, settings } = store.get();
     if (!room || connection !== 'open' || settings.remote) return undefined;
-    const decided = (/** @type {TrackId} */ id) => held.has(id) || unplayable.has(id);
+    // What has yet to be decoded would begin after the others.
+    const decided = (/** @type {TrackId} */ id) => ready.has(id) || unplayable.has(id);
     return acksDue({ room, memberId, decided, told }).find((id) => id !== toldBarrier || !told.has(id));
   }
 

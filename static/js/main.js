@@ -1,22 +1,27 @@
 // Wiring only: makes the parts, ties them to the store, and starts.
 
-import { ApiError, getCode, rename, sentenceOf } from './api.js';
+import { ApiError, getCode, rename, sentenceOf, sound, tune } from './api.js';
 import { RANK, ranks, urgent } from './cache.js';
 import { askToPersist, openBack } from './cache/back.js';
 import { openKnown } from './cache/known.js';
 import { createShelf } from './cache/shelf.js';
 import { createConductor } from './conductor.js';
 import { createAcks, createDownloads } from './downloads.js';
+import { createFigures } from './figures.js';
 import { install } from './install.js';
 import { createJudge } from './judge.js';
 import { createMediaSession } from './media-session.js';
 import { createPlayer } from './player.js';
 import { createPresses } from './presses.js';
+import { createReporter } from './reporter.js';
 import { createSession } from './session.js';
 import { loadSettings, saveSettings } from './settings.js';
+import { ownDelay } from './state.js';
 import { createStore } from './store.js';
+import { createTuner } from './tuner.js';
 import { createBubbles } from './ui/bubbles.js';
 import { byId, setText } from './ui/dom.js';
+import { createFiguresSheet } from './ui/figures.js';
 import { createInvite } from './ui/invite.js';
 import { createJoin } from './ui/join.js';
 import { carry } from './ui/motion.js';
@@ -28,6 +33,9 @@ import { createTabs } from './ui/tabs.js';
 /** @typedef {import('./types.js').AppState} AppState */
 /** @typedef {import('./types.js').TrackId} TrackId */
 
+/** What a page that is busy with something else may need besides, in milliseconds. */
+const RESERVE_MS = 25;
+
 const store = createStore({
   view: 'starting',
   memberId: null,
@@ -37,28 +45,37 @@ const store = createStore({
   trouble: null,
   held: new Set(),
   unplayable: new Map(),
+  ready: new Set(),
   download: null,
   settings: loadSettings(),
   clock: null,
   sound: { locked: false, sounding: false, errorMs: null, overlay: null },
   presses: [],
+  trialDelayMs: null,
+  tuning: null,
   scanning: false,
   storageNote: null,
 });
 
 const say = createBubbles();
-const press = createPresses({ store, say });
+const press = createPresses({ store, say, onSilence: () => session.woke() });
 
 const player = createPlayer(byId('audio', HTMLAudioElement), {
   change: () => conductor.look(),
   ended: (trackId) => conductor.ended(trackId),
   unplayable: (trackId) => judge.fail(trackId, 'format'),
+  lost: async (trackId) => {
+    await (await shelf).remove(trackId).catch(() => {});
+    refreshHeld();
+  },
   duration: (trackId, durationSec) => session.learn(trackId, durationSec),
 });
 const judge = createJudge({ store, canPlay: player.canPlay });
+const figures = createFigures();
 const conductor = createConductor({
   store,
   player,
+  figures,
   read: async (trackId) => (await shelf).read(trackId),
   onWake: () => session.woke(),
 });
@@ -121,6 +138,14 @@ const settings = createSettings({
       say(refusal(error));
     }
   },
+  figures: createFiguresSheet(figures),
+  tryDelay: (trialDelayMs) => store.update({ trialDelayMs }),
+  delay: async (delayMs) => {
+    const { memberId } = store.get();
+    // Once the room has it, it is no trial any more.
+    if (!(await attempt(tune({ [memberId ?? '']: delayMs })))) store.update({ trialDelayMs: null });
+  },
+  tick: (on) => void attempt(sound(on ? 'tick' : 'off')),
   storage: async () => {
     const { kind, usedBytes, fixed } = await shelf;
     return { kind, usedBytes: usedBytes(), fixed: fixed() };
@@ -146,6 +171,20 @@ function changeSettings(change) {
   saveSettings(store.get().settings);
   if (change.remote !== undefined && change.remote !== before.remote) session.reopen();
   if (change.storageMb !== undefined) shelf.then(({ trim }) => trim());
+}
+
+/**
+ * Says what went wrong, if anything did; and whether nothing did.
+ * @param {Promise<void>} request
+ */
+async function attempt(request) {
+  try {
+    await request;
+    return true;
+  } catch (error) {
+    say(refusal(error));
+    return false;
+  }
 }
 
 /** @param {unknown} error */
@@ -201,7 +240,29 @@ store.subscribe(async ({ room, index }, before) => {
   const { mayFit } = await shelf;
   judge.retry((trackId) => mayFit(index.get(trackId)?.size ?? Infinity));
 });
+store.subscribe((state) => {
+  if (state.trialDelayMs !== null && ownDelay({ ...state, trialDelayMs: null }) === state.trialDelayMs) {
+    store.update({ trialDelayMs: null });
+  }
+});
 createAcks(store);
+createTuner({ store, player });
+createReporter({
+  store,
+  report: () => {
+    const { clock, sound } = store.get();
+    const { latencyMs } = figures.all();
+    return (
+      clock && {
+        offMs: figures.offMs(),
+        roundTripMs: clock.roundTripMs,
+        latencyMs,
+        needsMs: clock.slowTripMs + latencyMs + RESERVE_MS,
+        waitsForTap: sound.locked,
+      }
+    );
+  },
+});
 shelf.then((opened) =>
   createDownloads({
     store,
@@ -218,7 +279,8 @@ store.subscribe(conductor.look);
 for (const name of ['click', 'pointerup']) document.addEventListener(name, touched, { capture: true });
 
 function touched() {
-  if (store.get().view === 'room' && !player.allowed()) conductor.gesture();
+  const { view, settings } = store.get();
+  if (view === 'room' && !settings.remote && !player.allowed()) conductor.gesture();
 }
 
 session.start();

@@ -2,6 +2,7 @@
 // as the buttons of the page. Nothing here touches audio.
 
 import { roomPosition } from './align.js';
+import { offsetAt } from './clock.js';
 import { shownRoom } from './foresee.js';
 import { currentTrack, wantsToPlay } from './state.js';
 
@@ -40,7 +41,7 @@ export function showing(state, nowMs) {
   const { duration } = track;
   // A rate of 0, which waiting would be, is not allowed; without a position no bar runs on.
   if (!duration || room.barrier) return { track, playback, position: null };
-  const at = roomPosition(room, state.clock?.offsetMs ?? null, nowMs, duration);
+  const at = roomPosition(room, offsetAt(state.clock, nowMs), nowMs, duration);
   return { track, playback, position: { duration, position: Math.max(0, at), playbackRate: 1 } };
 }
 

@@ -1,53 +1,30 @@
-// The only file that touches audio: one <audio> element, fed with Blobs. It is told where to be and
-// when (a Plan), does it as exactly as the element lets it, and reports where it is. What it should
-// be told is decided in align.js, when silence is to sound in idle.js.
+// The only way to sound, over two engines: decoded buffers, exact to the sample, wherever they work and are
+// worth their memory; and the plain element for everything else. It is told where to be and when (a Plan), and
+// reports where it is. What it should be told is decided in align.js, when silence is to sound in idle.js.
+//
+// While buffers sound, the element plays silence of the same length, at the same place: the lock screen, the
+// headset's keys and a phone's patience with hidden pages all belong to a media element. (iOS gives "Now
+// Playing" to nothing else, and neither does Android to one shorter than 5 s.)
 
-import { after, sleep } from './timer.js';
+import { createBuffers } from './player/buffers.js';
+import { createElement } from './player/element.js';
+import { silence } from './player/silence.js';
 
 /** @typedef {import('./types.js').Plan} Plan */
 /** @typedef {import('./types.js').Report} Report */
 /** @typedef {import('./types.js').TrackId} TrackId */
+/** @typedef {ReturnType<typeof createPlayer>} Player */
 
-/**
- * @typedef {object} Player
- * @property {(mime: string) => boolean} canPlay
- * @property {() => boolean} locked Whether sound was refused, or taken away, and needs a gesture.
- * @property {() => boolean} allowed Whether it is known that sound is allowed now.
- * @property {(line?: {trackId: TrackId, positionSec: number, atMs: number}) => void} unlock
- *   To be called within a gesture; plays along `line` if it is given and loaded, else stays silent.
- * @property {(trackId: TrackId, blob: Blob) => void} prepare Has a track at hand.
- * @property {(trackId: TrackId) => boolean} has
- * @property {(trackIds: ReadonlySet<TrackId>) => void} keep Lets go of all others.
- * @property {(plan: Plan | 'silence') => void} follow
- * @property {() => void} idle Plays silence, until it is told something else.
- * @property {() => Report} report
- */
+/** Decoded, a track takes 4 bytes for each sample: this is about 12 minutes in stereo. */
+const MOST_TRACK_BYTES = 280e6;
 
-/** Until starts have been measured: browsers are heard 55 to 95 ms after the call. */
-const FIRST_LATENCY_MS = 75;
-const MOST_LATENCY_MS = 250;
+/** All decoded ones together: what is next may have to wait until there is room. */
+const MOST_BYTES = 400e6;
 
-/** The same from one track's end to the next one's sound. */
-const FIRST_CHANGE_MS = 110;
+/** A phone with less memory than this, in GiB, plays files instead. */
+const LEAST_MEMORY = 2;
 
-/** How long a load or a seek takes, until it has been measured; and what is left as reserve. */
-const FIRST_SEEK_MS = 60;
-const MOST_SEEK_MS = 1_000;
-const RESERVE_MS = 15;
-
-/** So long after the call the reported position is one of sound. */
-const SETTLED_MS = 300;
-
-/** Timers come late by a few ms: the last of them are waited out. */
-const SPIN_MS = 3;
-
-/** An element that says nothing for so long is told to play all the same. */
-const PATIENCE_MS = 2_000;
-
-const TRIES = 3;
-
-/** Long enough to carry lock-screen controls, which Android gives only to sounds of more than 5 s. */
-const IDLE_SEC = 10;
+const CHANNELS = 2;
 
 /**
  * @param {HTMLAudioElement} audio
@@ -55,343 +32,182 @@ const IDLE_SEC = 10;
  * @param {() => void} on.change It can do something that it could not do before, or the reverse.
  * @param {(trackId: TrackId) => void} on.ended
  * @param {(trackId: TrackId) => void} on.unplayable
+ * @param {(trackId: TrackId) => void} on.lost Its bytes are not there any more.
  * @param {(trackId: TrackId, durationSec: number) => void} on.duration
- * @returns {Player}
  */
 export function createPlayer(audio, on) {
-  /** @type {Map<TrackId, string>} */
-  const urls = new Map();
-  const tapUrl = URL.createObjectURL(silence(0.5));
-  const idleUrl = URL.createObjectURL(silence(IDLE_SEC));
+  /** Tracks for the buffers, and how many seconds they last. */
+  /** @type {Map<TrackId, number>} */
+  const exact = new Map();
+  /** Those at hand, as they came. */
+  /** @type {Map<TrackId, Blob>} */
+  const blobs = new Map();
+  /** What the buffers could not decode. */
+  /** @type {Set<TrackId>} */
+  const refused = new Set();
+  /** The engine that was told last. */
+  let byBuffers = false;
 
-  /** @type {TrackId | null} */
-  let loaded = null;
-  /** The bytes in the element, which may be older than those at hand. */
-  let loadedUrl = '';
-  /** @type {Report['phase']} */
-  let phase = 'empty';
-  /** @type {Plan | null} */
-  let plan = null;
-  let unlocked = false;
-  let locked = false;
-  let latencyMs = FIRST_LATENCY_MS;
-  let seekMs = FIRST_SEEK_MS;
-  let changeMs = FIRST_CHANGE_MS;
-  /** The last start: when it was begun, for which position, and whether it has been learned from. */
-  let started = { atMs: 0, positionSec: 0, change: false, measured: true };
-  /** Each plan takes the turn away from the one before. */
-  let turn = 0;
+  const element = createElement(audio, {
+    change: () => {
+      // What takes the element's silence away means the music.
+      if (byBuffers && element.locked()) buffers?.follow('silence');
+      on.change();
+    },
+    ended: (trackId) => {
+      if (!exact.has(trackId)) on.ended(trackId);
+    },
+    unplayable: (trackId) => {
+      if (!exact.has(trackId)) judge(trackId);
+    },
+    duration: (trackId, durationSec) => {
+      if (!exact.has(trackId)) on.duration(trackId, durationSec);
+    },
+  });
 
-  /** @param {TrackId} trackId */
-  function load(trackId) {
-    if (isLoaded(trackId)) return;
-    loaded = trackId;
-    release();
-    loadedUrl = urls.get(trackId) ?? '';
-    audio.loop = false;
-    audio.src = loadedUrl;
-  }
-
-  function unload() {
-    loaded = null;
-    release();
-  }
+  const buffers = offersBuffers()
+    ? createBuffers({
+        change: on.change,
+        ended: on.ended,
+        began: (trackId) => {
+          const atMs = performance.now();
+          element.follow({ kind: 'start', trackId, positionSec: 0, atMs, atOnce: true });
+        },
+        decoded: (trackId, durationSec) => {
+          element.prepare(trackId, silence(durationSec));
+          on.duration(trackId, durationSec);
+          on.change();
+        },
+        undecodable: (trackId) => {
+          // The element may know better, and says so if it does not.
+          exact.delete(trackId);
+          refused.add(trackId);
+          const blob = blobs.get(trackId);
+          if (blob) element.prepare(trackId, blob);
+          on.change();
+        },
+      })
+    : null;
 
   /**
-   * Whether the element has just those bytes of the track that are at hand now.
+   * Tells a format that is not known here from bytes that the browser has taken back.
    * @param {TrackId} trackId
    */
-  function isLoaded(trackId) {
-    return loaded === trackId && loadedUrl === urls.get(trackId);
-  }
-
-  /** Lets go of what is loaded, unless it is still at hand. */
-  function release() {
-    if (loadedUrl !== '' && ![...urls.values()].includes(loadedUrl)) URL.revokeObjectURL(loadedUrl);
-    loadedUrl = '';
-  }
-
-  /**
-   * @param {number} positionSec
-   * @param {number} own
-   */
-  async function place(positionSec, own) {
-    await until(() => audio.readyState >= HTMLMediaElement.HAVE_METADATA);
-    if (own !== turn) return;
-    if (Math.abs(audio.currentTime - positionSec) > 0.001) audio.currentTime = positionSec;
-    await until(() => audio.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA && !audio.seeking);
-  }
-
-  /**
-   * Resolves when the element has come so far, or has said nothing for too long.
-   * @param {() => boolean} reached
-   */
-  async function until(reached) {
-    const abort = new AbortController();
-    await new Promise((resolve) => {
-      const look = () => {
-        if (reached() || audio.error) resolve(null);
-      };
-      for (const name of ['loadedmetadata', 'canplay', 'seeked', 'error', 'emptied']) {
-        audio.addEventListener(name, look, { signal: abort.signal });
-      }
-      const cancel = after(PATIENCE_MS, () => resolve(null));
-      abort.signal.addEventListener('abort', cancel);
-      look();
-    });
-    abort.abort();
-  }
-
-  /** @param {Extract<Plan, {kind: 'hold'}>} to */
-  async function hold(to) {
-    phase = 'held';
-    audio.pause();
-    load(to.trackId);
-    await place(to.positionSec, turn);
-  }
-
-  /**
-   * @param {Extract<Plan, {kind: 'start'}>} to
-   * @param {number} own
-   */
-  async function start(to, own) {
-    phase = 'starting';
-    let { positionSec, atMs } = to;
-    if (to.atOnce && !isLoaded(to.trackId)) {
-      const begunMs = performance.now();
-      load(to.trackId);
-      // Each event that is waited for at a change of tracks is heard as silence. Before it has
-      // loaded, an element takes the position as the one to begin at.
-      if (positionSec > 0) audio.currentTime = positionSec;
-      await play({ atMs: begunMs, positionSec, change: true, measured: false }, own);
-      return;
-    }
-    for (let tries = 1; ; tries += 1) {
-      const begunMs = performance.now();
-      if (!isLoaded(to.trackId) || Math.abs(audio.currentTime - positionSec) > 0.001) audio.pause();
-      load(to.trackId);
-      await place(positionSec, own);
-      if (own !== turn) return;
-      const nowMs = performance.now();
-      const missedMs = nowMs - (atMs - latencyMs);
-      if (missedMs <= RESERVE_MS || tries === TRIES) break;
-      seekMs = Math.min(MOST_SEEK_MS, Math.max(seekMs, nowMs - begunMs) + RESERVE_MS);
-      const laterMs = nowMs + leadMs() - atMs;
-      positionSec += laterMs / 1000;
-      atMs += laterMs;
-    }
-    await moment(atMs - latencyMs);
-    if (own === turn) await play(fromNow(positionSec), own);
-  }
-
-  /** @param {number} positionSec */
-  function fromNow(positionSec) {
-    return { atMs: performance.now(), positionSec, change: false, measured: false };
-  }
-
-  /**
-   * @param {typeof started} from
-   * @param {number} own
-   */
-  async function play(from, own) {
-    started = from;
-    phase = 'playing';
+  async function judge(trackId) {
+    const blob = blobs.get(trackId);
     try {
-      await audio.play();
-      if (own === turn) allow();
-    } catch (error) {
-      if (own === turn) refused(error);
+      await blob?.slice(0, 1).arrayBuffer();
+      on.unplayable(trackId);
+    } catch {
+      blobs.delete(trackId);
+      on.lost(trackId);
     }
   }
 
-  function allow() {
-    unlocked = true;
-    locked = false;
-    on.change();
+  /**
+   * @param {TrackId} trackId
+   * @param {number} durationSec
+   */
+  function suits(trackId, durationSec) {
+    if (!buffers || refused.has(trackId) || durationSec === 0) return false;
+    const others = [...exact].reduce((sum, [id, seconds]) => (id === trackId ? sum : sum + bytesOf(seconds)), 0);
+    const bytes = bytesOf(durationSec);
+    return bytes <= MOST_TRACK_BYTES && bytes + others <= MOST_BYTES;
   }
 
-  /** @param {unknown} error */
-  function refused(error) {
-    const name = error instanceof DOMException ? error.name : '';
-    if (name === 'AbortError') return;
-    phase = loaded === null ? 'empty' : 'held';
-    plan = null;
-    if (name === 'NotAllowedError') {
-      locked = true;
-      on.change();
-    }
+  /** @param {TrackId} trackId */
+  function has(trackId) {
+    return exact.has(trackId) ? Boolean(buffers?.has(trackId)) : element.has(trackId);
   }
-
-  function leadMs() {
-    return latencyMs + seekMs + RESERVE_MS;
-  }
-
-  /** Learns from a start that has settled how long it took to sound. */
-  function measure() {
-    const sinceMs = performance.now() - started.atMs;
-    const playedMs = (audio.currentTime - started.positionSec) * 1000;
-    const tookMs = Math.min(MOST_LATENCY_MS, Math.max(0, sinceMs - playedMs));
-    if (started.change) changeMs += (tookMs - changeMs) / 2;
-    else latencyMs += (tookMs - latencyMs) / 2;
-    started.measured = true;
-  }
-
-  function look() {
-    if (phase !== 'playing' || loaded === null) return;
-    if (!audio.ended && !(audio.currentTime >= audio.duration)) return;
-    phase = 'ended';
-    on.ended(loaded);
-  }
-
-  // On a locked iPhone any of these may be the first to tell of the end, and the last may not come.
-  for (const name of ['timeupdate', 'pause', 'ended']) audio.addEventListener(name, look);
-
-  audio.addEventListener('loadedmetadata', () => {
-    if (loaded !== null && Number.isFinite(audio.duration)) on.duration(loaded, audio.duration);
-  });
-  audio.addEventListener('pause', () => {
-    // Not by us: a call, a lost headset, the system. To go on by itself would be rude.
-    const own = phase !== 'playing' && phase !== 'idle';
-    if (own || audio.ended || audio.error || !audio.paused) return;
-    phase = loaded === null ? 'empty' : 'held';
-    plan = null;
-    locked = true;
-    on.change();
-  });
-  audio.addEventListener('error', () => {
-    const trackId = loaded;
-    loaded = null;
-    phase = 'empty';
-    plan = null;
-    turn += 1;
-    if (trackId !== null) on.unplayable(trackId);
-  });
 
   return {
-    canPlay: (mime) => audio.canPlayType(mime) !== '',
-    locked: () => locked,
-    allowed: () => unlocked && !locked,
+    canPlay: element.canPlay,
+    /** Whether sound was refused, or taken away, and needs a gesture. */
+    locked: () => element.locked() || Boolean(buffers?.locked()),
+    /** Whether it is known that sound is allowed now. */
+    allowed: () => element.allowed() && !buffers?.locked(),
 
+    /**
+     * To be called within a gesture: from then on sound is allowed. Plays along `line` if that helps.
+     * @param {{trackId: TrackId, positionSec: number, atMs: number}} [line]
+     */
     unlock: (line) => {
-      turn += 1;
-      const own = turn;
-      if (line && isLoaded(line.trackId)) {
-        plan = { kind: 'start', ...line, atOnce: true };
-        const soonSec = (performance.now() + latencyMs - line.atMs) / 1000;
-        audio.currentTime = Math.max(0, line.positionSec + soonSec);
-        play(fromNow(audio.currentTime), own);
-        return;
-      }
-      // Safari: with this the mute switch does not silence the music.
-      const { audioSession } = /** @type {{audioSession?: {type: string}}} */ (navigator);
-      if (audioSession) audioSession.type = 'playback';
-      if (loaded === null) {
-        audio.loop = false;
-        audio.src = tapUrl;
-      }
-      phase = loaded === null ? 'empty' : 'held';
-      plan = null;
-      audio.play().then(allow, refused);
-      if (loaded !== null) {
-        audio.pause();
-        // The pause cuts the promise short, but the gesture has counted.
-        allow();
-      }
+      buffers?.unlock();
+      element.unlock(line && !exact.has(line.trackId) ? line : undefined);
     },
 
-    prepare: (trackId, blob) => {
-      if (!urls.has(trackId)) urls.set(trackId, URL.createObjectURL(blob));
+    /**
+     * Begins to have a track at hand.
+     * @param {TrackId} trackId
+     * @param {Blob} blob
+     * @param {number} durationSec 0 where nobody knows
+     */
+    prepare: (trackId, blob, durationSec) => {
+      blobs.set(trackId, blob);
+      if (!suits(trackId, durationSec)) return element.prepare(trackId, blob);
+      exact.set(trackId, durationSec);
+      buffers?.prepare(trackId, blob);
     },
-    has: (trackId) => urls.has(trackId),
+    /** @param {TrackId} trackId */
+    has,
+    /** @param {TrackId} trackId */
+    knows: (trackId) => blobs.has(trackId),
+    /**
+     * Lets go of all others.
+     * @param {ReadonlySet<TrackId>} trackIds
+     */
     keep: (trackIds) => {
-      for (const [trackId, url] of urls) {
+      for (const trackId of blobs.keys()) {
         if (trackIds.has(trackId)) continue;
-        urls.delete(trackId);
-        // What is loaded may sound on; but from the next start on it is another's turn.
-        if (url !== loadedUrl) URL.revokeObjectURL(url);
+        blobs.delete(trackId);
+        exact.delete(trackId);
+        refused.delete(trackId);
       }
+      element.keep(trackIds);
+      buffers?.keep(trackIds);
     },
 
-    follow: (next) => {
-      turn += 1;
-      plan = next === 'silence' ? null : next;
-      if (next === 'silence') {
-        phase = 'empty';
-        loaded = null;
-        audio.pause();
-      } else if (next.kind === 'hold') {
-        hold(next);
-      } else {
-        start(next, turn);
-      }
+    /** @param {Plan | 'silence'} plan */
+    follow: (plan) => {
+      if (plan !== 'silence' && plan.kind === 'slew') return buffers?.follow(plan);
+      const toBuffers = plan !== 'silence' && exact.has(plan.trackId);
+      if (byBuffers && !toBuffers) buffers?.follow('silence');
+      byBuffers = toBuffers;
+      if (toBuffers) buffers?.follow(plan);
+      element.follow(plan);
     },
+
+    /**
+     * What is to follow by itself, at that moment; `null` for nothing.
+     * @param {{trackId: TrackId, atMs: number} | null} line
+     */
+    lineUp: (line) => buffers?.lineUp(byBuffers && line && exact.has(line.trackId) && has(line.trackId) ? line : null),
+
+    /** @param {number} atMs when it is to be heard */
+    tick: (atMs) => buffers?.tick(atMs),
 
     idle: () => {
-      if (phase === 'idle') return;
-      turn += 1;
-      const own = turn;
-      plan = null;
-      unload();
-      phase = 'idle';
-      audio.loop = true;
-      audio.src = idleUrl;
-      audio.play().catch((error) => {
-        if (own === turn) refused(error);
-      });
+      if (byBuffers) buffers?.follow('silence');
+      byBuffers = false;
+      element.idle();
     },
 
-    report: () => {
-      const atMs = performance.now();
-      const settled = phase === 'playing' && atMs - started.atMs > SETTLED_MS && !audio.seeking;
-      if (settled && !started.measured) measure();
-      return {
-        trackId: loaded,
-        phase,
-        settled,
-        positionSec: audio.currentTime,
-        atMs,
-        plan,
-        latencyMs,
-        leadMs: leadMs(),
-        changeMs,
-      };
-    },
+    /** @returns {Report} */
+    report: () => (byBuffers && buffers ? buffers.report() : element.report()),
   };
 }
 
-/**
- * Resolves at a moment of this page's clock.
- * @param {number} atMs
- */
-async function moment(atMs) {
-  const waitMs = atMs - performance.now() - SPIN_MS;
-  if (waitMs > 0) await sleep(waitMs);
-  while (performance.now() < atMs);
+/** @param {number} durationSec */
+function bytesOf(durationSec) {
+  return durationSec * 48_000 * CHANNELS * 4;
 }
 
 /**
- * Nothing, as a WAV file: 8 bits, mono, 8 kHz.
- * @param {number} seconds
+ * Before iOS 17 (16.4 for what it takes, which is how it can be told) a context falls silent with the screen.
  */
-function silence(seconds) {
-  const rate = 8_000;
-  const samples = rate * seconds;
-  const view = new DataView(new ArrayBuffer(44 + samples));
-  const text = (/** @type {number} */ at, /** @type {string} */ chars) => {
-    for (let i = 0; i < chars.length; i += 1) view.setUint8(at + i, chars.charCodeAt(i));
-  };
-  text(0, 'RIFF');
-  view.setUint32(4, 36 + samples, true);
-  text(8, 'WAVEfmt ');
-  view.setUint32(16, 16, true);
-  view.setUint16(20, 1, true);
-  view.setUint16(22, 1, true);
-  view.setUint32(24, rate, true);
-  view.setUint32(28, rate, true);
-  view.setUint16(32, 1, true);
-  view.setUint16(34, 8, true);
-  text(36, 'data');
-  view.setUint32(40, samples, true);
-  new Uint8Array(view.buffer, 44).fill(128);
-  return new Blob([view], { type: 'audio/wav' });
+function offersBuffers() {
+  if (typeof AudioContext === 'undefined') return false;
+  const phone = /** @type {{audioSession?: object, deviceMemory?: number}} */ (navigator);
+  const iOS = 'GestureEvent' in window && navigator.maxTouchPoints > 0;
+  return !(iOS && !phone.audioSession) && (phone.deviceMemory ?? LEAST_MEMORY) >= LEAST_MEMORY;
 }

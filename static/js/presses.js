@@ -1,16 +1,21 @@
 // What a press does: it shows at once, goes to the server, and meets a newer state gracefully. What
 // becomes of a press that came too late is decided in rebase.js.
 
-import { getSnapshot, send, sentenceOf } from './api.js';
-import { shownRoom } from './foresee.js';
-import { rebase } from './rebase.js';
+import { ApiError, getSnapshot, send } from './api.js';
+import { foresee, shownRoom } from './foresee.js';
+import { rebase, rebaseWaiting } from './rebase.js';
 import { currentTrack, enter } from './state.js';
+import { sleep } from './timer.js';
 
 /** @typedef {import('./store.js').Store} Store */
 /** @typedef {import('./types.js').Command} Command */
 /** @typedef {import('./types.js').Room} Room */
 
 const OUT_OF_DATE = 'Out of date; refreshed';
+const AWAY = 'The server is away. Try again in a moment.';
+
+/** A press that nobody answers for so long is given up: it shows what is not so. */
+const ANSWER_MS = 3_000;
 
 /** So long the stream may take to bring what an answer spoke of. */
 const STREAM_LIMIT_MS = 400;
@@ -32,10 +37,14 @@ export async function catchUp(store, eventCount) {
  * @param {object} options
  * @param {Store} options.store
  * @param {(text: string) => void} options.say
+ * @param {() => void} options.onSilence the server did not answer
  * @returns {(make: (room: Room) => Command | null) => Promise<void>} takes a press: the command, given the
  *   room that it is sent to, or `null` where it means nothing to that room
  */
-export function createPresses({ store, say }) {
+export function createPresses({ store, say, onSilence }) {
+  /** How often the server was found to be away. */
+  let losses = 0;
+
   /**
    * @param {(room: Room) => Command | null} make
    * @param {Command} command
@@ -43,7 +52,7 @@ export function createPresses({ store, say }) {
    * @returns {Promise<boolean>} whether the press found a state that it still made sense in
    */
   async function deliver(make, command, pressed) {
-    let outcome = await send(command, pressed.eventCount);
+    let outcome = await soon(send(command, pressed.eventCount));
     for (let again = true; !outcome.accepted; again = false) {
       await catchUp(store, outcome.eventCount);
       const { room } = store.get();
@@ -52,26 +61,29 @@ export function createPresses({ store, say }) {
       if (!room || verdict === 'stale' || !again) return false;
       const anew = make(room);
       if (!anew) return true;
-      outcome = await send(anew, room.eventCount);
+      outcome = await soon(send(anew, room.eventCount));
     }
     await catchUp(store, outcome.eventCount);
     return true;
   }
 
-  /** @param {(room: Room) => Command | null} make */
-  async function take(make) {
-    const { room, connection } = store.get();
-    if (!room) return;
-    const command = make(room);
-    if (!command) {
-      // It was about what this phone plays by itself while the server is away.
-      if (connection !== 'open') say(sentenceOf(null));
-      return;
-    }
+  /**
+   * @param {(room: Room) => Command | null} make
+   * @param {Room | null} foreseen what presses before it were to make of the room, if it had to wait for any
+   */
+  async function take(make, foreseen) {
+    const { room } = store.get();
+    const command = room && make(room);
+    if (!command) return;
+    const verdict = foreseen ? rebaseWaiting(command, foreseen, room) : 'again';
+    if (verdict === 'pointless') return;
     try {
-      if (!(await deliver(make, command, room))) say(OUT_OF_DATE);
+      if (verdict === 'stale' || !(await deliver(make, command, room))) say(OUT_OF_DATE);
     } catch (error) {
-      say(sentenceOf(error));
+      if (error instanceof ApiError) return say(error.message);
+      losses += 1;
+      onSilence();
+      say(AWAY);
     }
   }
 
@@ -92,11 +104,29 @@ export function createPresses({ store, say }) {
   let last = Promise.resolve();
 
   return (make) => {
+    const { room, presses, connection, trouble } = store.get();
     const seen = shownRoom(store.get());
     const command = seen && make(seen);
-    if (!command) return last;
+    if (!room || !command) return last;
+    if (connection === 'reconnecting') {
+      say(trouble ?? AWAY);
+      return last;
+    }
+    const foreseen = presses.length > 0 ? foresee(room, presses) : null;
+    const before = losses;
     const done = show(seen, command);
-    last = last.then(() => take(make)).finally(done);
+    // What waited until a server was found to be away is no longer meant when it is back.
+    last = last.then(() => (losses === before ? take(make, foreseen) : undefined)).finally(done);
     return last;
   };
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} answer
+ * @returns {Promise<T>}
+ */
+function soon(answer) {
+  const late = sleep(ANSWER_MS).then(() => Promise.reject(new Error('no answer')));
+  return Promise.race([answer, late]);
 }

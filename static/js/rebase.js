@@ -42,6 +42,25 @@ export function rebase(command, pressed, now) {
 }
 
 /**
+ * What becomes of a press that had to wait behind others of this phone. The room should be as these were
+ * to leave it, but for what could not be foreseen: that it waits for somebody before it plays, and where
+ * exactly they met the music.
+ * @param {Command} command
+ * @param {Snapshot} foreseen what its presser saw
+ * @param {Snapshot} now
+ * @returns {Verdict}
+ */
+export function rebaseWaiting(command, foreseen, now) {
+  const waits = now.barrier !== null && foreseen.barrier === null;
+  const { anchorPositionSec } = foreseen.playState;
+  return rebase(command, foreseen, {
+    ...now,
+    barrier: waits ? null : now.barrier,
+    playState: { mode: waits ? 'playing' : now.playState.mode, anchorPositionSec },
+  });
+}
+
+/**
  * @param {Snapshot} a
  * @param {Snapshot} b
  */

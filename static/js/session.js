@@ -34,6 +34,8 @@ export function createSession({ store, place, known }) {
       const playing = place();
       return playing ? `?trackId=${playing.trackId}&positionSec=${playing.positionSec.toFixed(3)}` : '';
     },
+    // A server that comes back may be on a machine that has started anew, and with it its clock: by the old one a
+    // track would seem to be over.
     onOpen: () => clock.restart(),
     onMessage: take,
     onLost: async () => {
@@ -60,6 +62,9 @@ export function createSession({ store, place, known }) {
       refreshRoom();
     } else if (next !== room) {
       store.update({ room: next });
+    }
+    if (message.event === 'tuning') {
+      store.update({ tuning: /** @type {import('./types.js').Tuning} */ (/** @type {unknown} */ (message.payload)) });
     }
     if (message.event === 'library.changed') refreshIndex();
     if (message.event.startsWith('library.')) {

@@ -5,9 +5,7 @@
 const KEY = 'lockstep.settings';
 
 /** @type {Settings} */
-const DEFAULTS = { name: '', remote: false, delayMs: 0, storageMb: 500 };
-
-export const MOST_DELAY_MS = 500;
+const DEFAULTS = { name: '', remote: false, storageMb: 500 };
 
 export const LEAST_STORAGE_MB = 50;
 export const MOST_STORAGE_MB = 20_000;
@@ -19,7 +17,6 @@ export function loadSettings() {
     return {
       name: String(kept.name),
       remote: kept.remote === true,
-      delayMs: clampDelay(Number(kept.delayMs)),
       storageMb: clampStorage(Number(kept.storageMb)),
     };
   } catch {
@@ -40,10 +37,4 @@ export function saveSettings(settings) {
 export function clampStorage(storageMb) {
   const whole = Math.round(storageMb) || DEFAULTS.storageMb;
   return Math.min(MOST_STORAGE_MB, Math.max(LEAST_STORAGE_MB, whole));
-}
-
-/** @param {number} delayMs */
-export function clampDelay(delayMs) {
-  const whole = Math.round(delayMs) || 0;
-  return Math.min(MOST_DELAY_MS, Math.max(-MOST_DELAY_MS, whole));
 }

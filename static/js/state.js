@@ -15,7 +15,7 @@ import { applyPatch } from './jsonpatch.js';
 /** @typedef {import('./types.js').TrackId} TrackId */
 
 /** Live events: they carry the current count and change nothing durable. */
-const LIVE_EVENTS = new Set(['presence', 'progress', 'segue', 'library.scanning', 'server.closing']);
+const LIVE_EVENTS = new Set(['presence', 'progress', 'segue', 'tuning', 'library.scanning', 'server.closing']);
 
 /** Events after which the music is somewhere else, from the moment that they name. */
 const STARTS = new Set(['barrier.release', 'playback.seeked']);
@@ -187,6 +187,14 @@ export function memberName(room, member) {
 }
 
 /**
+ * How much later than others this phone's speaker sounds, in milliseconds.
+ * @param {Pick<import('./types.js').AppState, 'room' | 'memberId' | 'trialDelayMs'>} state
+ */
+export function ownDelay({ room, memberId, trialDelayMs }) {
+  return trialDelayMs ?? room?.clients[memberId ?? '']?.delayMs ?? 0;
+}
+
+/**
  * @typedef {object} ListenerRow
  * @property {MemberId} member
  * @property {string} name
@@ -194,13 +202,14 @@ export function memberName(room, member) {
  * @property {boolean} waitedFor
  * @property {'remote' | 'unable' | 'downloading' | 'ready' | 'waiting' | 'locked' | 'playing' | 'away'} doing
  * @property {number} percent Of the download that it is waited for or comes in late with.
+ * @property {number | null} offMs How far it is off the room, as it says itself; `null` while it does not sound.
  */
 
 /**
  * Who is here, in the order of pairing, and what each is doing; then who has been here and is away.
  * @param {Snapshot} room
  * @param {MemberId | null} you
- * @param {boolean} locked Whether your phone is silent until you tap, which no other phone can know.
+ * @param {boolean} locked Whether your phone is silent until you tap: known here sooner than told by the server.
  * @param {Iterable<MemberId>} [met] Who has been here; those who are paired no more are not away but gone.
  * @returns {ListenerRow[]}
  */
@@ -219,8 +228,9 @@ export function listenerRows(room, you, locked, met = []) {
         name: memberName(room, member),
         you: member === you,
         waitedFor: waited.has(member),
-        doing: does === 'playing' && locked && member === you ? 'locked' : does,
+        doing: does === 'playing' && (member === you ? locked : listener.sync?.waitsForTap) ? 'locked' : does,
         percent: fetching ? percent(download.receivedBytes, download.size) : 0,
+        offMs: does === 'playing' ? (listener.sync?.offMs ?? null) : null,
       };
     });
   const away = [...met]
@@ -233,6 +243,7 @@ export function listenerRows(room, you, locked, met = []) {
       waitedFor: waited.has(member),
       doing: /** @type {const} */ ('away'),
       percent: 0,
+      offMs: null,
     }));
   return [...here, ...away];
 }

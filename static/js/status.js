@@ -48,9 +48,23 @@ export function statusOf(state) {
   if (sound.locked) return line('no sound here: tap to rejoin', 'poor');
   if (!sound.sounding) return line('starting…', 'busy');
   if (sound.errorMs === null) return line('playing', 'good');
-  const offMs = Math.abs(sound.errorMs);
-  const tone = offMs < GOOD_MS ? 'good' : offMs < FAIR_MS ? 'fair' : 'poor';
-  return { text: 'in step', figure: `±${Math.max(1, offMs)} ms`, tone };
+  const tone = toneOf(sound.errorMs);
+  // Further off nobody would call it that, whatever the figure.
+  return { text: tone === 'poor' ? 'catching up' : 'in step', figure: offText(sound.errorMs), tone };
+}
+
+/**
+ * @param {number} offMs
+ * @returns {'good' | 'fair' | 'poor'}
+ */
+export function toneOf(offMs) {
+  const off = Math.abs(offMs);
+  return off < GOOD_MS ? 'good' : off < FAIR_MS ? 'fair' : 'poor';
+}
+
+/** @param {number} offMs */
+function offText(offMs) {
+  return `±${Math.max(1, Math.round(Math.abs(offMs)))} ms`;
 }
 
 /**
@@ -66,7 +80,7 @@ function line(text, tone) {
  * What a listener does, as the list says it.
  * @param {import('./state.js').ListenerRow} row
  */
-export function doingText({ doing, percent: fetched }) {
+export function doingText({ doing, percent: fetched, offMs }) {
   switch (doing) {
     case 'remote':
       return 'remote';
@@ -79,7 +93,7 @@ export function doingText({ doing, percent: fetched }) {
     case 'locked':
       return 'waits for a tap';
     case 'playing':
-      return 'playing';
+      return offMs === null ? 'playing' : `playing ${offText(offMs)}`;
     case 'ready':
       return 'ready';
     case 'away':

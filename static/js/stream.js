@@ -18,7 +18,7 @@ const SILENCE_MS = 11_000;
 /**
  * @param {object} options
  * @param {() => string} options.query what the server is to know of this phone, anew for each try
- * @param {() => void} options.onOpen
+ * @param {() => Promise<void>} options.onOpen What it brings waits for this.
  * @param {(message: Message) => void} options.onMessage
  * @param {() => Promise<boolean>} options.onLost says whether to try again
  */
@@ -54,7 +54,8 @@ export function createStream({ query, onOpen, onMessage, onLost }) {
       if (!body) return;
       alive();
       tries = 0;
-      onOpen();
+      await onOpen();
+      if (own !== current) return;
       const parse = createEventParser();
       const reader = body.pipeThrough(new TextDecoderStream()).getReader();
       for (;;) {

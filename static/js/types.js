@@ -5,6 +5,11 @@
 /** @typedef {import('./align.js').Overlay} Overlay */
 
 /**
+ * Somebody compares the speakers: each sounds by itself or all at once, from a moment of the server's clock on.
+ * @typedef {{kind: 'tick' | 'chirp' | 'off', startsAtMs: number, memberIds: MemberId[]}} Tuning
+ */
+
+/**
  * @typedef {object} Tags
  * @property {string} title
  * @property {string} [artist]
@@ -45,6 +50,17 @@
  * @property {'listener' | 'remote'} role
  * @property {{trackId: TrackId, receivedBytes: number, size: number} | null} download
  * @property {boolean} playable Whether it can play the current track.
+ * @property {Pick<SyncReport, 'offMs' | 'waitsForTap'>} [sync] What it last said of it.
+ */
+
+/**
+ * How well a listener is in step, as it says itself.
+ * @typedef {object} SyncReport
+ * @property {number | null} offMs How far ahead of the room it sounds; `null` while it does not.
+ * @property {number} roundTripMs
+ * @property {number} latencyMs From the call to the sound.
+ * @property {number} needsMs How long before a start it must be told of it.
+ * @property {boolean} waitsForTap It is silent because its browser wants a tap first.
  */
 
 /**
@@ -69,7 +85,8 @@
  * @property {number} queueIndex
  * @property {PlayState} playState
  * @property {Barrier | null} barrier
- * @property {Record<MemberId, {name: string}>} clients
+ * @property {Record<MemberId, {name: string, delayMs?: number}>} clients `delayMs`: how much later than others its
+ *   speaker sounds; 0 if it is not there.
  * @property {Live} live
  */
 
@@ -100,7 +117,11 @@
  * @typedef {Snapshot & {arrivedMs: number | null}} Room
  */
 
-/** @typedef {{offsetMs: number, roundTripMs: number}} ClockEstimate server's clock = page's clock + offset. */
+/**
+ * What this phone knows of the server's clock: server's clock = page's clock + offset, which was `offsetMs` at
+ * `atMs` and grows by `drift` milliseconds in each; and how long round trips take, as a rule and at worst.
+ * @typedef {{atMs: number, offsetMs: number, drift: number, roundTripMs: number, slowTripMs: number}} ClockEstimate
+ */
 
 /**
  * A press. `positionSec` and `trackId` where the command has them; while it is under way, `trackId` is else
@@ -116,7 +137,6 @@
  * @typedef {object} Settings
  * @property {string} name
  * @property {boolean} remote No sound from this phone.
- * @property {number} delayMs How much later than others this speaker sounds.
  * @property {number} storageMb What may be kept, where the browser does not tell how much there is room for.
  */
 
@@ -125,7 +145,11 @@
  * @typedef {object} Report
  * @property {TrackId | null} trackId What is loaded.
  * @property {'empty' | 'held' | 'starting' | 'playing' | 'ended' | 'idle'} phase `idle`: silence sounds.
+ * @property {boolean} exact It can be anywhere to the sample, and moved while it sounds.
  * @property {boolean} settled Playing long enough for its position to be believed.
+ * @property {boolean} slewing It is being moved just now.
+ * @property {boolean} shaken Something was heard a moment ago that should not have been.
+ * @property {number} spreadMs How much its positions scatter.
  * @property {number} positionSec
  * @property {number} atMs When the position was read, on this page's clock.
  * @property {Plan | null} plan What it was last told.
@@ -135,10 +159,12 @@
  */
 
 /**
- * What the player is told: be silent at a place, or be at a place at a moment of this page's clock.
- * `atOnce`: the moment is this device's best guess; waiting for it would only add silence.
+ * What the player is told: be silent at a place, be at a place at a moment of this page's clock, or gain so
+ * much on where it is, unheard. `atOnce`: the moment is this device's best guess; waiting for it would only
+ * add silence.
  * @typedef {{kind: 'hold', trackId: TrackId, positionSec: number}
- *   | {kind: 'start', trackId: TrackId, positionSec: number, atMs: number, atOnce: boolean}} Plan
+ *   | {kind: 'start', trackId: TrackId, positionSec: number, atMs: number, atOnce: boolean}
+ *   | {kind: 'slew', byMs: number}} Plan
  */
 
 /** Why this phone does not play a track: it does not know the format, has no room for it, or cannot get it. */
@@ -154,11 +180,14 @@
  * @property {string | null} trouble Why there is no connection, in the server's own words if it gave any.
  * @property {ReadonlySet<TrackId>} held Whole on this phone, in the version of the index.
  * @property {ReadonlyMap<TrackId, Unable>} unplayable
+ * @property {ReadonlySet<TrackId>} ready At hand in the player, which can begin with them at once.
  * @property {{trackId: TrackId, receivedBytes: number, size: number} | null} download
  * @property {Settings} settings
  * @property {ClockEstimate | null} clock
  * @property {{locked: boolean, sounding: boolean, errorMs: number | null, overlay: Overlay | null}} sound
  * @property {readonly Command[]} presses Those that are under way or wait for their turn, in order.
+ * @property {number | null} trialDelayMs This speaker's delay while it is being tried.
+ * @property {Tuning | null} tuning
  * @property {boolean} scanning The server reads its library.
  * @property {string | null} storageNote What is wrong with this phone's storage, if anything.
  */

@@ -121,6 +121,8 @@ impl World {
             take(Command::Excuse { member });
             take(Command::Leave { member });
             take(Command::Rename { member, name });
+            let delays = [(anybody, 0.0), (member, 1.0 + count as f64)].into();
+            take(Command::Tune { member, delays });
             for playable in [true, false] {
                 let ack = |track_id| Control::AckDownload { track_id, playable };
                 for track_id in [self.room.current(), self.room.next_up()]
@@ -146,7 +148,7 @@ impl World {
 /// (1) or cannot play it (2); member of the barrier (1) and ready (2).
 type Phone = (bool, [u8; TRACKS as usize], u8);
 
-/// What tells one state from another: everything but the counts, the names, and what time it is. Phones are alike, and so are
+/// What tells one state from another: everything but the counts, the names, the speakers' delays, and what time it is. Phones are alike, and so are
 /// tracks, so states that differ only in who is who lead to the same places.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {

@@ -38,6 +38,8 @@ pub(crate) enum Step {
     PairAgain(u8),
     /// One of so many names.
     Rename(u8, u8),
+    /// A device says that another one's speaker is so many milliseconds late; the second device may be none.
+    Tune(u8, u8, i8),
     Leave(u8),
     Arrive(u8, Option<(Track, f64)>),
     /// Vanished, or with a closed stream.
@@ -200,6 +202,10 @@ impl World {
                 let member = MemberId(0);
                 self.control_by(member, Control::Next);
                 self.take(Command::Arrive { member, held: None });
+                self.take(Command::Tune {
+                    member,
+                    delays: [(member, 1.0)].into(),
+                });
                 self.take(Command::Leave { member });
             }
             Step::Pair => self.pair(),
@@ -208,6 +214,7 @@ impl World {
                 member,
                 name: format!("{name}"),
             }),
+            Step::Tune(m, other, delay_ms) => self.tune(m, other, delay_ms.into()),
             Step::Leave(m) => self.about(m, |member| Command::Leave { member }),
             Step::Arrive(m, held) => {
                 let held = held.and_then(|(track, position_sec)| {
@@ -266,6 +273,18 @@ impl World {
                 key,
                 old_key,
             });
+        }
+    }
+
+    /// One device tunes another, and itself as well; the last of all numbers is nobody's.
+    fn tune(&mut self, m: u8, other: u8, delay_ms: f64) {
+        let other = match other {
+            MEMBERS => Some(MemberId(0)),
+            _ => self.member(other),
+        };
+        if let (Some(member), Some(other)) = (self.member(m), other) {
+            let delays = [(member, -delay_ms), (other, delay_ms)].into();
+            self.take(Command::Tune { member, delays });
         }
     }
 

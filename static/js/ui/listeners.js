@@ -2,7 +2,7 @@
 
 import { initials, memberHue } from '../format.js';
 import { listenerRows } from '../state.js';
-import { doingText } from '../status.js';
+import { doingText, toneOf } from '../status.js';
 import { byId, part, setText, setVariable, stamp } from './dom.js';
 
 /** @typedef {import('../types.js').MemberId} MemberId */
@@ -33,6 +33,7 @@ export function createListeners() {
       const row = rows.get(listener.member) ?? stamp('listener-template');
       rows.set(listener.member, row);
       row.dataset['doing'] = listener.doing;
+      row.dataset['tone'] = listener.offMs === null ? '' : toneOf(listener.offMs);
       setVariable(row, '--art', String(memberHue(listener.member)));
       setVariable(row, '--done', `${listener.percent / 100}`);
       setText(part(row, '.face', HTMLElement), [...initials(listener.name)][0] ?? '');

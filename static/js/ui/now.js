@@ -1,6 +1,7 @@
 // The view of what plays, and the controls below both views.
 
 import { roomPosition } from '../align.js';
+import { offsetAt } from '../clock.js';
 import { shownRoom } from '../foresee.js';
 import { currentTrack, nextUp, wantsToPlay, waitedFor } from '../state.js';
 import { statusOf } from '../status.js';
@@ -61,7 +62,7 @@ export function createNow(on) {
   function positionOf(room) {
     const { clock, index } = on.state();
     const durationSec = index.get(currentTrack(room) ?? '')?.duration ?? 0;
-    return roomPosition(room, clock?.offsetMs ?? null, performance.now(), durationSec);
+    return roomPosition(room, offsetAt(clock, performance.now()), performance.now(), durationSec);
   }
 
   play.addEventListener('click', () => {

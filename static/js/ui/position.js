@@ -44,11 +44,11 @@ export function createPosition(onSeek) {
 
   function letGo() {
     clearTimeout(rest);
+    frame.classList.remove('held');
     if (!hold) return;
     const { trackId, value } = hold;
     hold = null;
     keys = false;
-    frame.classList.remove('held');
     // A place in a track that is over is no place in the one that plays now.
     if (trackId === null || trackId !== current || slider.valueAsNumber === value) return;
     rendered = slider.valueAsNumber;
@@ -85,8 +85,15 @@ export function createPosition(onSeek) {
     keys = false;
     clearTimeout(rest);
   });
+  // The finger meant something else: to scroll, or to go home.
+  slider.addEventListener('pointercancel', () => {
+    hold = null;
+    letGo();
+    slider.valueAsNumber = rendered;
+    show(rendered);
+  });
   // A thumb that was dragged away and back sends no `change`, and may be let go of anywhere.
-  for (const name of ['pointerup', 'pointercancel']) document.addEventListener(name, letGo);
+  document.addEventListener('pointerup', letGo);
 
   return {
     /**

@@ -1,9 +1,9 @@
 // What belongs to this phone alone: its name, sound or none, its speaker's delay, its storage; and leaving.
 
 import { byteSize } from '../format.js';
-import { LEAST_STORAGE_MB, MOST_STORAGE_MB, clampDelay, clampStorage } from '../settings.js';
-import { memberName } from '../state.js';
-import { byId, setText } from './dom.js';
+import { LEAST_STORAGE_MB, MOST_STORAGE_MB, clampStorage } from '../settings.js';
+import { memberName, ownDelay } from '../state.js';
+import { byId, setAttribute, setText } from './dom.js';
 import { createSheet } from './sheets.js';
 
 /** @typedef {import('../types.js').AppState} AppState */
@@ -16,6 +16,10 @@ import { createSheet } from './sheets.js';
  * @param {(name: string) => Promise<void>} on.rename
  * @param {() => Promise<{kind: string, usedBytes: number, fixed: boolean}>} on.storage `fixed`: the browser
  *   does not tell how much there is room for.
+ * @param {(state: AppState) => void} on.figures draws them
+ * @param {(delayMs: number | null) => void} on.tryDelay `null`: no more
+ * @param {(delayMs: number) => Promise<void>} on.delay
+ * @param {(on: boolean) => void} on.tick
  * @param {() => Promise<void>} on.clear
  * @param {() => Promise<void>} on.leave
  */
@@ -27,9 +31,7 @@ export function createSettings(on) {
   const storage = byId('settings-storage', HTMLElement);
   const budgetLine = byId('settings-budget-line', HTMLElement);
   const budget = byId('settings-budget', HTMLInputElement);
-  const offset = byId('sync-offset', HTMLElement);
-  const roundTrip = byId('sync-round-trip', HTMLElement);
-  const error = byId('sync-error', HTMLElement);
+  const tick = byId('settings-tick', HTMLButtonElement);
 
   name.addEventListener('change', () => {
     const wanted = name.value.trim();
@@ -47,8 +49,9 @@ export function createSettings(on) {
     on.change({ storageMb });
   });
   remote.addEventListener('change', () => on.change({ remote: remote.checked }));
-  delay.addEventListener('input', () => showDelay(delay.valueAsNumber));
-  delay.addEventListener('change', () => on.change({ delayMs: clampDelay(delay.valueAsNumber) }));
+  delay.addEventListener('input', () => on.tryDelay(delay.valueAsNumber));
+  delay.addEventListener('change', () => on.delay(delay.valueAsNumber));
+  tick.addEventListener('click', () => on.tick(on.state().tuning?.kind !== 'tick'));
   byId('settings-clear', HTMLButtonElement).addEventListener('click', on.clear);
   byId('settings-leave', HTMLButtonElement).addEventListener('click', on.leave);
 
@@ -60,9 +63,7 @@ export function createSettings(on) {
   function fill() {
     const { settings } = on.state();
     remote.checked = settings.remote;
-    delay.valueAsNumber = settings.delayMs;
     budget.valueAsNumber = settings.storageMb;
-    showDelay(settings.delayMs);
     show();
   }
 
@@ -72,13 +73,16 @@ export function createSettings(on) {
   }
 
   function show() {
-    const { room, memberId, clock, sound } = on.state();
+    const state = on.state();
+    const { room, memberId, tuning } = state;
     // A field that somebody types in is left alone.
     if (document.activeElement !== name) name.value = ownName();
     name.placeholder = room && memberId ? memberName(room, memberId) : '';
-    setText(offset, clock ? `${clock.offsetMs.toFixed(1)} ms` : 'not known yet');
-    setText(roundTrip, clock ? `${clock.roundTripMs.toFixed(1)} ms` : 'not known yet');
-    setText(error, sound.errorMs === null ? 'not playing' : `${sound.errorMs} ms`);
+    const delayMs = ownDelay(state);
+    delay.valueAsNumber = delayMs;
+    showDelay(delayMs);
+    setAttribute(tick, 'aria-pressed', String(tuning?.kind === 'tick'));
+    on.figures(state);
     showStorage();
   }
 

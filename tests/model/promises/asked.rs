@@ -53,6 +53,10 @@ pub(super) fn must_refuse(room: &Room, command: &Command) -> Option<Rejection> {
         | Command::Rename { member, .. }
         | Command::Leave { member }
         | Command::Arrive { member, .. } => stranger(member),
+        Command::Tune { member, delays } => stranger(member).or_else(|| {
+            let known = |tuned| durable.clients.contains_key(tuned);
+            (!delays.keys().all(known)).then_some(Rejection::UnknownMember)
+        }),
         _ => None,
     }
 }
@@ -229,6 +233,11 @@ impl<'a> Asked<'a> {
             Command::Rename { member, name } => {
                 let news = self.room.durable.clients[member].name != *name;
                 news.then_some("client.renamed").into_iter().collect()
+            }
+            Command::Tune { delays, .. } => {
+                let clients = &self.room.durable.clients;
+                let news = delays.iter().filter(|(m, ms)| clients[m].delay_ms != **ms);
+                news.map(|_| "client.tuned").collect()
             }
             Command::Leave { member } => {
                 let mut events = self.departure(*member);

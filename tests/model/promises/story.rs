@@ -103,6 +103,17 @@ impl<'a> Story<'a> {
                 }
                 other => panic!("{other:?} renames nobody"),
             },
+            EventKind::ClientTuned {
+                member_id,
+                delay_ms,
+            } => match self.asked.command {
+                Command::Tune { delays, .. } if delays.get(member_id) == Some(delay_ms) => {
+                    let client = self.view.clients.get_mut(member_id).expect("it is paired");
+                    assert_ne!(client.delay_ms, *delay_ms, "it is news");
+                    client.delay_ms = *delay_ms;
+                }
+                other => panic!("{other:?} tunes nobody so"),
+            },
             EventKind::ClientLeft { member_id } => {
                 assert!(
                     matches!(self.asked.command, Command::Leave { member } if member == member_id),
@@ -167,7 +178,8 @@ impl<'a> Story<'a> {
                 let last = MemberId(self.asked.room.private.last_member);
                 assert!(member_id > last, "{member_id} was given before");
                 let name = name.clone();
-                let replaced = clients.insert(member_id, Client { name });
+                let delay_ms = 0.0;
+                let replaced = clients.insert(member_id, Client { name, delay_ms });
                 assert_eq!(replaced, None, "the device is new");
             }
             Command::PairAgain { member, name, .. } => {

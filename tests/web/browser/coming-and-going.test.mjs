@@ -217,6 +217,57 @@ test('a phone that is cut off plays on alone, shows what it plays, and falls bac
   });
 });
 
+test('with the server out of reach a press is taken back in seconds with those behind it, and then refused at once', async (t) => {
+  const server = await startServer({ fill: tones(SONGS) });
+  t.after(server.end);
+  const wire = await openWire(server.url());
+  t.after(wire.close);
+  const ada = await openPhone(browser, wire.url);
+  t.after(ada.close);
+  await journey(t.name, () => [ada], async () => {
+    await ada.join('Ada');
+    await ada.holds(3);
+    await ada.press('Play');
+    await ada.status('in step');
+    /** @type {string[]} */
+    const sent = [];
+    ada.page.on('request', (request) => {
+      if (request.method() === 'POST' && !/sync|ack/.test(request.url())) sent.push(new URL(request.url()).pathname);
+    });
+    const away = () => [...document.querySelectorAll('[role=alert].bubble')].some((bubble) => bubble.textContent.includes('The server is away'));
+    wire.cut();
+    const began = performance.now();
+    await ada.press('Pause');
+    await ada.offers('Play');
+    await ada.press('Next');
+    await ada.seesTitle('Beta Waltz');
+    await ada.until('the word', away);
+    const tookMs = performance.now() - began;
+    assert.ok(tookMs < 5_000, `${tookMs} ms`);
+    await ada.seesTitle('Alpha Dance');
+    await ada.offers('Pause');
+    await ada.status('reconnecting…');
+    await ada.sounds();
+
+    await ada.until('the word go away', () => !document.querySelector('.bubble'));
+    await ada.read(() => {
+      globalThis.shown = [];
+      const look = () => globalThis.shown.push(document.querySelector('#now-title').textContent, document.querySelector('#play').ariaLabel);
+      new MutationObserver(look).observe(document.querySelector('#room-view'), { subtree: true, childList: true, attributes: true });
+    });
+    await ada.press('Next');
+    assert.ok(await ada.read(away), 'it is said at once');
+    await ada.press('Pause');
+    wire.mend();
+    await ada.status('in step');
+    await ada.sounds();
+    const shown = await ada.read(() => [...new Set(globalThis.shown)]);
+    assert.deepEqual(shown.toSorted(), ['Alpha Dance', 'Pause']);
+    assert.deepEqual(sent, ['/pause']);
+    assert.deepEqual(ada.errors, []);
+  });
+});
+
 test('an event stream that goes dead without a word is noticed within 12 seconds, and opened again', async (t) => {
   const server = await startServer({ fill: tones(SONGS) });
   t.after(server.end);

@@ -197,6 +197,68 @@ test('the position moves by keys, one seek for a run of them', (t) =>
     assert.equal(await slider.getAttribute('aria-valuetext'), '0:00 of 1:00');
   }));
 
+/** A finger on the bar, at parts of its width. @param {import('../support/phones.mjs').Phone} phone */
+async function fingerOnBar(phone) {
+  const { x, y, width, height } = await phone.page.getByRole('slider', { name: 'Position' }).boundingBox();
+  /** @type {string[]} */
+  const seeks = [];
+  phone.page.on('request', (request) => {
+    if (request.url().endsWith('/seek')) seeks.push(request.postData());
+  });
+  const touch = (/** @type {string} */ type, /** @type {object[]} */ touchPoints) => phone.cdp.send('Input.dispatchTouchEvent', { type, touchPoints });
+  const at = (/** @type {number} */ part, up = 0) => [{ x: x + part * width, y: y + height / 2 - up }];
+  return {
+    seeks,
+    down: (/** @type {number} */ part) => touch('touchStart', at(part)),
+    to: (/** @type {number} */ part, up = 0) => touch('touchMove', at(part, up)),
+    up: () => touch('touchEnd', []),
+    cancel: () => touch('touchCancel', []),
+  };
+}
+
+test('a drag shows the time under the thumb, and is one seek when the finger is lifted', (t) =>
+  alone(t, tones(SONGS), async (ada) => {
+    await ada.holds(2);
+    const finger = await fingerOnBar(ada);
+    await finger.down(0.1);
+    for (const part of [0.2, 0.3, 0.4, 0.5]) await finger.to(part);
+    await ada.until('the time', () => {
+      const { left, width } = document.querySelector('#position-thumb').getBoundingClientRect();
+      const bar = document.querySelector('#position').getBoundingClientRect();
+      const middle = left + width / 2 - bar.left - bar.width / 2;
+      return document.querySelector('#position-frame.held #position-thumb')?.textContent === '0:30' && Math.abs(middle) < 6;
+    });
+    assert.deepEqual(finger.seeks, []);
+    await finger.up();
+    await ada.until('the place', () => Math.round(document.querySelector('audio').currentTime) === 30);
+    assert.equal(finger.seeks.length, 1);
+    assert.equal(await ada.read(() => document.querySelector('.held')), null);
+  }));
+
+test('a finger that meant something else seeks nothing', (t) =>
+  alone(t, tones(SONGS), async (ada) => {
+    await ada.press('Play');
+    await ada.status('in step');
+    await ada.read(() => {
+      globalThis.ends = 0;
+      document.addEventListener('pointercancel', () => (globalThis.ends += 1));
+    });
+    const finger = await fingerOnBar(ada);
+    await finger.down(0.8);
+    await ada.until('it held', () => document.querySelector('.held'));
+    await finger.cancel();
+    await ada.until('it let go', () => globalThis.ends === 1 && !document.querySelector('.held') && Number(document.querySelector('#position').value) < 40);
+    // Up from the bar, as to go home.
+    await finger.down(0.8);
+    for (const up of [20, 60, 120, 200]) await finger.to(0.8, up);
+    await finger.up();
+    await ada.until('it let go', () => globalThis.ends === 2 && !document.querySelector('.held') && Number(document.querySelector('#position').value) < 40);
+    // What it would have sent is sent before this.
+    await ada.press('Pause');
+    await ada.silent();
+    assert.deepEqual(finger.seeks, []);
+  }));
+
 test('a press shows at once, and a refusal puts it right and says so', (t) =>
   alone(t, tones(SONGS), async (ada) => {
     await ada.holds(2);
@@ -236,6 +298,40 @@ test('presses that wait for their turn show as well', (t) =>
     assert.equal(last.status(), 200);
     await ada.offers('Play');
     await ada.silent();
+  }));
+
+test('of two who skip the same song one does, also where the other’s press had to wait behind another', (t) =>
+  alone(t, tones(SONGS), async (ada, server) => {
+    const ben = await openPhone(browser, server.url());
+    t.after(ben.close);
+    await ben.join('Ben');
+    await Promise.all([ada.holds(4), ben.holds(4)]);
+    /** @type {string[]} */
+    const sent = [];
+    ada.page.on('request', (request) => {
+      if (request.method() === 'POST' && !/sync|ack/.test(request.url())) sent.push(new URL(request.url()).pathname);
+    });
+    let go = () => {};
+    const gone = new Promise((resolve) => (go = () => resolve(undefined)));
+    await ada.page.route('**/nudge', async (route) => {
+      await gone;
+      await route.continue();
+    });
+    await ada.open('Queue');
+    await ada.press('Play Gamma March next');
+    await ada.open('Now');
+    await ada.press('Next');
+    await ada.seesTitle('Gamma March');
+    await ben.press('Next');
+    await ben.seesTitle('Beta Waltz');
+    go();
+    await ada.seesTitle('Beta Waltz');
+    await ben.until('the nudge', () => document.querySelector('#now-next').textContent === 'Gamma March');
+    await ada.until('no press under way', () => document.querySelector('#now-next').textContent === 'Gamma March');
+    await ada.sounds();
+    assert.equal(await ben.title(), 'Beta Waltz');
+    assert.deepEqual(sent, ['/nudge', '/nudge']);
+    assert.equal(await ada.read(() => document.querySelector('#bubbles').textContent), '');
   }));
 
 test('a press that met another state is sent again, or said to be out of date', (t) =>

@@ -8,7 +8,7 @@ const state = (over = {}) => ({
   view: 'room',
   room: playing(1_000),
   index: new Map([['b', track]]),
-  clock: { offsetMs: 0, roundTripMs: 1 },
+  clock: { atMs: 0, offsetMs: 0, drift: 0, roundTripMs: 1, slowTripMs: 1 },
   sound: { locked: false, sounding: true, errorMs: null, overlay: null },
   presses: [],
   ...over,

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { rebase } from '../../../static/js/rebase.js';
+import { foresee } from '../../../static/js/foresee.js';
+import { rebase, rebaseWaiting } from '../../../static/js/rebase.js';
 import { barrier, playing, room } from '../support/rooms.mjs';
 
 /** Made of the queue a b c d e, with `b` current and `c` next-up. A nudge is about `e`. */
@@ -135,4 +136,44 @@ for (const [scene, pressed] of Object.entries(SCENES)) {
       });
     });
   }
+}
+
+const press = (name, over = {}) => ({ name, trackId: 'b', positionSec: 12, ...over });
+const opened = (was) => ({ ...was, playState: { ...was.playState, mode: 'paused' }, barrier: barrier({ trackId: was.queue[was.queueIndex] }) });
+const nudge = press('nudge', { trackId: 'd' });
+const after = (...presses) => (was) => foresee(was, presses);
+const also = (...changes) => (was) => changes.reduce((now, change) => change(now), was);
+const unchanged = (was) => was;
+
+/** [the scene, presses that are under way, what waits behind them, what has become of the room by then, verdict] */
+const WAITING = [
+  ['playing', [nudge], press('next'), after(nudge), 'again'],
+  ['playing', [nudge], press('next'), also(EVENTS['queue.advanced'], opened, after(nudge)), 'pointless'],
+  ['playing', [press('next')], press('next', { trackId: 'c' }), also(after(press('next')), opened), 'again'],
+  ['playing', [press('next')], press('next', { trackId: 'c' }), also(after(press('next'), press('next', { trackId: 'c' })), opened), 'pointless'],
+  ['playing', [press('next')], press('seek', { trackId: 'c' }), also(after(press('next')), opened), 'again'],
+  ['playing', [press('next')], press('seek', { trackId: 'c' }), unchanged, 'stale'],
+  ['playing', [press('next')], press('pause', { trackId: 'c' }), also(after(press('next')), opened), 'again'],
+  ['playing', [press('seek')], press('seek'), after(press('seek')), 'again'],
+  ['playing', [press('pause')], press('play'), after(press('pause', { positionSec: 12.3 })), 'again'],
+  ['playing', [press('pause')], press('play'), unchanged, 'pointless'],
+  ['playing', [press('pause')], press('seek'), after(press('pause', { positionSec: 12.3 })), 'again'],
+  ['playing', [press('pause')], press('seek'), also(after(press('pause')), opened), 'stale'],
+  ['paused', [press('play')], press('pause'), opened, 'again'],
+  ['paused', [press('play')], press('pause'), unchanged, 'pointless'],
+  ['paused', [press('play')], press('seek'), opened, 'again'],
+  ['paused', [press('play')], press('seek'), after(press('play')), 'again'],
+  ['waiting', [nudge], press('start-now'), after(nudge), 'again'],
+  ['waiting', [nudge], press('start-now'), also(after(nudge), EVENTS['barrier.release']), 'pointless'],
+  ['waiting', [nudge], press('seek'), also(after(nudge), EVENTS['barrier.ready']), 'again'],
+  ['paused', [press('next')], press('nudge', { trackId: 'a' }), also(after(press('next')), opened), 'again'],
+  ['paused', [press('next')], press('nudge', { trackId: 'e' }), also(after(press('next')), EVENTS['library.changed, the nudged one gone']), 'stale'],
+];
+for (const [scene, ahead, command, change, expected] of WAITING) {
+  const was = SCENES[scene];
+  const now = change(was);
+  const where = `${now.queue[now.queueIndex]}${now.barrier ? ', waiting' : `, ${now.playState.mode}`}`;
+  test(`${command.name} that waits behind ${ahead.map(({ name }) => name).join()} while ${scene}, the room then at ${where}: ${SAID[expected]}`, () => {
+    assert.equal(rebaseWaiting(command, foresee(was, ahead), now), expected);
+  });
 }
