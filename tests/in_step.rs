@@ -9,7 +9,7 @@
 
 pub mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::faulty_disk::{FaultyDisk, Order};
 use common::phone::{Block, EventStream, ask, http};

@@ -608,6 +608,8 @@ mod tests {
         presence.report(M1, said);
         presence.close(stream, Departure::Left, start);
         assert_eq!(presence.needs_ms().count(), 0, "nobody can be told");
+        let late = report(5.0, 20.0, true);
+        assert_eq!(presence.report(M1, late), Seen::Nothing);
         let stream = presence.open(M1, Role::Listener, None, start);
         assert_eq!(presence.needs_ms().next(), Some(Some(700.0)));
         assert_eq!(presence.connected().syncs[&M1], said.shown());

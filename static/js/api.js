@@ -1,6 +1,8 @@
 // Requests to the server, and nothing of what they mean. Every refusal is an ApiError; a request
 // that reached nobody rejects as `fetch` does.
 
+import { after } from './timer.js';
+
 /** @typedef {import('./types.js').Command} Command */
 /** @typedef {import('./types.js').MemberId} MemberId */
 /** @typedef {import('./types.js').Snapshot} Snapshot */
@@ -8,10 +10,10 @@
 /** @typedef {import('./types.js').TrackId} TrackId */
 
 /**
- * A connection that died in silence (Wi-Fi left behind, a laptop asleep) answers nothing, and the
- * browser waits for minutes. Files have limits of their own.
+ * A connection that died in silence (Wi-Fi left behind, a laptop asleep) brings nothing more, and the
+ * browser waits for minutes.
  */
-const ANSWER_MS = 8_000;
+const IDLE_MS = 8_000;
 
 /** A refusal, with the sentence that the server gave. */
 export class ApiError extends Error {
@@ -42,13 +44,20 @@ export function sentenceOf(error) {
 
 /** @returns {Promise<{snapshot: Snapshot, memberId: MemberId | null}>} */
 export async function getSnapshot() {
-  const response = await request('/snapshot', { cache: 'no-store' });
-  return { snapshot: await response.json(), memberId: response.headers.get('Lockstep-Member') };
+  const { headers, read } = await begin('/snapshot', { cache: 'no-store' });
+  return { snapshot: await read(), memberId: headers.get('Lockstep-Member') };
 }
 
-/** @returns {Promise<Track[]>} */
-export async function getIndex() {
-  return (await request('/index', { cache: 'no-cache' })).json();
+/**
+ * @param {string | null} known the `ETag` of what this page has
+ * @returns {Promise<{etag: string | null, tracks: Track[]} | null>} `null` if that is still the index
+ */
+export async function getIndex(known) {
+  const { headers, read, giveUp } = await begin('/index', { cache: 'no-cache' });
+  const etag = headers.get('ETag');
+  if (etag === null || etag !== known) return { etag, tracks: await read() };
+  giveUp();
+  return null;
 }
 
 /** @returns {Promise<string | null>} the pairing code, where this page may know it */
@@ -109,7 +118,7 @@ export async function leave() {
 }
 
 /**
- * @param {AbortSignal} signal
+ * @param {AbortSignal} [signal]
  * @returns {Promise<{receivedMs: number, serverMs: number}>} the server's clock, when it was asked and when it answered
  */
 export async function getClock(signal) {
@@ -198,12 +207,48 @@ function post(path, body, headers, expected) {
 }
 
 /**
+ * Begins a request for something large: it may take as long as it likes while anything comes.
+ * @param {string} path
+ * @param {RequestInit} init
+ */
+async function begin(path, init) {
+  const abort = new AbortController();
+  const { headers, body } = await alive(request(path, { ...init, signal: abort.signal }), abort);
+  const read = async () => {
+    /** @type {BlobPart[]} */
+    const parts = [];
+    const reader = body?.getReader();
+    for (;;) {
+      const piece = reader && (await alive(reader.read(), abort));
+      if (!piece || piece.done) return JSON.parse(await new Blob(parts).text());
+      parts.push(piece.value);
+    }
+  };
+  return { headers, read, giveUp: () => abort.abort() };
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} answer
+ * @param {AbortController} asked given up if the answer is too long in coming
+ * @returns {Promise<T>}
+ */
+export async function alive(answer, asked) {
+  const answered = after(IDLE_MS, () => asked.abort());
+  try {
+    return await answer;
+  } finally {
+    answered();
+  }
+}
+
+/**
  * @param {string} path
  * @param {RequestInit} init
  * @param {number[]} [expected] statuses beside 2xx that are no refusal
  */
 async function request(path, init, expected = []) {
-  const signal = init.signal ?? AbortSignal.timeout(ANSWER_MS);
+  const signal = init.signal ?? AbortSignal.timeout(IDLE_MS);
   const response = await fetch(path, { credentials: 'same-origin', ...init, signal });
   if (response.ok || expected.includes(response.status)) return response;
   const problem = await response.json().catch(() => ({}));

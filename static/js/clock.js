@@ -36,8 +36,9 @@ const STEPS = 32;
  */
 const NOISE = 1;
 
-/** As many of the last round trips tell how slow the way is just now. */
+/** As many of the last round trips tell how slow the way is just now; and what share of them is not called slow. */
 const RECENT = 20;
+const SLOW_SHARE = 0.85;
 
 /**
  * @param {number} sentMs
@@ -79,7 +80,7 @@ export function estimate(kept, knownDrift = 0) {
   const last = kept.at(-1);
   if (!last) return null;
   const tripsMs = kept.map((trip) => trip.mostMs - trip.leastMs);
-  const noiseMs = (middle(tripsMs) - Math.min(...tripsMs)) / kept.length;
+  const noiseMs = (share(tripsMs, 0.5) - Math.min(...tripsMs)) / kept.length;
   const { atMs } = last;
   const drift = closest(kept, atMs, knownDrift, NOISE * noiseMs);
   const { mostMs, leastMs } = bounds(kept, drift, atMs);
@@ -88,14 +89,18 @@ export function estimate(kept, knownDrift = 0) {
     atMs,
     offsetMs: (mostMs + leastMs) / 2,
     drift,
-    roundTripMs: middle(recentMs),
-    slowTripMs: Math.max(...recentMs),
+    roundTripMs: share(recentMs, 0.5),
+    slowTripMs: share(recentMs, SLOW_SHARE),
   };
 }
 
-/** @param {readonly number[]} values */
-function middle(values) {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+/**
+ * The value that this share of them lies below.
+ * @param {readonly number[]} values
+ * @param {number} part
+ */
+function share(values, part) {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length * part)] ?? 0;
 }
 
 /**

@@ -1,8 +1,8 @@
 // Fetches what cache.js wants, one track at a time, the most urgent first; goes on where it broke;
 // puts it on the shelf; and tells the server of it.
 
-import { ApiError, acknowledge, getFile } from './api.js';
-import { acksDue, isWhole, urgent, wanted } from './cache.js';
+import { ApiError, alive, getFile } from './api.js';
+import { isWhole, urgent, wanted } from './cache.js';
 import { PART_BYTES } from './cache/back.js';
 import { isQuota } from './cache/shelf.js';
 import { after } from './timer.js';
@@ -14,9 +14,6 @@ import { after } from './timer.js';
 /** @typedef {import('./types.js').TrackId} TrackId */
 
 const RETRY_MS = [500, 1_000, 2_000, 5_000];
-
-/** A connection that brings nothing for so long is taken for dead. */
-const IDLE_MS = 8_000;
 
 /** So many tries in a row that bring nothing, and other tracks come first for a while. */
 const VAIN_TRIES = 3;
@@ -40,7 +37,7 @@ const FULL = 'This phone’s storage is full: music that does not fit is silent 
  *   is not to be asked for
  */
 export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside }) {
-  /** @type {{trackId: TrackId, abort: AbortController} | null} */
+  /** @type {{version: string, abort: AbortController} | null} */
   let active = null;
   let running = false;
   let failures = 0;
@@ -67,8 +64,8 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
 
   async function run() {
     const want = first();
-    // Something more urgent has come up; what is there of the other is kept.
-    if (active && active.trackId !== want?.trackId) active.abort.abort();
+    // Something more urgent has come up, or the file is another now; what is there of the old one is kept.
+    if (active && (!want || active.version !== versionOf(want))) active.abort.abort();
     if (running) return;
     running = true;
     try {
@@ -81,13 +78,13 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
   /** @param {Track} track */
   async function attempt(track) {
     const abort = new AbortController();
-    active = { trackId: track.trackId, abort };
+    active = { version: versionOf(track), abort };
     gained = false;
     try {
       await fetchTrack(track, abort.signal);
       failures = 0;
       vainTries = 0;
-      store.update({ held: shelf.held() });
+      store.update({ held: shelf.held(store.get().index) });
     } catch (error) {
       if (!abort.signal.aborted) await recover(error, track, abort.signal);
     } finally {
@@ -103,7 +100,7 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
    */
   async function recover(error, track, signal) {
     if (isQuota(error)) {
-      await shelf.remove(track.trackId).catch(() => {});
+      await shelf.remove(track.trackId);
       const { room } = store.get();
       // What nobody needs yet is let be without a word, and there is less room for such from now on.
       if (!room || !urgent(room).includes(track.trackId)) return;
@@ -152,18 +149,19 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
    * @param {AbortSignal} signal
    */
   async function fetchTrack(track, signal) {
-    let entry = await shelf.begin(track);
+    let { entry, tail } = await shelf.begin(track);
     if (signal.aborted) return;
-    show(track, entry.receivedBytes);
+    const from = entry.receivedBytes + tail.size;
+    show(track, from);
     const request = new AbortController();
     signal.addEventListener('abort', () => request.abort());
     try {
-      const response = await alive(getFile(track, entry.receivedBytes, request.signal), request);
-      if (entry.receivedBytes > 0 && response.status !== 206) {
+      const response = await alive(getFile(track, from, request.signal), request);
+      if (from > 0 && response.status !== 206) {
         await shelf.remove(track.trackId);
-        entry = await shelf.begin(track);
+        ({ entry, tail } = await shelf.begin(track));
       }
-      entry = await receive(response, track, entry, request);
+      entry = await receive(response, track, entry, tail, request);
     } finally {
       // A body that nobody reads any more would hold its connection.
       request.abort();
@@ -179,14 +177,15 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
    * @param {Response} response
    * @param {Track} track
    * @param {Entry} entry
+   * @param {Blob} tail what is there of the next part
    * @param {AbortController} request
    */
-  async function receive(response, track, entry, request) {
+  async function receive(response, track, entry, tail, request) {
     if (!response.body) throw new Error('an answer without a body');
     const reader = response.body.getReader();
-    /** @type {Uint8Array<ArrayBuffer>[]} */
-    let chunks = [];
-    let pending = 0;
+    /** @type {BlobPart[]} */
+    let chunks = [tail];
+    let pending = tail.size;
     let shownMs = 0;
     const shelve = async () => {
       if (pending === 0) return;
@@ -195,14 +194,23 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
       pending = 0;
       entry = await shelf.append(entry, part);
     };
+    /** @param {Uint8Array<ArrayBuffer>} bytes */
+    const take = async (bytes) => {
+      for (let at = 0; at < bytes.byteLength; ) {
+        const some = bytes.subarray(at, at + PART_BYTES - pending);
+        chunks.push(some);
+        pending += some.byteLength;
+        at += some.byteLength;
+        if (pending === PART_BYTES) await shelve();
+      }
+    };
+    if (pending === PART_BYTES) await shelve();
     try {
       for (;;) {
         const { done, value } = await alive(reader.read(), request);
         if (done) break;
-        if (pending + value.byteLength > PART_BYTES) await shelve();
         gained = true;
-        chunks.push(value);
-        pending += value.byteLength;
+        await take(value);
         if (performance.now() - shownMs > SHOW_EVERY_MS) {
           shownMs = performance.now();
           show(track, entry.receivedBytes + pending);
@@ -245,103 +253,4 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
 /** @param {Track} track */
 function versionOf({ trackId, version }) {
   return `${trackId}@${version}`;
-}
-
-/**
- * @template T
- * @param {Promise<T>} answer
- * @param {AbortController} request given up if the answer is too long in coming
- * @returns {Promise<T>}
- */
-async function alive(answer, request) {
-  const answered = after(IDLE_MS, () => request.abort());
-  try {
-    return await answer;
-  } finally {
-    answered();
-  }
-}
-
-/**
- * Tells the server what this phone holds, or cannot play, of what matters now.
- * @param {Store} store
- */
-export function createAcks(store) {
-  /** @type {Set<TrackId>} */
-  let told = new Set();
-  /** @type {string | null} */
-  let toldBarrier = null;
-  let busy = false;
-
-  async function run() {
-    if (busy) return;
-    busy = true;
-    for (let trackId = due(); trackId; trackId = due()) {
-      told.add(trackId);
-      if (trackId === store.get().room?.barrier?.trackId) toldBarrier = trackId;
-      const of = told;
-      try {
-        await tell(trackId);
-      } catch (error) {
-        if (error instanceof ApiError && error.status < 500) continue;
-        of.delete(trackId);
-        break;
-      }
-    }
-    busy = false;
-  }
-
-  /** @returns {TrackId | undefined} */
-  function due() {
-    const { room, memberId, ready, unplayable, connection, settings } = store.get();
-    if (!room || connection !== 'open' || settings.remote) return undefined;
-    // What has yet to be decoded would begin after the others.
-    const decided = (/** @type {TrackId} */ id) => ready.has(id) || unplayable.has(id);
-    return acksDue({ room, memberId, decided, told }).find((id) => id !== toldBarrier || !told.has(id));
-  }
-
-  /** @param {TrackId} trackId */
-  async function tell(trackId) {
-    let eventCount = store.get().room?.eventCount ?? 0;
-    for (;;) {
-      const playable = !store.get().unplayable.has(trackId);
-      const outcome = await acknowledge(trackId, playable, eventCount);
-      if (outcome.accepted || !matters(trackId)) return;
-      eventCount = outcome.eventCount;
-    }
-  }
-
-  /** @param {TrackId} trackId */
-  function matters(trackId) {
-    const { room, memberId, connection } = store.get();
-    if (!room || connection !== 'open') return false;
-    const none = new Set();
-    return acksDue({ room, memberId, decided: () => true, told: none }).includes(trackId);
-  }
-
-  store.subscribe((state, before) => {
-    // The server forgets what a phone told it when that becomes a remote; and what is told before the
-    // server knows that it listens again is lost too.
-    const listensAgain =
-      (before.settings.remote && !state.settings.remote) || (isRemote(before) && !isRemote(state));
-    if (state.connection !== before.connection || listensAgain) told = new Set();
-    const [barrier, was] = [state.room?.barrier, before.room?.barrier];
-    if (barrier?.trackId !== was?.trackId || barrier?.type !== was?.type) toldBarrier = null;
-    if (state.unplayable !== before.unplayable) {
-      // What was told of these turned out to be wrong, either way.
-      for (const id of [...state.unplayable.keys(), ...before.unplayable.keys()]) {
-        if (state.unplayable.has(id) !== before.unplayable.has(id)) told.delete(id);
-      }
-      toldBarrier = null;
-    }
-    run();
-  });
-}
-
-/**
- * Whether the server takes this phone for a remote.
- * @param {import('./types.js').AppState} state
- */
-function isRemote({ room, memberId }) {
-  return memberId !== null && room?.live.listeners[memberId]?.role === 'remote';
 }

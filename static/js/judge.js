@@ -32,7 +32,9 @@ export function createJudge({ store, canPlay }) {
       else if (verdict?.version === version) unplayable.set(trackId, verdict.reason);
       else if (aside.has(trackId)) unplayable.set(trackId, 'fetch');
     }
-    store.update({ unplayable });
+    const lacksRoom = (/** @type {ReadonlyMap<TrackId, Unable>} */ all) => [...all.values()].includes('room');
+    const relieved = lacksRoom(store.get().unplayable) && !lacksRoom(unplayable);
+    store.update(relieved ? { unplayable, storageNote: null } : { unplayable });
   }
 
   return {

@@ -1,12 +1,13 @@
 // Wiring only: makes the parts, ties them to the store, and starts.
 
+import { createAcks } from './acks.js';
 import { ApiError, getCode, rename, sentenceOf, sound, tune } from './api.js';
 import { RANK, ranks, urgent } from './cache.js';
 import { askToPersist, openBack } from './cache/back.js';
 import { openKnown } from './cache/known.js';
 import { createShelf } from './cache/shelf.js';
 import { createConductor } from './conductor.js';
-import { createAcks, createDownloads } from './downloads.js';
+import { createDownloads } from './downloads.js';
 import { createFigures } from './figures.js';
 import { install } from './install.js';
 import { createJudge } from './judge.js';
@@ -20,6 +21,7 @@ import { ownDelay } from './state.js';
 import { createStore } from './store.js';
 import { createTuner } from './tuner.js';
 import { createBubbles } from './ui/bubbles.js';
+import { retryCovers } from './ui/cover.js';
 import { byId, setText } from './ui/dom.js';
 import { createFiguresSheet } from './ui/figures.js';
 import { createInvite } from './ui/invite.js';
@@ -35,6 +37,8 @@ import { createTabs } from './ui/tabs.js';
 
 /** What a page that is busy with something else may need besides, in milliseconds. */
 const RESERVE_MS = 25;
+
+const FALLEN = 'This browser keeps no music just now: what is fetched is gone when the page is closed.';
 
 const store = createStore({
   view: 'starting',
@@ -65,7 +69,7 @@ const player = createPlayer(byId('audio', HTMLAudioElement), {
   ended: (trackId) => conductor.ended(trackId),
   unplayable: (trackId) => judge.fail(trackId, 'format'),
   lost: async (trackId) => {
-    await (await shelf).remove(trackId).catch(() => {});
+    await (await shelf).remove(trackId);
     refreshHeld();
   },
   duration: (trackId, durationSec) => session.learn(trackId, durationSec),
@@ -95,11 +99,16 @@ const shelf = openBack().then((back) =>
     },
     fixedBytes: () => store.get().settings.storageMb * 1e6,
     onRemoved: refreshHeld,
+    onFallen: () => {
+      store.update({ storageNote: FALLEN });
+      refreshHeld();
+    },
   }),
 );
 
 async function refreshHeld() {
-  store.update({ held: (await shelf).held() });
+  const { held } = await shelf;
+  store.update({ held: held(store.get().index) });
 }
 
 const join = createJoin({
@@ -151,8 +160,7 @@ const settings = createSettings({
     return { kind, usedBytes: usedBytes(), fixed: fixed() };
   },
   clear: async () => {
-    await (await shelf).clear();
-    store.update({ storageNote: null });
+    await (await shelf).clear(conductor.place()?.trackId);
     judge.retry(() => true);
   },
   leave: async () => {
@@ -204,6 +212,8 @@ async function openDoor() {
 }
 
 let drawn = false;
+/** @type {AppState['view']} */
+let shown = 'starting';
 
 /** Draws once a frame, however much has changed. */
 function draw() {
@@ -217,6 +227,12 @@ function draw() {
     setText(byId('trouble', HTMLElement), state.trouble ?? '');
     byId('join-view', HTMLElement).hidden = state.view !== 'join';
     byId('room-view', HTMLElement).hidden = state.view !== 'room';
+    if (state.view !== shown) {
+      shown = state.view;
+      // Where the focus was is no more; from here a screen reader goes on, and the keys do.
+      const first = shown === 'join' ? join.first : byId('room-title', HTMLElement);
+      first.focus({ preventScroll: true });
+    }
     if (state.view !== 'room') return;
     now.render(state);
     queue.render(state);
@@ -228,6 +244,7 @@ store.subscribe(async (state, before) => {
   draw();
   if (state.view === 'join' && before.view !== 'join') openDoor();
   if (state.view === 'room' && before.view !== 'room') askToPersist();
+  if (state.connection === 'open' && before.connection !== 'open') retryCovers();
   if (state.index !== before.index) {
     judge.judge();
     await (await shelf).follow(state.index);
@@ -273,6 +290,7 @@ shelf.then((opened) =>
   }),
 );
 store.subscribe(conductor.look);
+store.subscribe(now.retitle);
 
 // After a reload nobody has touched the page, and browsers refuse sound until somebody does: any
 // touch will do, the button only says so.
@@ -284,4 +302,4 @@ function touched() {
 }
 
 session.start();
-install();
+install(() => !player.allowed());

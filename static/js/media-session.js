@@ -110,7 +110,7 @@ export function createMediaSession({ store, press, gesture }) {
   function show() {
     const nowMs = performance.now();
     const next = showing(store.get(), nowMs);
-    if (next.track !== told.track) showTrack(next.track);
+    if (!sameLook(next.track, told.track)) showTrack(next.track);
     if (next.playback !== told.playback) mediaSession.playbackState = next.playback;
     // What is told of the position stands until it is off: then it is counted from there.
     if (!isOff(told, next, nowMs)) {
@@ -128,7 +128,7 @@ export function createMediaSession({ store, press, gesture }) {
     mediaSession.metadata = track && describe(track, artwork);
     if (!track?.coverUrl) return;
     const drawn = await draw(track.coverUrl).catch(() => []);
-    if (told.track !== track) return drawn.forEach(({ src }) => URL.revokeObjectURL(src));
+    if (!sameLook(told.track, track)) return drawn.forEach(({ src }) => URL.revokeObjectURL(src));
     artwork = drawn;
     mediaSession.metadata = describe(track, artwork);
   }
@@ -147,6 +147,15 @@ export function createMediaSession({ store, press, gesture }) {
     }
   }
   store.subscribe(show);
+}
+
+/**
+ * Whether both look the same there. After each reconnection a track is described anew.
+ * @param {Track | null} a
+ * @param {Track | null} b
+ */
+function sameLook(a, b) {
+  return a?.trackId === b?.trackId && a?.version === b?.version && a?.coverUrl === b?.coverUrl;
 }
 
 /**

@@ -39,8 +39,8 @@ export function createPlayer(audio, on) {
   /** Tracks for the buffers, and how many seconds they last. */
   /** @type {Map<TrackId, number>} */
   const exact = new Map();
-  /** Those at hand, as they came. */
-  /** @type {Map<TrackId, Blob>} */
+  /** Those at hand, as they came; `null` once they are decoded. */
+  /** @type {Map<TrackId, Blob | null>} */
   const blobs = new Map();
   /** What the buffers could not decode. */
   /** @type {Set<TrackId>} */
@@ -74,6 +74,7 @@ export function createPlayer(audio, on) {
           element.follow({ kind: 'start', trackId, positionSec: 0, atMs, atOnce: true });
         },
         decoded: (trackId, durationSec) => {
+          blobs.set(trackId, null);
           element.prepare(trackId, silence(durationSec));
           on.duration(trackId, durationSec);
           on.change();

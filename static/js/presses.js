@@ -5,7 +5,7 @@ import { ApiError, getSnapshot, send } from './api.js';
 import { foresee, shownRoom } from './foresee.js';
 import { rebase, rebaseWaiting } from './rebase.js';
 import { currentTrack, enter } from './state.js';
-import { sleep } from './timer.js';
+import { within } from './timer.js';
 
 /** @typedef {import('./store.js').Store} Store */
 /** @typedef {import('./types.js').Command} Command */
@@ -52,7 +52,7 @@ export function createPresses({ store, say, onSilence }) {
    * @returns {Promise<boolean>} whether the press found a state that it still made sense in
    */
   async function deliver(make, command, pressed) {
-    let outcome = await soon(send(command, pressed.eventCount));
+    let outcome = await within(ANSWER_MS, send(command, pressed.eventCount));
     for (let again = true; !outcome.accepted; again = false) {
       await catchUp(store, outcome.eventCount);
       const { room } = store.get();
@@ -61,7 +61,7 @@ export function createPresses({ store, say, onSilence }) {
       if (!room || verdict === 'stale' || !again) return false;
       const anew = make(room);
       if (!anew) return true;
-      outcome = await soon(send(anew, room.eventCount));
+      outcome = await within(ANSWER_MS, send(anew, room.eventCount));
     }
     await catchUp(store, outcome.eventCount);
     return true;
@@ -119,14 +119,4 @@ export function createPresses({ store, say, onSilence }) {
     last = last.then(() => (losses === before ? take(make, foreseen) : undefined)).finally(done);
     return last;
   };
-}
-
-/**
- * @template T
- * @param {Promise<T>} answer
- * @returns {Promise<T>}
- */
-function soon(answer) {
-  const late = sleep(ANSWER_MS).then(() => Promise.reject(new Error('no answer')));
-  return Promise.race([answer, late]);
 }

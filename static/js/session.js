@@ -1,6 +1,7 @@
 // This phone's stay in the room: pairing, the stream that keeps the room known, the clock, the index.
 
-import { ApiError, getIndex, getSnapshot, leave, pair, sentenceOf } from './api.js';
+import { ApiError, getClock, getIndex, getSnapshot, leave, pair, sentenceOf } from './api.js';
+import { steady } from './cache/known.js';
 import { createClockSync } from './clocksync.js';
 import { byId, enter, fold } from './state.js';
 import { createStream } from './stream.js';
@@ -20,8 +21,6 @@ const RETRY_MS = 2_000;
  * @param {Promise<import('./cache/known.js').Known>} options.known
  */
 export function createSession({ store, place, known }) {
-  let refreshing = false;
-
   const clock = createClockSync({
     onEstimate: (estimate) => store.update({ clock: estimate }),
     onSilence: () => stream.suspect(),
@@ -42,7 +41,7 @@ export function createSession({ store, place, known }) {
       clock.stop();
       store.update({ connection: 'reconnecting' });
       try {
-        await getSnapshot();
+        await getClock();
         return true;
       } catch (error) {
         return mayRecover(error);
@@ -72,9 +71,7 @@ export function createSession({ store, place, known }) {
     }
   }
 
-  async function refreshRoom() {
-    if (refreshing) return;
-    refreshing = true;
+  const refreshRoom = inTurn(async () => {
     try {
       const { snapshot } = await getSnapshot();
       const { room } = store.get();
@@ -82,30 +79,37 @@ export function createSession({ store, place, known }) {
       if (room && snapshot.eventCount >= room.eventCount) store.update({ room: enter(snapshot) });
     } catch {
       stream.suspect();
-    } finally {
-      refreshing = false;
     }
-  }
+  });
 
   let cancelIndex = () => {};
+  /** Of the index that was last taken. */
+  /** @type {string | null} */
+  let etag = null;
 
-  async function refreshIndex() {
+  const refreshIndex = inTurn(async () => {
     cancelIndex();
     try {
-      const [tracks, { take: learn }] = await Promise.all([getIndex(), known]);
-      store.update({ index: learn(byId(tracks)) });
+      const [found, { take: learn }] = await Promise.all([getIndex(etag), known]);
+      if (!found) return;
+      etag = found.etag;
+      const index = steady(store.get().index, learn(byId(found.tracks)));
+      if (index !== store.get().index) store.update({ index });
     } catch {
       const { tracks } = await known;
-      if (store.get().index.size === 0) store.update({ index: tracks() });
+      if (store.get().index.size === 0) {
+        etag = null;
+        store.update({ index: tracks() });
+      }
       // Without the index nothing new can be fetched or shown, so it is asked for until it comes.
       if (store.get().view === 'room') cancelIndex = after(RETRY_MS, refreshIndex);
     }
-  }
+  });
 
   /** @param {{snapshot: import('./types.js').Snapshot, memberId: string | null}} entry */
-  async function go({ snapshot, memberId }) {
+  function go({ snapshot, memberId }) {
     store.update({ view: 'room', room: enter(snapshot), memberId, connection: 'connecting', trouble: null });
-    await refreshIndex();
+    refreshIndex();
     stream.open();
   }
 
@@ -142,7 +146,7 @@ export function createSession({ store, place, known }) {
     start: async () => {
       for (;;) {
         try {
-          return await go(await getSnapshot());
+          return go(await getSnapshot());
         } catch (error) {
           if (!mayRecover(error)) return;
           await sleep(RETRY_MS);
@@ -188,5 +192,29 @@ export function createSession({ store, place, known }) {
       stream.suspect();
       stream.hurry();
     },
+  };
+}
+
+/**
+ * Lets `work` run once at a time. What is asked for while it runs is done after that: it may have begun too
+ * early to see what the asking is about.
+ * @param {() => Promise<void>} work
+ * @returns {() => Promise<void>}
+ */
+function inTurn(work) {
+  let running = false;
+  let due = false;
+  return async () => {
+    due = true;
+    if (running) return;
+    running = true;
+    try {
+      while (due) {
+        due = false;
+        await work();
+      }
+    } finally {
+      running = false;
+    }
   };
 }

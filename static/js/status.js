@@ -36,7 +36,7 @@ export function statusOf(state) {
   if (reason === 'fetch') return line("this track can't be fetched from the server; trying again", 'poor');
   if (!held.has(current)) {
     const fetched = download?.trackId === current ? percent(download.receivedBytes, download.size) : 0;
-    return line(`downloading ${fetched} %`, 'busy');
+    return { text: 'downloading', figure: `${fetched} %`, tone: 'busy' };
   }
   if (room.barrier) {
     const { members, ready } = room.barrier;

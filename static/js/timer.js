@@ -49,6 +49,20 @@ export function sleep(ms) {
 }
 
 /**
+ * What comes of `answer`, or a rejection if nothing has come of it after so long.
+ * @template T
+ * @param {number} ms
+ * @param {Promise<T>} answer
+ * @returns {Promise<T>}
+ */
+export function within(ms, answer) {
+  return new Promise((resolve, reject) => {
+    const cancel = after(ms, () => reject(new Error('no answer')));
+    answer.then(resolve, reject).finally(cancel);
+  });
+}
+
+/**
  * Calls `then` again and again, for as long as the page lives.
  * @param {number} ms
  * @param {() => void} then

@@ -119,7 +119,7 @@
 
 /**
  * What this phone knows of the server's clock: server's clock = page's clock + offset, which was `offsetMs` at
- * `atMs` and grows by `drift` milliseconds in each; and how long round trips take, as a rule and at worst.
+ * `atMs` and grows by `drift` milliseconds in each; and how long round trips take, as a rule and when they are slow.
  * @typedef {{atMs: number, offsetMs: number, drift: number, roundTripMs: number, slowTripMs: number}} ClockEstimate
  */
 

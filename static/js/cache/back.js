@@ -1,6 +1,7 @@
 // Where tracks are kept, behind one interface. A back stores parts and never thinks: what to keep
 // is decided in cache.js, and what is whole by who fetches.
 
+import { within } from '../timer.js';
 import { openCacheStorage } from './cache-storage.js';
 import { openIndexedDb } from './indexed-db.js';
 import { openMemory } from './memory.js';
@@ -13,14 +14,15 @@ import { openMemory } from './memory.js';
  * @property {'Cache Storage' | 'IndexedDB' | 'memory'} kind
  * @property {() => Promise<Entry[]>} list
  * @property {(entry: Entry) => Promise<void>} put Writes the entry alone.
- * @property {(entry: Entry, part: ArrayBuffer) => Promise<void>} append Writes the last part of
+ * @property {(entry: Entry, bytes: ArrayBuffer) => Promise<void>} append Writes the last part of
  *   `entry`, whose `parts` and `receivedBytes` count it already.
+ * @property {(entry: Entry, i: number) => Promise<Blob>} part
  * @property {(entry: Entry) => Promise<Blob>} read All parts, as one.
  * @property {(trackId: TrackId) => Promise<void>} remove
  * @property {() => Promise<void>} clear
  */
 
-/** No part is larger: some browsers fail on larger values. */
+/** Of so many bytes each part is but the last: some browsers fail on larger values. */
 export const PART_BYTES = 4 * 1024 * 1024;
 
 /** Some browsers never answer when asked to open a database; silence counts as a no. */
@@ -35,7 +37,7 @@ export async function openBack() {
   const tries = isSecureContext && 'caches' in self ? [openCacheStorage, openIndexedDb] : [openIndexedDb];
   for (const open of tries) {
     try {
-      return await Promise.race([opened(open), late()]);
+      return await within(OPEN_MS, opened(open));
     } catch {
       continue;
     }
@@ -53,9 +55,4 @@ async function opened(open) {
   const back = await open();
   await back.list();
   return back;
-}
-
-/** @returns {Promise<never>} */
-function late() {
-  return new Promise((_, reject) => setTimeout(() => reject(new Error('no answer')), OPEN_MS));
 }

@@ -2,8 +2,8 @@
 // durations that only playing has told. A page that finds no index, or one that lacks a duration, has it
 // from here. Where nothing can be kept it is known as long as the page lives.
 
-import { sleep } from '../timer.js';
-import { completion, openDatabase, result } from './idb.js';
+import { within } from '../timer.js';
+import { createDatabase } from './idb.js';
 
 /** @typedef {import('../types.js').Track} Track */
 /** @typedef {import('../types.js').TrackId} TrackId */
@@ -12,8 +12,8 @@ import { completion, openDatabase, result } from './idb.js';
 const NAME = 'lockstep-known';
 const TRACKS = 'tracks';
 
-/** Some browsers never answer when asked to open a database. */
-const OPEN_MS = 3_000;
+/** Whoever waits for what was known waits no longer than this. */
+const READ_MS = 3_000;
 
 /**
  * The index with the durations that are known of the same version.
@@ -32,6 +32,39 @@ export function complete(index, known) {
   return completed;
 }
 
+const TAGS = /** @type {const} */ (['title', 'artist', 'album', 'trackNumber', 'year']);
+
+/**
+ * The index with every track that is still the same taken from `before`, or `before` itself if all are: what
+ * was made of them, ten thousand maybe, need not be made again.
+ * @param {ReadonlyMap<TrackId, Track>} before
+ * @param {ReadonlyMap<TrackId, Track>} index
+ * @returns {ReadonlyMap<TrackId, Track>}
+ */
+export function steady(before, index) {
+  let same = before.size === index.size;
+  const merged = new Map(index);
+  for (const [trackId, track] of index) {
+    const old = before.get(trackId);
+    if (old && alike(old, track)) merged.set(trackId, old);
+    else same = false;
+  }
+  return same ? before : merged;
+}
+
+/**
+ * @param {Track} a
+ * @param {Track} b
+ */
+function alike(a, b) {
+  return (
+    a.version === b.version &&
+    a.duration === b.duration &&
+    a.coverUrl === b.coverUrl &&
+    TAGS.every((name) => a.tags[name] === b.tags[name])
+  );
+}
+
 /**
  * What is new of `index` and has to be written, and what is gone.
  * @param {ReadonlyMap<TrackId, Track>} index
@@ -48,11 +81,10 @@ export function changes(index, known) {
 }
 
 export async function openKnown() {
-  const create = (/** @type {IDBDatabase} */ created) => created.createObjectStore(TRACKS, { keyPath: 'trackId' });
-  const opening = openDatabase(NAME, create).catch(() => null);
-  const db = await Promise.race([opening, sleep(OPEN_MS).then(() => null)]);
-  /** @type {Track[]} */
-  const rows = db ? await result(db.transaction(TRACKS).objectStore(TRACKS).getAll()).catch(() => []) : [];
+  const transact = createDatabase(NAME, (created) => created.createObjectStore(TRACKS, { keyPath: 'trackId' }));
+  /** @type {Promise<Track[]>} */
+  const reading = transact('readonly', (store) => store(TRACKS).getAll());
+  const rows = await within(READ_MS, reading).catch(() => []);
   /** @type {ReadonlyMap<TrackId, Track>} */
   let known = new Map(rows.map((track) => [track.trackId, track]));
 
@@ -60,12 +92,11 @@ export async function openKnown() {
   async function write(index) {
     const { put, gone } = changes(index, known);
     known = index.size === 0 ? known : index;
-    if (!db || put.length + gone.length === 0) return;
-    const transaction = db.transaction(TRACKS, 'readwrite');
-    const tracks = transaction.objectStore(TRACKS);
-    for (const track of put) tracks.put(track);
-    for (const trackId of gone) tracks.delete(trackId);
-    await completion(transaction);
+    if (put.length + gone.length === 0) return;
+    await transact('readwrite', (store) => {
+      for (const track of put) store(TRACKS).put(track);
+      for (const trackId of gone) store(TRACKS).delete(trackId);
+    });
   }
 
   return {

@@ -2,11 +2,16 @@
 // gets full. Which tracks go is decided in cache.js.
 
 import { RANK, budget, isWhole, outdated, toEvict } from '../cache.js';
+import { PART_BYTES } from './back.js';
+import { openMemory } from './memory.js';
 
 /** @typedef {import('../cache.js').Entry} Entry */
 /** @typedef {import('../types.js').Track} Track */
 /** @typedef {import('../types.js').TrackId} TrackId */
 /** @typedef {Awaited<ReturnType<typeof createShelf>>} Shelf */
+
+/** Of this page's memory, which the browser may take back with the page, no more is filled. */
+const MEMORY_BYTES = 150e6;
 
 /**
  * @param {import('./back.js').Back} back
@@ -15,18 +20,35 @@ import { RANK, budget, isWhole, outdated, toEvict } from '../cache.js';
  * @param {(trackId: TrackId) => boolean} options.isUrgent whether it plays, or comes next
  * @param {() => number} options.fixedBytes what may be filled where the browser does not tell
  * @param {() => void} options.onRemoved
+ * @param {() => void} options.onFallen nothing can be kept any more but in memory
  */
-export async function createShelf(back, { ranks, isUrgent, fixedBytes, onRemoved }) {
+export async function createShelf(back, { ranks, isUrgent, fixedBytes, onRemoved, onFallen }) {
+  let kept = back;
   /** @type {Map<TrackId, Entry>} */
-  const entries = new Map((await back.list()).map((entry) => [entry.trackId, entry]));
+  const entries = new Map();
   /** @type {number | null} `null` where the browser does not tell */
   let toldBytes = null;
   /** What the browser has been seen to take, and what it has been seen to refuse. */
   let takenBytes = Infinity;
   let refusedBytes = Infinity;
+  for (const entry of await back.list().catch(fall)) entries.set(entry.trackId, entry);
   await measure();
 
+  /** @returns {never[]} what is there then */
+  function fall() {
+    kept = openMemory();
+    entries.clear();
+    toldBytes = MEMORY_BYTES;
+    takenBytes = refusedBytes = Infinity;
+    onFallen();
+    return [];
+  }
+
   async function measure() {
+    if (kept.kind === 'memory') {
+      toldBytes = MEMORY_BYTES;
+      return;
+    }
     const estimate = (await navigator.storage?.estimate?.().catch(() => null)) ?? null;
     toldBytes = estimate?.quota ? budget(estimate, usedBytes(), 0) : null;
   }
@@ -35,7 +57,8 @@ export async function createShelf(back, { ranks, isUrgent, fixedBytes, onRemoved
   async function remove(trackId) {
     entries.delete(trackId);
     onRemoved();
-    await back.remove(trackId);
+    // What stays there is found outdated at the next start, or written over.
+    await kept.remove(trackId).catch(() => {});
   }
 
   function usedBytes() {
@@ -69,7 +92,8 @@ export async function createShelf(back, { ranks, isUrgent, fixedBytes, onRemoved
   }
 
   /**
-   * Evicts what it can when the browser says that it is full, and tries once more.
+   * Writes, and once more if that fails: evicts what it can first when the browser says that it is full. A
+   * storage that fails for another reason is not trusted any more.
    * @param {TrackId} own
    * @param {number} needBytes
    * @param {() => Promise<void>} write
@@ -78,20 +102,38 @@ export async function createShelf(back, { ranks, isUrgent, fixedBytes, onRemoved
     try {
       await write();
     } catch (error) {
-      if (!isQuota(error)) throw error;
-      takenBytes = usedBytes();
-      // The last ones played make way for what plays and comes next, and nothing does for what comes later.
-      const most = isUrgent(own) ? RANK.played : RANK.other;
-      await makeRoom(needBytes, takenBytes, most, own);
+      if (isQuota(error)) {
+        takenBytes = usedBytes();
+        // The last ones played make way for what plays and comes next, and nothing does for what comes later.
+        const most = isUrgent(own) ? RANK.played : RANK.other;
+        await makeRoom(needBytes, takenBytes, most, own);
+      }
       await write().catch((again) => {
         if (isQuota(again)) refusedBytes = Math.min(refusedBytes, usedBytes() + needBytes);
+        else fall();
         throw again;
       });
     }
   }
 
+  /**
+   * The entry without its last part, and the bytes of that, to go on with: parts are cut at the same places
+   * whoever writes them, another tab maybe.
+   * @param {Entry} entry
+   * @returns {Promise<{entry: Entry, tail: Blob} | null>} `null` if they are not there after all
+   */
+  async function resumed(entry) {
+    const parts = entry.parts - 1;
+    const receivedBytes = parts * PART_BYTES;
+    const tail = await kept.part(entry, parts).catch(() => null);
+    if (tail?.size !== entry.receivedBytes - receivedBytes) return null;
+    return { entry: { ...entry, parts, receivedBytes }, tail };
+  }
+
   return {
-    kind: back.kind,
+    get kind() {
+      return kept.kind;
+    },
     usedBytes,
     /** Whether the budget is the one in Settings, because the browser does not tell how much there is. */
     fixed: () => toldBytes === null,
@@ -104,46 +146,56 @@ export async function createShelf(back, { ranks, isUrgent, fixedBytes, onRemoved
     mayFit: (size) => size < refusedBytes,
     /** After the budget has become smaller. */
     trim: () => makeRoom(0, budgetBytes(), RANK.ahead),
-    /** @returns {Set<TrackId>} */
-    held: () => new Set([...entries.values()].filter(isWhole).map(({ trackId }) => trackId)),
+    /**
+     * What is whole, and of no other version than the index says, if it knows of it.
+     * @param {ReadonlyMap<TrackId, Track>} index
+     * @returns {Set<TrackId>}
+     */
+    held: (index) => {
+      /** @param {Entry} entry */
+      const current = ({ trackId, version }) => (index.get(trackId)?.version ?? version) === version;
+      const whole = [...entries.values()].filter((entry) => isWhole(entry) && current(entry));
+      return new Set(whole.map(({ trackId }) => trackId));
+    },
 
     /**
-     * The entry to go on with for `track`: what is there of this version, or an empty one.
+     * What to go on with for `track`: the entry of this version with its full parts, or an empty one; and
+     * the bytes that are there of the part after them.
      * @param {Track} track
-     * @returns {Promise<Entry>}
+     * @returns {Promise<{entry: Entry, tail: Blob}>}
      */
     begin: async (track) => {
       const { trackId, version, mime, size } = track;
       const known = entries.get(trackId);
-      if (known?.version === version && known.size === size) return known;
+      const same = known?.version === version && known.size === size && known.parts > 0;
+      const before = same ? await resumed(known) : null;
+      if (before && entries.get(trackId) === known) return before;
       if (known) await remove(trackId);
       await measure();
       const most = isUrgent(trackId) ? RANK.ahead : RANK.other;
       await makeRoom(size, budgetBytes(), most);
-      return { trackId, version, mime, size, receivedBytes: 0, parts: 0, usedAtMs: Date.now() };
+      const entry = { trackId, version, mime, size, receivedBytes: 0, parts: 0, usedAtMs: Date.now() };
+      return { entry, tail: new Blob() };
     },
 
     /**
      * @param {Entry} entry
-     * @param {ArrayBuffer} part
+     * @param {ArrayBuffer} bytes of the next part
      * @returns {Promise<Entry>} the entry with it
      */
-    append: async (entry, part) => {
+    append: async (entry, bytes) => {
       const longer = {
         ...entry,
         parts: entry.parts + 1,
-        receivedBytes: entry.receivedBytes + part.byteLength,
+        receivedBytes: entry.receivedBytes + bytes.byteLength,
         usedAtMs: Date.now(),
       };
       // Cleared in the meantime, its first parts are gone: what follows would be a track with a hole.
-      const check = () => {
-        if (entry.parts > 0 && entries.get(entry.trackId) !== entry) throw new Error('the entry is gone');
-      };
-      await withRoom(entry.trackId, part.byteLength, async () => {
-        check();
-        await back.append(longer, part);
+      const gone = () => (entries.get(entry.trackId)?.parts ?? 0) < entry.parts;
+      await withRoom(entry.trackId, bytes.byteLength, async () => {
+        if (!gone()) await kept.append(longer, bytes);
       });
-      check();
+      if (gone()) throw new Error('the entry is gone');
       entries.set(longer.trackId, longer);
       return longer;
     },
@@ -156,15 +208,15 @@ export async function createShelf(back, { ranks, isUrgent, fixedBytes, onRemoved
       const entry = entries.get(trackId);
       if (!entry || !isWhole(entry)) return null;
       try {
-        const blob = await back.read(entry);
+        const blob = await kept.read(entry);
         if (blob.size !== entry.size) throw new Error('bytes are missing');
         const used = { ...entry, usedAtMs: Date.now() };
         entries.set(trackId, used);
-        back.put(used).catch(() => {});
+        kept.put(used).catch(() => {});
         return blob;
       } catch {
         // A browser may take back what it kept, at any time; then it is fetched again.
-        await remove(trackId).catch(() => {});
+        await remove(trackId);
         return null;
       }
     },
@@ -180,11 +232,16 @@ export async function createShelf(back, { ranks, isUrgent, fixedBytes, onRemoved
     },
 
     remove,
-    clear: async () => {
-      entries.clear();
+    /**
+     * Lets go of all but the one that sounds, if any does.
+     * @param {TrackId} [sounding]
+     */
+    clear: async (sounding) => {
+      const others = [...entries.keys()].filter((trackId) => trackId !== sounding);
+      for (const trackId of others) entries.delete(trackId);
       takenBytes = refusedBytes = Infinity;
       onRemoved();
-      await back.clear();
+      await (entries.size > 0 ? Promise.all(others.map(kept.remove)) : kept.clear());
     },
   };
 }

@@ -16,6 +16,7 @@ import { tick } from './sounds.js';
  * @property {AudioBufferSourceNode} source
  * @property {GainNode} gain
  * @property {import('./output.js').Stretch[]} way
+ * @property {number} durationSec
  */
 
 /** From here to the thread that renders the sound, in seconds. */
@@ -142,7 +143,8 @@ export function createBuffers(on) {
       gain.gain.linearRampToValueAtTime(1, atSec + FADE_SEC);
     }
     source.start(atSec, fromSec);
-    const laid = { trackId, source, gain, way: [{ atSec, positionSec: fromSec, rate: 1 }] };
+    const way = [{ atSec, positionSec: fromSec, rate: 1 }];
+    const laid = { trackId, source, gain, way, durationSec: buffer.duration };
     source.onended = () => over(laid);
     return laid;
   }
@@ -363,7 +365,7 @@ export function createBuffers(on) {
     /** @param {ReadonlySet<TrackId>} trackIds */
     keep: (trackIds) => {
       for (const trackId of tracks.keys()) {
-        if (!trackIds.has(trackId) && trackId !== voice?.trackId) tracks.delete(trackId);
+        if (!trackIds.has(trackId)) tracks.delete(trackId);
       }
     },
 
@@ -403,8 +405,9 @@ export function createBuffers(on) {
       const now = phase();
       const aheadMs = known ? (context.currentTime - heardSec) * 1000 : USUAL_LATENCY_SEC * 1000;
       const leadMs = Math.max(0, aheadMs) + HAND_OVER_SEC * 1000;
-      const durationSec = tracks.get(voice?.trackId ?? '')?.duration ?? 0;
-      const positionSec = voice ? Math.min(positionOn(voice.way, heardSec), durationSec) : (held?.positionSec ?? 0);
+      const positionSec = voice
+        ? Math.min(positionOn(voice.way, heardSec), voice.durationSec)
+        : (held?.positionSec ?? 0);
       return {
         trackId: voice?.trackId ?? (plan?.kind === 'start' ? plan.trackId : (held?.trackId ?? null)),
         phase: now,

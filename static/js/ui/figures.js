@@ -47,7 +47,7 @@ export function createFiguresSheet(figures) {
     say('sync-error', offMs === null ? 'not playing' : `${offMs.toFixed(1)} ms`);
     say('sync-offset', offsetMs === null ? UNKNOWN : `${offsetMs.toFixed(1)} ms`);
     say('sync-drift', clock ? `${(clock.drift * 1e6).toFixed(0)} ppm` : UNKNOWN);
-    say('sync-round-trip', clock ? `${clock.roundTripMs.toFixed(1)} ms, at worst ${clock.slowTripMs.toFixed(0)} ms` : UNKNOWN);
+    say('sync-round-trip', clock ? `${clock.roundTripMs.toFixed(1)} ms, the slow ones ${clock.slowTripMs.toFixed(0)} ms` : UNKNOWN);
     say('sync-latency', latencyMs ? `${latencyMs.toFixed(0)} ms` : UNKNOWN);
     say('sync-corrections', `${slews} unheard, ${cuts} heard`);
     say('sync-range', `±${rangeMs.toFixed(0)} ms, last two minutes`);

@@ -62,7 +62,7 @@ export function createJoin(on) {
       code.value = '';
       name.value = lastName;
       setText(hint, 'Six digits, on the server’s screen or any phone that has joined.');
-      code.focus({ preventScroll: true });
     },
+    first: code,
   };
 }

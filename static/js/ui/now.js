@@ -89,9 +89,21 @@ export function createNow(on) {
     setText(statusText, text);
     setAttribute(status, 'data-tone', tone);
     const nowMs = performance.now();
-    if (figure !== '' && statusFigure.textContent !== '' && nowMs - figureMs < FIGURE_EVERY_MS) return;
+    // That of a download only grows.
+    const restless = figure !== '' && tone !== 'busy' && statusFigure.textContent !== '';
+    if (restless && nowMs - figureMs < FIGURE_EVERY_MS) return;
     figureMs = nowMs;
     setText(statusFigure, figure);
+  }
+
+  /**
+   * @param {HTMLButtonElement} button
+   * @param {boolean} offered
+   */
+  function offer(button, offered) {
+    // The focus would be lost with what it is on.
+    if (!offered && document.activeElement === button) play.focus({ preventScroll: true });
+    button.hidden = !offered;
   }
 
   setInterval(() => {
@@ -99,6 +111,17 @@ export function createNow(on) {
   }, TICK_MS);
 
   return {
+    /**
+     * Names the page by what plays, also while nobody sees it and nothing is drawn.
+     * @param {AppState} state
+     */
+    retitle: (state) => {
+      const room = shownRoom(state);
+      const name = state.index.get((room && currentTrack(room)) ?? '')?.tags.title;
+      const title = name ? `${name} · Lockstep` : 'Lockstep';
+      if (document.title !== title) document.title = title;
+    },
+
     /** @param {AppState} state */
     render: (state) => {
       const room = shownRoom(state);
@@ -117,14 +140,12 @@ export function createNow(on) {
         arrive(titles, 60);
       }
       shownTrack = track?.trackId ?? null;
-      document.title = name ? `${name} · Lockstep` : 'Lockstep';
-
       const playing = room !== null && wantsToPlay(room);
       setAttribute(frame, 'data-playing', String(playing));
       setAttribute(play, 'aria-label', playing ? 'Pause' : 'Play');
       play.disabled = next.disabled = !track;
-      startNow.hidden = !room || waitedFor(room).length === 0;
-      listen.hidden = !state.sound.locked || !playing;
+      offer(startNow, room !== null && waitedFor(room).length > 0);
+      offer(listen, state.sound.locked && playing);
       setText(note, state.storageNote ?? '');
 
       const upcoming = state.index.get((room && nextUp(room)) ?? '');

@@ -21,15 +21,27 @@ export function listenForSwipes(list, onSwipe) {
     if (!held) return;
     const { row } = held;
     held = null;
+    const atRest = pull(dxPx) === 0;
     if (!row.classList.contains('swiped')) return;
     row.classList.add('back');
     setVariable(row, '--swipe', '0px');
     const face = row.querySelector('.row-face');
-    // There is no such event where motion is turned off.
+    // There is no such event where nothing moves, or motion is turned off.
     const done = () => row.classList.remove('swiped', 'enough', 'back');
-    if (!face || parseFloat(getComputedStyle(face).transitionDuration) === 0) return done();
-    face.addEventListener('transitionend', done, { once: true });
-    face.addEventListener('transitioncancel', done, { once: true });
+    if (!face || atRest || parseFloat(getComputedStyle(face).transitionDuration) === 0) return done();
+    const over = new AbortController();
+    for (const name of ['transitionend', 'transitioncancel']) {
+      face.addEventListener(
+        name,
+        ({ target }) => {
+          // Its button's own motion ends here, too.
+          if (target !== face) return;
+          over.abort();
+          done();
+        },
+        { signal: over.signal },
+      );
+    }
   }
 
   list.addEventListener('pointerdown', ({ target, pointerType, clientX, clientY, pointerId }) => {

@@ -1,7 +1,7 @@
 // Tints the page with the colour of the current cover.
 
 import { PLAIN, tintOf } from '../colour.js';
-import { artHue } from './cover.js';
+import { artHue, fetchCover } from './cover.js';
 import { setVariable } from './dom.js';
 
 /** @typedef {import('../types.js').Track} Track */
@@ -25,7 +25,7 @@ export function createTint() {
   }
 
   /** @param {Track | undefined} track */
-  return async (track) => {
+  return (track) => {
     const key = track ? track.coverUrl ?? track.trackId : '';
     if (key === shown) return;
     shown = key;
@@ -34,14 +34,10 @@ export function createTint() {
       return;
     }
     const image = new Image();
-    image.src = track.coverUrl;
-    try {
-      await image.decode();
-    } catch {
-      return;
-    }
-    if (shown !== key) return;
-    context.drawImage(image, 0, 0, SIDE, SIDE);
-    wear(tintOf(context.getImageData(0, 0, SIDE, SIDE).data));
+    fetchCover(image, track.coverUrl, () => {
+      if (shown !== key) return;
+      context.drawImage(image, 0, 0, SIDE, SIDE);
+      wear(tintOf(context.getImageData(0, 0, SIDE, SIDE).data));
+    });
   };
 }

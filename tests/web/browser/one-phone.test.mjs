@@ -232,7 +232,7 @@ test('a drag shows the time under the thumb, and is one seek when the finger is 
     await finger.up();
     await ada.until('the place', () => Math.round(document.querySelector('audio').currentTime) === 30);
     assert.equal(finger.seeks.length, 1);
-    assert.equal(await ada.read(() => document.querySelector('.held')), null);
+    assert.equal(await ada.read(() => document.querySelector('#position-frame.held') === null), true);
   }));
 
 test('a finger that meant something else seeks nothing', (t) =>
@@ -245,14 +245,14 @@ test('a finger that meant something else seeks nothing', (t) =>
     });
     const finger = await fingerOnBar(ada);
     await finger.down(0.8);
-    await ada.until('it held', () => document.querySelector('.held'));
+    await ada.until('it held', () => document.querySelector('#position-frame.held'));
     await finger.cancel();
-    await ada.until('it let go', () => globalThis.ends === 1 && !document.querySelector('.held') && Number(document.querySelector('#position').value) < 40);
+    await ada.until('it let go', () => globalThis.ends === 1 && !document.querySelector('#position-frame.held') && Number(document.querySelector('#position').value) < 40);
     // Up from the bar, as to go home.
     await finger.down(0.8);
     for (const up of [20, 60, 120, 200]) await finger.to(0.8, up);
     await finger.up();
-    await ada.until('it let go', () => globalThis.ends === 2 && !document.querySelector('.held') && Number(document.querySelector('#position').value) < 40);
+    await ada.until('it let go', () => globalThis.ends === 2 && !document.querySelector('#position-frame.held') && Number(document.querySelector('#position').value) < 40);
     // What it would have sent is sent before this.
     await ada.press('Pause');
     await ada.silent();
