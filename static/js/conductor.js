@@ -2,7 +2,7 @@
 // difference; has the next track at hand; asks for the next one at a track's end. Where the needle
 // should be is decided in align.js, and how it gets there in player.js.
 
-import { FRESH, anchorKey, decide, goalOf, isOver, lineAfter, offMs, overlayHolds, trustSound } from './align.js';
+import { FRESH, anchorKey, decide, goalOf, isOver, lineAfter, offMs, overlayHolds, positionAt, trustSound } from './align.js';
 import { send } from './api.js';
 import { offsetAt } from './clock.js';
 import { idles } from './idle.js';
@@ -202,7 +202,7 @@ export function createConductor({ store, player, figures, read, onWake }) {
     player.keep(new Set(ids.filter((id) => held.has(id))));
     if (settings.remote) return;
     for (const id of ids) {
-      if (able(id) && !player.knows(id) && (id === sounding || !busy())) fetchBlob(id);
+      if (able(id) && !player.knows(id) && (id === sounding || !busy(sounding))) fetchBlob(id);
     }
     const ready = ids.filter((id) => player.has(id));
     if (ready.length !== store.get().ready.size || ready.some((id) => !store.get().ready.has(id))) {
@@ -210,9 +210,13 @@ export function createConductor({ store, player, figures, read, onWake }) {
     }
   }
 
-  /** Whether the player had better not be disturbed: it has just begun, or is about to. */
-  function busy() {
+  /**
+   * Whether the player had better not be disturbed: it has just begun, or is about to.
+   * @param {TrackId | null} sounding
+   */
+  function busy(sounding) {
     const { phase, settled } = player.report();
+    if (sounding !== null && able(sounding) && !player.has(sounding)) return true;
     return phase === 'starting' || (phase === 'playing' && !settled);
   }
 
@@ -338,10 +342,15 @@ export function createConductor({ store, player, figures, read, onWake }) {
   return {
     look,
     ended,
-    /** What plays here now, for a server that lost its place. */
+    /** What plays here now, by the room's line, for a server that lost its place. */
     place: () => {
-      const { trackId, phase, positionSec } = player.report();
-      return trackId !== null && phase === 'playing' ? { trackId, positionSec } : null;
+      const { trackId, phase } = player.report();
+      const want = goal();
+      if (phase !== 'playing' || want.kind !== 'play' || want.trackId !== trackId) return null;
+      const nowMs = performance.now();
+      const positionSec = positionAt(want, nowMs) - ownDelay(store.get()) / 1000;
+      const offsetMs = offsetAt(store.get().clock, nowMs);
+      return { trackId, positionSec, serverMs: offsetMs === null ? null : nowMs + offsetMs };
     },
     /** To be called within a gesture: from then on sound is allowed. */
     gesture: () => {

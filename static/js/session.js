@@ -17,7 +17,8 @@ const RETRY_MS = 2_000;
 /**
  * @param {object} options
  * @param {Store} options.store
- * @param {() => {trackId: TrackId, positionSec: number} | null} options.place what sounds here now
+ * @param {() => {trackId: TrackId, positionSec: number, serverMs: number | null} | null} options.place what
+ *   sounds here now, and when that is on the server's clock
  * @param {Promise<import('./cache/known.js').Known>} options.known
  */
 export function createSession({ store, place, known }) {
@@ -31,7 +32,10 @@ export function createSession({ store, place, known }) {
       const { settings } = store.get();
       if (settings.remote) return '?role=remote';
       const playing = place();
-      return playing ? `?trackId=${playing.trackId}&positionSec=${playing.positionSec.toFixed(3)}` : '';
+      if (!playing) return '';
+      const { trackId, positionSec, serverMs } = playing;
+      const moment = serverMs === null ? '' : `&atMs=${serverMs.toFixed(1)}`;
+      return `?trackId=${trackId}&positionSec=${Math.max(0, positionSec).toFixed(4)}${moment}`;
     },
     // A server that comes back may be on a machine that has started anew, and with it its clock: by the old one a
     // track would seem to be over.

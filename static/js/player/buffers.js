@@ -195,8 +195,7 @@ export function createBuffers(on) {
     next = null;
     ended = false;
     plan = { kind: 'start', trackId: voice.trackId, positionSec: 0, atMs: atMsOf(voice), atOnce: false };
-    old.source.onended = () => old.gain.disconnect();
-    old.source.stop((voice.way[0]?.atSec ?? 0) + TAIL_SEC);
+    fade(old, Math.max(context.currentTime, (voice.way[0]?.atSec ?? 0) + TAIL_SEC));
     on.ended(old.trackId);
     on.began(voice.trackId);
   }

@@ -50,6 +50,7 @@ export function createNow(on) {
   const listen = byId('listen', HTMLButtonElement);
   const renderListeners = createListeners();
   const tint = createTint();
+  const plainTitle = document.title;
   let figureMs = -Infinity;
   /** @type {string | null} */
   let shownTrack = null;
@@ -118,7 +119,7 @@ export function createNow(on) {
     retitle: (state) => {
       const room = shownRoom(state);
       const name = state.index.get((room && currentTrack(room)) ?? '')?.tags.title;
-      const title = name ? `${name} · Lockstep` : 'Lockstep';
+      const title = name ? `${name} · Lockstep` : plainTitle;
       if (document.title !== title) document.title = title;
     },
 

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { journey, openBrowser, openPhone } from '../support/phones.mjs';
-import { DEMO_MUSIC, copies, startServer } from '../support/server.mjs';
+import { CODE, DEMO_MUSIC, copies, startServer } from '../support/server.mjs';
 import { tone } from '../support/tones.mjs';
 
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -78,5 +78,35 @@ test('a title with markup in it is that text everywhere', async (t) => {
     assert.equal(await ada.page.getByLabel('Name', { exact: true }).inputValue(), evil);
     assert.equal(await ada.read(() => document.querySelectorAll('img[src=x]').length), 0);
     assert.equal(alerts, 0);
+  });
+});
+
+test('the focus is never lost: not with a view that is left, nor with a button that goes', async (t) => {
+  const browser = await openBrowser();
+  t.after(() => browser.close());
+  const server = await startServer({ fill: copies(DEMO_MUSIC) });
+  t.after(server.end);
+  const ada = await openPhone(browser, server.url());
+  await journey(t.name, () => [ada], async () => {
+    const focus = (/** @type {string} */ id) => ada.until(`the focus on ${id}`, (wanted) => document.activeElement.id === wanted && document.activeElement.checkVisibility(), id);
+    const { keyboard } = ada.page;
+    await focus('join-code');
+    await ada.page.getByLabel('Pairing code').fill(CODE);
+    await ada.page.getByLabel('Your name').fill('Ada');
+    await keyboard.press('Enter');
+    await focus('room-title');
+    await ada.holds(2);
+    await ada.press('Play');
+    await ada.sounds();
+    await ada.cdp.send('Page.reload');
+    const rejoin = ada.page.getByRole('button', { name: 'Tap to rejoin' });
+    await rejoin.focus();
+    await keyboard.press('Enter');
+    await ada.sounds();
+    await focus('play');
+    await ada.press('Settings');
+    await ada.page.getByRole('button', { name: 'Leave' }).focus();
+    await keyboard.press('Enter');
+    await focus('join-code');
   });
 });

@@ -112,6 +112,132 @@ test('with text twice as large, all that is there can be brought into sight and 
   });
 });
 
+/** What the room can be like, as others and the browser make it. */
+const STATES = {
+  waiting: { status: 'waiting for others (1/2 ready)', buttons: ['start-now'] },
+  locked: { status: 'no sound here: tap to rejoin', buttons: ['listen'] },
+  unplayable: { status: 'no room on this phone for this track; it sits this one out', note: 'This phone’s storage is full: music that does not fit is silent here.', doing: "can't play this", buttons: [] },
+  worst: { status: "this phone can't play AIFF; it sits this one out", note: 'This phone’s storage is full: music that does not fit is silent here.', doing: "can't play this", buttons: ['start-now', 'listen'] },
+};
+
+/** In the page: it looks as in such a state from now on, whatever it draws. */
+function pose(/** @type {{status: string, note?: string, doing?: string, buttons: string[]}} */ { status, note = '', doing, buttons }) {
+  const draw = () => {
+    const set = (/** @type {string} */ what, /** @type {string} */ text) => {
+      const part = document.querySelector(what);
+      if (part.textContent !== text) part.textContent = text;
+    };
+    set('#status .text', status);
+    set('#status .figure', '');
+    set('#storage-note', note);
+    if (doing) set('.listener .doing', doing);
+    for (const id of ['start-now', 'listen']) {
+      const button = document.getElementById(id);
+      if (button.hidden === buttons.includes(id)) button.hidden = !button.hidden;
+    }
+  };
+  globalThis.posing?.disconnect();
+  globalThis.posing = new MutationObserver(draw);
+  globalThis.posing.observe(document.querySelector('#room-view'), { subtree: true, childList: true, characterData: true, attributes: true });
+  draw();
+}
+
+/** In the page: what is pressed in a state is in sight without scrolling, wherever the window is not lower than a phone. */
+function covered(/** @type {string[]} */ buttons) {
+  return [...buttons, 'play', 'next'].filter((id) => {
+    const button = document.getElementById(id);
+    const { x, y, width, height } = button.getBoundingClientRect();
+    const hit = [0.1, 0.9].map((part) => document.elementFromPoint(x + width / 2, y + part * height));
+    return !hit.every((one) => button.contains(one));
+  });
+}
+
+for (const [state, look] of Object.entries(STATES)) {
+  test(`nothing sticks out, is covered or out of reach: ${state}`, async (t) => {
+    const phone = await openPhone(browser, server.url(), { isMobile: false });
+    t.after(phone.close);
+    await journey(t.name, () => [phone], async () => {
+      await phone.join('WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW');
+      await phone.holds(1);
+      for (const view of /** @type {const} */ (['Now', 'Queue'])) {
+        await phone.open(view);
+        for (const [width, height] of [...WINDOWS, ...LOW]) {
+          await phone.page.setViewportSize({ width, height });
+          await phone.until('an end of the journey of the cover', () => !document.querySelector('.carried'));
+          await phone.read(pose, look);
+          const where = `${view} at ${width}×${height}`;
+          assert.deepEqual(await phone.read(misfits), [], where);
+          if (height >= 375) assert.deepEqual(await phone.read(covered, look.buttons), [], where);
+          assert.deepEqual(await phone.read(outOfReach), [], where);
+        }
+      }
+    });
+  });
+}
+
+test('the page wears the colour of the cover of what plays', async (t) => {
+  const phone = await openPhone(browser, server.url());
+  t.after(phone.close);
+  await journey(t.name, () => [phone], async () => {
+    await phone.join('A guest');
+    await phone.holds(2);
+    const worn = async () => {
+      const url = await phone.until('a cover', () => document.querySelector('#now-cover img.here')?.getAttribute('src'));
+      return phone.until('its colour', async (src) => {
+        const { tintOf } = await import('/js/colour.js');
+        const context = Object.assign(document.createElement('canvas'), { width: 24, height: 24 }).getContext('2d', { willReadFrequently: true });
+        const image = new Image();
+        image.src = src;
+        await image.decode();
+        context.drawImage(image, 0, 0, 24, 24);
+        const { hue } = tintOf(context.getImageData(0, 0, 24, 24).data);
+        const now = Number(document.documentElement.style.getPropertyValue('--hue'));
+        const apart = Math.abs(((now - hue + 540) % 360) - 180);
+        return apart <= 8 && { hue: now };
+      }, url);
+    };
+    /** @type {number[]} */
+    const hues = [];
+    for (let i = 0; i < 4; i += 1) {
+      const title = await phone.title();
+      if (await phone.read(() => document.querySelector('#now-cover img').hasAttribute('src'))) hues.push((await worn()).hue);
+      await phone.press('Next');
+      await phone.until('another song', (was) => document.querySelector('#now-title').textContent !== was, title);
+    }
+    assert.ok(new Set(hues.map((hue) => Math.round(hue / 8))).size > 1, `${hues} are different colours`);
+  });
+});
+
+test('a notch covers nothing that is there', async (t) => {
+  const phone = await openPhone(browser, server.url());
+  t.after(phone.close);
+  await journey(t.name, () => [phone], async () => {
+    await phone.join('A guest');
+    await phone.holds(1);
+    for (const [width, height, insets] of /** @type {[number, number, Record<string, number>][]} */ ([
+      [390, 844, { top: 47, bottom: 34 }],
+      [844, 390, { left: 47, right: 47, bottom: 21 }],
+    ])) {
+      await phone.page.setViewportSize({ width, height });
+      await phone.cdp.send(/** @type {any} */ ('Emulation.setSafeAreaInsetsOverride'), { insets });
+      for (const view of /** @type {const} */ (['Now', 'Queue'])) {
+        await phone.open(view);
+        await phone.until('an end of the journey of the cover', () => !document.querySelector('.carried'));
+        assert.deepEqual(await phone.read(misfits), [], `${view} at ${width}×${height}`);
+        const under = await phone.read(({ top = 0, bottom = 0, left = 0, right = 0 }) =>
+          [...document.querySelectorAll('#room-view :is(button, input, h2, p, .listener)')]
+            .filter((part) => part.checkVisibility({ visibilityProperty: true }) && part.getBoundingClientRect().width > 1 && !part.closest('.scroller, .now'))
+            .filter((part) => {
+              const box = part.getBoundingClientRect();
+              return box.top < top - 1 || box.left < left - 1 || box.bottom > innerHeight - bottom + 1 || box.right > innerWidth - right + 1;
+            })
+            .map((part) => `${part.tagName}#${part.id} ${JSON.stringify(part.getBoundingClientRect())}`), insets);
+        assert.deepEqual(under, [], `${view} at ${width}×${height}`);
+      }
+    }
+  });
+});
+
 for (const colorScheme of /** @type {const} */ (['dark', 'light'])) {
   test(`whatever colour a cover has, what is written stands out: ${colorScheme}`, async (t) => {
     const phone = await openPhone(browser, server.url(), { colorScheme });

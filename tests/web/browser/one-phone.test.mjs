@@ -360,6 +360,25 @@ test('a press that met another state is sent again, or said to be out of date', 
     assert.deepEqual(answers.filter((answer) => answer.startsWith('/play')), ['/play 409', '/play 200']);
     assert.equal(await ada.read(() => document.querySelector('#bubbles').textContent), '');
 
+    // Quicker twice, so that the second try comes too late as well. Only sent again, not again and again.
+    await ada.page.unroute('**/play');
+    await ada.press('Pause');
+    await ada.silent();
+    answers.length = 0;
+    await ada.page.route('**/play', async (route) => {
+      const track = answers.filter((answer) => answer.startsWith('/play')).length;
+      await other('/nudge', (s) => ({ trackId: s.queue.at(s.queueIndex - 1 - track) }));
+      await route.continue();
+    });
+    await ada.press('Play');
+    await ada.until('the bubble', () => document.querySelector('[role=alert].bubble')?.textContent.includes('Out of date; refreshed'));
+    await ada.offers('Play');
+    assert.deepEqual(answers.filter((answer) => answer.startsWith('/play')), ['/play 409', '/play 409']);
+    await ada.until('it go away', () => !document.querySelector('.bubble'));
+    await ada.page.unroute('**/play');
+    await ada.press('Play');
+    await ada.sounds();
+
     await behind(() => other('/next', () => ({})), '/seek', async () => {
       await ada.page.getByRole('slider', { name: 'Position' }).focus();
       await ada.page.keyboard.press('ArrowRight');
@@ -415,6 +434,35 @@ test('a remote control hears nothing, fetches nothing and is waited for by nobod
     await ada.sounds();
   }));
 
+test('a download is announced once, whichever view is open, while its figure is shown as it grows', async (t) => {
+  const server = await startServer({ fill: (folder) => writeFile(join(folder, 'Slow Train.wav'), tone(120, { rate: 48_000, channels: 2 })) });
+  t.after(server.end);
+  const ada = await openPhone(browser, server.url());
+  t.after(ada.close);
+  await journey(t.name, () => [ada], async () => {
+    await ada.cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: 6_000_000, uploadThroughput: -1 });
+    await ada.join('Ada');
+    await ada.open('Queue');
+    await ada.read(() => {
+      const watch = (/** @type {string} */ what) => {
+        const part = document.querySelector(`[role=status] ${what}`);
+        const said = [part.textContent];
+        new MutationObserver(() => said.push(part.textContent)).observe(part, { childList: true, characterData: true, subtree: true });
+        return said;
+      };
+      globalThis.texts = watch('.text');
+      globalThis.figures = watch('.figure');
+    });
+    await ada.status('paused');
+    const { texts, figures } = await ada.read(() => ({ texts: globalThis.texts, figures: globalThis.figures }));
+    assert.deepEqual(texts.slice(-2), ['downloading', 'paused']);
+    assert.ok(texts.length <= 4, texts.join());
+    assert.ok(figures.filter((figure) => /^\d+ %$/.test(figure)).length > 5, figures.join());
+    const seen = await ada.read(() => [...document.querySelectorAll('[role=status]')].map((status) => status.checkVisibility() && status.querySelector('.figure').ariaHidden));
+    assert.deepEqual(seen, ['true'], 'one line says how it is, and it can be seen');
+  });
+});
+
 test('leaving leads to the door, and the code leads back in', (t) =>
   alone(t, tones(SONGS), async (ada) => {
     await ada.press('Play');
@@ -432,7 +480,10 @@ test('leaving leads to the door, and the code leads back in', (t) =>
 test('a guest is invited by QR code, address and code', (t) =>
   alone(t, tones(SONGS), async (ada, server) => {
     await ada.press('Invite');
-    await ada.until('the QR code', () => document.querySelector('#invite-qr').naturalWidth > 50);
+    await ada.until('the QR code', () => {
+      const { naturalWidth, src } = document.querySelector('#invite-qr');
+      return naturalWidth > 50 && new URL(src).pathname === '/qr';
+    });
     await ada.until('the code', (code) => document.querySelector('#invite-code').textContent === code, CODE);
     assert.equal(await ada.read(() => document.querySelector('#invite-address').textContent), new URL(server.url()).host);
     await ada.press('Close');

@@ -207,6 +207,44 @@ test('with the server away the next song that is here follows, in the order of t
     await ada.sounds();
   }));
 
+test('a page that nobody sees is still named by what plays', (t) =>
+  room(t, { fill: tones({ 'Alpha Dance': 6, 'Beta Waltz': 40 }), names: ['Ada'] }, async ([ada]) => {
+    await ada.holds(2);
+    await ada.press('Play');
+    await ada.sounds();
+    assert.equal(await ada.page.title(), 'Alpha Dance · Lockstep');
+    await ada.read(pocket);
+    await runs(ada, 40);
+    await ada.until('the title', () => document.title === 'Beta Waltz · Lockstep');
+  }));
+
+test('looked at again, a phone does not wait for its next try to reach the server', async (t) => {
+  const server = await startServer({ fill: tones({ 'Alpha Dance': 40 }) });
+  t.after(server.end);
+  const ada = await openPhone(browser, server.url());
+  t.after(ada.close);
+  await journey(t.name, () => [ada], async () => {
+    await ada.join('Ada');
+    await ada.holds(1);
+    let away = true;
+    await ada.page.route('**/events*', (route) => (away ? route.abort() : route.continue()));
+    const refused = () => ada.page.waitForEvent('requestfailed', (request) => request.url().includes('/events') && request.failure()?.errorText === 'net::ERR_FAILED');
+    const fourth = refused().then(refused).then(refused).then(refused);
+    await server.stop();
+    await server.start();
+    await fourth;
+    // From here four seconds lie between two tries.
+    away = false;
+    const asked = ada.page.waitForRequest('**/events*');
+    const began = performance.now();
+    await ada.read(() => document.dispatchEvent(new Event('visibilitychange')));
+    await asked;
+    const tookMs = performance.now() - began;
+    assert.ok(tookMs < 500, `${tookMs} ms`);
+    await ada.status('paused');
+  });
+});
+
 /** In the page: notes what it tells the system, and keeps the keys that it answers to. */
 function listenIn() {
   const session = navigator.mediaSession;
@@ -266,4 +304,32 @@ test('the lock screen shows what plays, where it is and its cover, and its keys 
     await ada.press('Settings');
     await ada.press('Leave');
     await ada.until('nothing', () => navigator.mediaSession.metadata === null && navigator.mediaSession.playbackState === 'none' && globalThis.place === null);
+  }));
+
+test('a reconnection does not make the cover on the lock screen flash', (t) =>
+  room(t, { fill: copies(DEMO_MUSIC), names: ['Ada'] }, async ([ada], server) => {
+    await ada.holds(2);
+    if (await ada.read(() => !document.querySelector('#now-cover img').hasAttribute('src'))) await ada.press('Next');
+    else await ada.press('Play');
+    await ada.status('in step');
+    await ada.until('the cover', () => navigator.mediaSession.metadata?.artwork.length === 3);
+    await ada.read(() => {
+      const { get, set } = Object.getOwnPropertyDescriptor(MediaSession.prototype, 'metadata');
+      globalThis.told = [];
+      Object.defineProperty(navigator.mediaSession, 'metadata', {
+        get,
+        set(metadata) {
+          globalThis.told.push(metadata?.artwork.length ?? null);
+          set.call(this, metadata);
+        },
+      });
+    });
+    await server.stop();
+    await ada.status('reconnecting…');
+    const index = ada.page.waitForResponse('**/index');
+    await server.start();
+    await index;
+    await ada.status('in step');
+    assert.deepEqual(await ada.read(() => globalThis.told), []);
+    assert.equal(await ada.read(() => navigator.mediaSession.metadata.artwork.length), 3);
   }));

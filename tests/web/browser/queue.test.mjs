@@ -145,3 +145,17 @@ test('at rest, the rows stand in the page in the order of the list', (t) =>
       });
     }
   }));
+
+test('what plays and what comes next stay in sight, wherever the list is scrolled to', (t) =>
+  queue(t, async (ada) => {
+    await bringUp(ada, 150);
+    await ada.until('both in sight', () => {
+      const { top, bottom } = document.querySelector('#queue-scroller').getBoundingClientRect();
+      const rows = [...document.querySelectorAll('#queue-pinned .row')];
+      return rows.length === 2 && rows.every((row) => {
+        const box = row.getBoundingClientRect();
+        const hit = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+        return box.top >= top - 1 && box.bottom <= bottom + 1 && row.contains(hit);
+      });
+    });
+  }));

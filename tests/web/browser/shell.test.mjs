@@ -86,6 +86,60 @@ test('the first load from a server of another version shows that version, and it
   });
 });
 
+test('a page that is kept starts within seconds where the server takes the question and never answers', async (t) => {
+  const front = await editions(t);
+  const ada = await visit(t, front.url());
+  await journey(t.name, () => [ada], async () => {
+    await ada.until('a page that is kept', kept);
+    front.fallSilent();
+    const began = performance.now();
+    await ada.page.reload({ waitUntil: 'commit' });
+    await ada.until('the page', () => document.querySelector('.start')?.checkVisibility() && document.title === 'Lockstep');
+    const tookMs = performance.now() - began;
+    assert.ok(tookMs < 4_000, `${tookMs} ms`);
+  });
+});
+
+test('a page that was started while a newer server hesitated begins anew in that version, once', async (t) => {
+  const front = await editions(t);
+  const ada = await visit(t, front.url());
+  await journey(t.name, () => [ada], async () => {
+    await ada.until('a page that is kept', kept);
+    await ada.page.reload();
+    front.become('Second');
+    const speak = front.hesitate();
+    await ada.page.reload();
+    assert.equal(await ada.page.title(), 'Lockstep');
+    await ada.until('the door', () => !document.querySelector('#join-view').hidden);
+    let loads = 0;
+    ada.page.on('load', () => (loads += 1));
+    speak();
+    await ada.until('the newer page', () => document.title === 'Lockstep Second' && !document.querySelector('#join-view').hidden);
+    await ada.join('Ada');
+    assert.equal(loads, 1);
+    assert.deepEqual(ada.errors, []);
+  });
+});
+
+test('a page that somebody has joined on is left as it is, however new the server turns out to be', async (t) => {
+  const front = await editions(t);
+  const ada = await visit(t, front.url());
+  await journey(t.name, () => [ada], async () => {
+    await ada.until('a page that is kept', kept);
+    await ada.page.reload();
+    front.become('Second');
+    const speak = front.hesitate();
+    await ada.page.reload();
+    await ada.join('Ada');
+    await ada.read(() => navigator.serviceWorker.addEventListener('message', () => (globalThis.told = true)));
+    speak();
+    await ada.until('the word', () => globalThis.told);
+    await ada.press('Play');
+    await ada.sounds();
+    assert.equal(await ada.read(() => globalThis.told), true, 'it is the page that was told');
+  });
+});
+
 test('a page that is kept asks the server for its version and for nothing that it has', async (t) => {
   const front = await editions(t);
   const ada = await visit(t, front.url());
@@ -142,6 +196,16 @@ test('on a page that is not secure nothing is registered, and nothing else is mi
     await ada.holds(2);
     assert.deepEqual(ada.errors, []);
   });
+});
+
+test('on iOS nothing is offered to be installed, since there a tab plays on where an installed page may fall silent', async (t) => {
+  const ada = await visit(t, server.url());
+  assert.equal(await ada.read(() => document.querySelectorAll('link[rel=manifest]').length), 1);
+  await ada.page.addInitScript(() => Object.assign(globalThis, { GestureEvent: Event }));
+  await ada.page.reload();
+  await ada.until('the door', () => !document.querySelector('#join-view').hidden);
+  assert.equal(await ada.read(() => document.querySelectorAll('link[rel=manifest]').length), 0);
+  assert.deepEqual(ada.errors, []);
 });
 
 test('the shortcut to the queue opens the queue', async (t) => {

@@ -208,3 +208,68 @@ test('how long a track is, is learned by loading it where the index does not say
   await ada.until('the length', () => document.querySelector('#position').max === '21');
   await ada.page.unrouteAll({ behavior: 'ignoreErrors' });
 });
+
+test('storage cleared in mid-song keeps what sounds and nothing else, and fetches the others again', async (t) => {
+  const { ada } = await open(t, tones({ Alpha: 60, Beta: 60, Gamma: 60 }));
+  await journey(t.name, () => [ada], async () => {
+    await ada.join('Ada');
+    await ada.holds(3);
+    await ada.press('Play');
+    await ada.status('in step');
+    let go = () => {};
+    const gone = new Promise((resolve) => (go = () => resolve(undefined)));
+    await ada.page.route('**/file/**', async (route) => {
+      await gone;
+      await route.continue();
+    });
+    await ada.read(() => {
+      const audio = document.querySelector('audio');
+      globalThis.disturbed = [];
+      for (const name of ['pause', 'seeking', 'emptied']) audio.addEventListener(name, () => globalThis.disturbed.push(name));
+    });
+    const refetched = ada.page.waitForRequest('**/file/**');
+    await ada.press('Settings');
+    await ada.press('Clear storage');
+    await refetched;
+    const current = await ada.read(() => document.querySelector('#queue-pinned .row').dataset.track);
+    await ada.until('just what sounds', async (trackId) => {
+      const entries = await (await globalThis.backOfTests).list();
+      return entries.length === 1 && entries[0].trackId === trackId;
+    }, current);
+    await ada.status('in step');
+    await ada.sounds();
+    go();
+    await ada.holds(3);
+    await ada.status('in step');
+    assert.deepEqual(await ada.read(() => globalThis.disturbed), []);
+    assert.deepEqual(ada.errors, []);
+  });
+});
+
+test('a download that is answered from the start where its rest was asked for begins anew', async (t) => {
+  const { server, ada } = await open(t, (folder) => writeFile(join(folder, 'Long.wav'), tone(120, { rate: 48_000, channels: 2 })));
+  await journey(t.name, () => [ada], async () => {
+    /** @type {(string | undefined)[]} */
+    const ranges = [];
+    await ada.page.route('**/file/**', async (route) => {
+      const { range, ...headers } = await route.request().allHeaders();
+      ranges.push(range);
+      if (range === undefined) return route.continue();
+      const whole = await route.fetch({ url: route.request().url().replace('party.lan', '127.0.0.1'), headers });
+      await route.fulfill({ response: whole });
+    });
+    await ada.cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: 3_000_000, uploadThroughput: -1 });
+    await ada.join('Ada');
+    await ada.until('a part of it', () => Number(/downloading (\d+)/.exec(document.querySelector('[role=status]').textContent)?.[1]) > 40);
+    await server.kill();
+    await ada.status('reconnecting…');
+    await ada.cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
+    await server.start();
+    await ada.holds(1);
+    assert.equal(ranges.length, 2, ranges.join());
+    assert.match(ranges[1] ?? '', /^bytes=\d{7,}-$/);
+    await ada.press('Play');
+    await ada.sounds();
+    await ada.page.unrouteAll({ behavior: 'ignoreErrors' });
+  });
+});

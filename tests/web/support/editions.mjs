@@ -12,10 +12,15 @@ export async function openEditions(address) {
   let another = null;
   /** @type {string[]} */
   let asked = [];
+  let silent = false;
+  /** @type {Promise<unknown>} */
+  let held = Promise.resolve();
 
-  const server = createServer((incoming, outgoing) => {
+  const server = createServer(async (incoming, outgoing) => {
     const { method, headers, url: path = '/' } = incoming;
     asked.push(path);
+    if (silent) return;
+    if (path === '/shell.json') await held;
     if (another !== null) {
       outgoing.writeHead(path === '/' ? 200 : 404, { 'content-type': 'text/html' }).end(another);
       return;
@@ -47,6 +52,14 @@ export async function openEditions(address) {
     become: (/** @type {string} */ name) => (edition = name),
     /** From now on another app has this address: a page, and nothing else. */
     moveOut: (/** @type {string} */ html) => (another = html),
+    /** From now on it takes whatever it is asked, and answers nothing. */
+    fallSilent: () => (silent = true),
+    /** Keeps to itself of which edition it is, until what is returned is called. */
+    hesitate: () => {
+      let go = () => {};
+      held = new Promise((resolve) => (go = () => resolve(undefined)));
+      return () => go();
+    },
     /** What was asked for since the last time. */
     asked: () => asked.splice(0),
     /** Nobody answers any more. */

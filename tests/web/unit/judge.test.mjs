@@ -40,3 +40,21 @@ test('what found no room is tried again where it may fit, and nothing else is', 
   judge.retry((trackId) => trackId !== 'd');
   assert.deepEqual(verdicts(), { a: 'format', b: 'format', d: 'room' });
 });
+
+test('that the storage is full is said as long as anything lacks room', () => {
+  const { judge, store } = scene();
+  store.update({ storageNote: 'full' });
+  judge.fail('c', 'room');
+  judge.fail('d', 'room');
+  judge.retry((trackId) => trackId !== 'd');
+  assert.equal(store.get().storageNote, 'full');
+  judge.retry(() => true);
+  assert.equal(store.get().storageNote, null);
+});
+
+test('what else is wrong with the storage stays said', () => {
+  const { judge, store } = scene();
+  store.update({ storageNote: 'another' });
+  judge.fail('a', 'format');
+  assert.equal(store.get().storageNote, 'another');
+});
