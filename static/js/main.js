@@ -26,6 +26,7 @@ import { byId, setText } from './ui/dom.js';
 import { createFiguresSheet } from './ui/figures.js';
 import { createInvite } from './ui/invite.js';
 import { createJoin } from './ui/join.js';
+import { createMeasure } from './ui/measure.js';
 import { carry } from './ui/motion.js';
 import { createNow } from './ui/now.js';
 import { createQueue } from './ui/queue.js';
@@ -264,6 +265,7 @@ store.subscribe((state) => {
 });
 createAcks(store);
 createTuner({ store, player });
+createMeasure({ store, chirp: () => attempt(sound('chirp')), tune: (delays) => attempt(tune(delays)) });
 createReporter({
   store,
   report: () => {

@@ -184,8 +184,11 @@ export function createPlayer(audio, on) {
      */
     lineUp: (line) => buffers?.lineUp(byBuffers && line && exact.has(line.trackId) && has(line.trackId) ? line : null),
 
-    /** @param {number} atMs when it is to be heard */
-    tick: (atMs) => buffers?.tick(atMs),
+    /**
+     * @param {'tick' | 'chirp'} name
+     * @param {number} atMs when it is to be heard
+     */
+    sound: (name, atMs) => buffers?.sound(name, atMs),
 
     idle: () => {
       if (byBuffers) buffers?.follow('silence');

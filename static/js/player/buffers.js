@@ -3,7 +3,7 @@
 
 import { after } from '../timer.js';
 import { BLOCK_FRAMES, lag, positionOn, sight, slew } from './output.js';
-import { tick } from './sounds.js';
+import { chirp, tick } from './sounds.js';
 
 /** @typedef {import('../types.js').Plan} Plan */
 /** @typedef {import('../types.js').Report} Report */
@@ -25,7 +25,7 @@ const HAND_OVER_SEC = 0.015;
 /** Sounds begin and end in mid-song over this, in seconds: a step would be heard as a click. */
 const FADE_SEC = 0.008;
 
-/** After a start or a jump it is looked at the output so often, for so long. */
+/** After a start, or something odd, it is looked at the output so often, for so long. */
 const KEEN_EVERY_MS = 30;
 const KEEN_MS = 1_500;
 
@@ -50,6 +50,9 @@ const TOO_SOON_SEC = 0.1;
 
 /** The same voice, in milliseconds: moved for more than this only. */
 const SAME_MS = 0.5;
+
+/** A short sound is laid down so long before it is heard, which is enough for the slowest output: until then it is looked at. */
+const LAY_DOWN_MS = 600;
 
 /** What is left of a track whose length was told wrong ends so long after the next has begun, in seconds. */
 const TAIL_SEC = 0.05;
@@ -94,9 +97,8 @@ export function createBuffers(on) {
     const nowMs = performance.now();
     const seen = sight(sightings, { atMs: nowMs, lagMs: lagNow(context, nowMs) });
     sightings = seen.sightings;
-    if (!seen.jumped) return;
-    shakenUntilMs = nowMs + SHAKEN_MS;
-    keen();
+    if (seen.jumped) shakenUntilMs = nowMs + SHAKEN_MS;
+    if (seen.odd) keen();
   }
 
   function keen() {
@@ -383,15 +385,28 @@ export function createBuffers(on) {
     },
     lineUp,
 
-    /** @param {number} atMs when it is to be heard */
-    tick: (atMs) => {
-      if (context.state !== 'running') return;
-      const samples = tick(context.sampleRate);
-      const buffer = context.createBuffer(1, samples.length, context.sampleRate);
-      buffer.copyToChannel(samples, 0);
-      const source = new AudioBufferSourceNode(context, { buffer });
-      source.connect(context.destination);
-      source.start(Math.max(context.currentTime, secAt(atMs)));
+    /**
+     * @param {'tick' | 'chirp'} name
+     * @param {number} atMs when it is to be heard
+     */
+    sound: (name, atMs) => {
+      if (locked) return;
+      // While nothing plays, the output may sleep, and what is known of it is old.
+      if (resting) context.resume().catch(() => {});
+      resting = false;
+      keen();
+      rest();
+      after(Math.max(0, atMs - performance.now() - LAY_DOWN_MS), () => {
+        const atSec = secAt(atMs);
+        // Late, it would say that the speaker is.
+        if (context.state !== 'running' || atSec < context.currentTime) return;
+        const samples = (name === 'tick' ? tick : chirp)(context.sampleRate);
+        const buffer = context.createBuffer(1, samples.length, context.sampleRate);
+        buffer.copyToChannel(samples, 0);
+        const source = new AudioBufferSourceNode(context, { buffer });
+        source.connect(context.destination);
+        source.start(atSec);
+      });
     },
 
     /** @returns {Report} */

@@ -23,20 +23,21 @@ const SETTLED_LOOKS = 8;
 /**
  * @param {readonly Sighting[]} kept
  * @param {Sighting} newest
- * @returns {{sightings: Sighting[], jumped: boolean}} the sightings worth keeping, and whether the newest show
- *   that the lag is another by now
+ * @returns {{sightings: Sighting[], odd: boolean, jumped: boolean}} the sightings worth keeping, whether the
+ *   newest is unlike the others, and whether enough are to show that the lag is another by now
  */
 export function sight(kept, newest) {
   const sightings = [...kept.filter(({ atMs }) => newest.atMs - atMs <= REMEMBER_MS), newest];
   const recent = sightings.slice(-JUMP_LOOKS);
   const older = sightings.slice(0, -JUMP_LOOKS);
-  if (older.length < JUMP_LOOKS) return { sightings, jumped: false };
+  if (older.length < JUMP_LOOKS) return { sightings, odd: false, jumped: false };
   const usual = middle(older.map(({ lagMs }) => lagMs));
   const spread = middle(older.map(({ lagMs }) => Math.abs(lagMs - usual)));
   const limitMs = Math.max(JUMP_MS, JUMP_SPREADS * spread);
   const above = recent.every(({ lagMs }) => lagMs - usual > limitMs);
   const below = recent.every(({ lagMs }) => usual - lagMs > limitMs);
-  return above || below ? { sightings: recent, jumped: true } : { sightings, jumped: false };
+  const odd = Math.abs(newest.lagMs - usual) > limitMs;
+  return above || below ? { sightings: recent, odd, jumped: true } : { sightings, odd, jumped: false };
 }
 
 /**

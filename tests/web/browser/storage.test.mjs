@@ -239,7 +239,7 @@ test('storage cleared in mid-song keeps what sounds and nothing else, and fetche
     await ada.status('in step');
     await ada.sounds();
     go();
-    await ada.holds(3);
+    await ada.holds(2);
     await ada.status('in step');
     assert.deepEqual(await ada.read(() => globalThis.disturbed), []);
     assert.deepEqual(ada.errors, []);

@@ -43,6 +43,12 @@ test('a lag that jumped is believed after six looks, and what was before is forg
   assert.equal(lag(after.sightings).lagMs, 60);
 });
 
+test('one look that is unlike the others is odd, and no more than that', () => {
+  const before = see(many(40, 20)).sightings;
+  const { odd, jumped } = sight(before, { atMs: 1_230, lagMs: 90 });
+  assert.deepEqual([odd, jumped], [true, false]);
+});
+
 test('a lag that scatters as it always did has not jumped', () => {
   const scatter = Array.from({ length: 100 }, (_, i) => 20 + 5 * Math.sin(i * 2.1));
   assert.equal(see(scatter).jumps, 0);
