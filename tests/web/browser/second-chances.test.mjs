@@ -139,6 +139,7 @@ test('a chip in large text on a small phone still says who it is, and all that t
   await ada.seesListener('Bartholomew');
   await ada.read(() => (document.documentElement.style.fontSize = '200%'));
   const seen = await ada.read(() => [...document.querySelectorAll('.listener')].map((chip) => {
+    chip.querySelector('.doing').textContent = 'downloading 43 %';
     const right = chip.getBoundingClientRect().right;
     const [who, doing] = ['.who', '.doing'].map((part) => chip.querySelector(part).getBoundingClientRect());
     return { whoPx: who.width, over: Math.max(who.right, doing.right) > right || right > innerWidth };

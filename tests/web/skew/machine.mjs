@@ -30,13 +30,20 @@ export function description(chromium) {
   const repo = fileURLToPath(new URL('../../..', import.meta.url));
   const tell = (/** @type {string} */ command, /** @type {string[]} */ ...args) =>
     execFileSync(command, args, { cwd: repo, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
-  const changed = tell('git', 'status', '--porcelain', '--', 'src', 'static') === '' ? '' : ' with changes';
+  const commit = () => {
+    try {
+      const changed = tell('git', 'status', '--porcelain', '--', 'src', 'static') === '' ? '' : ' with changes';
+      return tell('git', 'rev-parse', '--short', 'HEAD') + changed;
+    } catch {
+      return 'unknown';
+    }
+  };
   return {
     date: new Date().toISOString().slice(0, 10),
     cores: cpus().length,
     model: cpus()[0]?.model.trim() ?? 'unknown',
     chromium: tell(chromium, '--version'),
-    commit: tell('git', 'rev-parse', '--short', 'HEAD') + changed,
+    commit: commit(),
   };
 }
 

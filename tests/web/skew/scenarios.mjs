@@ -41,7 +41,7 @@ export const JITTER = (k) => ({ delayMs: 5 + 5 * (k % 3), jitterMs: 40 });
 export const WIRE = () => ({ delayMs: 0, jitterMs: 0 });
 
 const SONG_SEC = 30;
-const LONG_SEC = 12 * 60;
+const LONG_SEC = 11 * 60;
 const LONG_LISTEN_MS = 10 * 60_000;
 const TONE_HZ = 440;
 
