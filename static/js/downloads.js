@@ -55,7 +55,8 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
     const { view, room, index, held, unplayable, settings } = store.get();
     if (view !== 'room' || !room || settings.remote) return null;
     const budgetBytes = shelf.roomBytes();
-    const basis = [room.queue, room.queueIndex, room.barrier, index, unplayable, Math.floor(budgetBytes / STEP_BYTES)];
+    const step = Math.floor(budgetBytes / STEP_BYTES);
+    const basis = [room.queue, room.queueIndex, room.barrier, index, held, unplayable, step];
     if (!basis.every((value, i) => value === list.basis[i])) {
       list = { basis, tracks: wanted({ room, index, held, unplayable, budgetBytes }) };
     }

@@ -30,7 +30,8 @@ export async function catchUp(store, eventCount) {
   const known = () => (store.get().room?.eventCount ?? 0) >= eventCount;
   if (await store.until(known, STREAM_LIMIT_MS)) return;
   const { snapshot } = await getSnapshot();
-  if (!known()) store.update({ room: enter(snapshot) });
+  // Whoever has left meanwhile is in no room.
+  if (!known() && store.get().room) store.update({ room: enter(snapshot) });
 }
 
 /**

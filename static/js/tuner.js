@@ -59,7 +59,7 @@ export function nextSound(tuning, memberId, serverMs) {
  * @param {import('./player.js').Player} options.player
  */
 export function createTuner({ store, player }) {
-  let lastMs = -Infinity;
+  let last = { tuning: /** @type {Tuning | null} */ (null), dueMs: 0 };
 
   function look() {
     const state = store.get();
@@ -71,8 +71,9 @@ export function createTuner({ store, player }) {
     const fromMs = nowMs + offsetMs + Math.max(0, ownDelay(state));
     const dueMs = nextSound(tuning, memberId, fromMs);
     if (tuning.kind === 'off' || dueMs === null) return store.update({ tuning: null });
-    if (state.settings.remote || dueMs <= lastMs || dueMs - fromMs > AHEAD_MS[tuning.kind]) return;
-    lastMs = dueMs;
+    const sounded = tuning === last.tuning && dueMs <= last.dueMs;
+    if (state.settings.remote || sounded || dueMs - fromMs > AHEAD_MS[tuning.kind]) return;
+    last = { tuning, dueMs };
     player.sound(tuning.kind, dueMs - offsetMs - ownDelay(state));
   }
 

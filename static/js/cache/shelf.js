@@ -241,7 +241,8 @@ export async function createShelf(back, { ranks, isUrgent, fixedBytes, onRemoved
       for (const trackId of others) entries.delete(trackId);
       takenBytes = refusedBytes = Infinity;
       onRemoved();
-      await (entries.size > 0 ? Promise.all(others.map(kept.remove)) : kept.clear());
+      // What will not go now is known to nobody any more.
+      await (entries.size > 0 ? Promise.all(others.map(kept.remove)) : kept.clear()).catch(() => {});
     },
   };
 }

@@ -107,6 +107,6 @@ export function createMeasure({ store, chirp, tune }) {
 function row(name, lateMs) {
   const made = stamp('measure-template');
   setText(part(made, 'dt', HTMLElement), name);
-  setText(part(made, 'dd', HTMLElement), lateMs === null ? 'not heard' : `+${Math.round(lateMs)} ms`);
+  setText(part(made, 'dd', HTMLElement), lateMs === null ? 'not heard' : `+${Math.round(lateMs)}\u00a0ms`);
   return made;
 }

@@ -69,8 +69,8 @@ test('one tap puts a phone in step whose speaker is late, and leaves alone one t
     await ada.until('what to do', () => document.querySelector('#measure-text').textContent.startsWith('Quiet'));
     await ada.until('what was heard', () => document.querySelectorAll('#measure-list > div').length === 3);
     const [first, second, third] = await ada.read(measured);
-    assert.match(first, /^Ada\+\d ms$/);
-    assert.match(second, /^Ben\+1\d\d ms$/);
+    assert.match(first, /^Ada\+\d\sms$/);
+    assert.match(second, /^Ben\+1\d\d\sms$/);
     assert.equal(third, 'Cleonot heard');
 
     await ada.press('Apply to all');

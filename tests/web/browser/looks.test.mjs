@@ -125,7 +125,8 @@ function pose(/** @type {{status: string, note?: string, doing?: string, buttons
   const draw = () => {
     const set = (/** @type {string} */ what, /** @type {string} */ text) => {
       const part = document.querySelector(what);
-      if (part.textContent !== text) part.textContent = text;
+      // What is not drawn yet is posed as soon as it is.
+      if (part && part.textContent !== text) part.textContent = text;
     };
     set('#status .text', status);
     set('#status .figure', '');

@@ -160,7 +160,7 @@ test('up to four phones chirp three times by turns, up to eight twice, more once
   assert.deepEqual(counts, [3, 6, 12, 10, 16, 9, 30]);
 });
 
-test('a phone sounds at its own turns and not after them, and ticks with all others', () => {
+test('a phone chirps at its own turns, and not after them', () => {
   const chirps = tuning(['m1', 'm2']);
   const at = (ms) => chirps.startsAtMs + ms;
   for (const [memberId, nowMs, dueMs] of [
@@ -173,11 +173,6 @@ test('a phone sounds at its own turns and not after them, and ticks with all oth
   ]) {
     assert.equal(nextSound(chirps, memberId, at(nowMs)), dueMs === null ? null : at(dueMs), `${memberId} ${nowMs}`);
   }
-  const ticks = tuning(['m1'], 'tick');
-  assert.equal(nextSound(ticks, 'm1', at(-800)), at(0));
-  assert.equal(nextSound(ticks, 'm1', at(2_100)), at(3_000));
-  assert.equal(nextSound(ticks, 'm1', at(60_001)), null);
-  assert.equal(nextSound(tuning([], 'off'), 'm1', at(0)), null);
 });
 
 test('what is measured comes on top of the delay that was known, within what a delay may be', () => {
