@@ -17,6 +17,16 @@ const LEAST_RANGE_MS = 5;
 const UNKNOWN = 'not known yet';
 
 /**
+ * A figure and its unit, never on two lines; and never `-0`.
+ * @param {number} value
+ * @param {number} digits
+ * @param {string} unit
+ */
+function figure(value, digits, unit) {
+  return `${(Number(value.toFixed(digits)) + 0).toFixed(digits)}\u00a0${unit}`;
+}
+
+/**
  * The line of the plot, as SVG has it: now at the right, in step in the middle, ahead above it.
  * @param {readonly import('../figures.js').Look[]} looks
  * @param {number} nowMs
@@ -44,11 +54,11 @@ export function createFiguresSheet(figures) {
     const offMs = figures.offMs();
     const offsetMs = offsetAt(clock, nowMs);
     const rangeMs = Math.max(LEAST_RANGE_MS, ...plot.map((look) => Math.abs(look.offMs)));
-    say('sync-error', offMs === null ? 'not playing' : `${offMs.toFixed(1)} ms`);
-    say('sync-offset', offsetMs === null ? UNKNOWN : `${offsetMs.toFixed(1)} ms`);
-    say('sync-drift', clock ? `${(clock.drift * 1e6).toFixed(0)} ppm` : UNKNOWN);
-    say('sync-round-trip', clock ? `${clock.roundTripMs.toFixed(1)} ms, the slow ones ${clock.slowTripMs.toFixed(0)} ms` : UNKNOWN);
-    say('sync-latency', latencyMs ? `${latencyMs.toFixed(0)} ms` : UNKNOWN);
+    say('sync-error', offMs === null ? 'not playing' : figure(offMs, 1, 'ms'));
+    say('sync-offset', offsetMs === null ? UNKNOWN : figure(offsetMs, 1, 'ms'));
+    say('sync-drift', clock ? figure(clock.drift * 1e6, 0, 'ppm') : UNKNOWN);
+    say('sync-round-trip', clock ? `${figure(clock.roundTripMs, 1, 'ms')}, at times ${figure(clock.slowTripMs, 0, 'ms')}` : UNKNOWN);
+    say('sync-latency', latencyMs ? figure(latencyMs, 0, 'ms') : UNKNOWN);
     say('sync-corrections', `${slews} unheard, ${cuts} heard`);
     say('sync-range', `±${rangeMs.toFixed(0)} ms, last two minutes`);
     setAttribute(byId('sync-line', SVGElement), 'points', plotLine(plot, nowMs, rangeMs));

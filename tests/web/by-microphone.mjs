@@ -1,13 +1,16 @@
 // Speakers compared by a microphone, from the button to the delays: real Chromium plays into a sink of PulseAudio
-// and listens to it, and one phone believes that its speaker is quicker than it is.
+// and listens to it, and one phone believes that its speaker is quicker than it is. It wants a quiet machine, where
+// browsers know when they are heard, and so it is no part of tests/run:
+//
+//     LOCKSTEP_BIN=target/release/lockstep node --test tests/web/by-microphone.mjs
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
-import { openLoudspeaker } from '../engines/loudspeaker.mjs';
-import { journey, openPhone } from '../support/phones.mjs';
-import { startServer } from '../support/server.mjs';
-import { tones } from '../support/tones.mjs';
+import { openLoudspeaker } from './engines/loudspeaker.mjs';
+import { journey, openPhone } from './support/phones.mjs';
+import { startServer } from './support/server.mjs';
+import { tones } from './support/tones.mjs';
 
 const LATE_MS = 180;
 
