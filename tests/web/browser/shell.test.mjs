@@ -61,6 +61,8 @@ test('a page that is kept starts while the server is away, says so, and goes int
     await ada.until('the room', () => !document.querySelector('#room-view').hidden);
     await ada.press('Play');
     await ada.sounds();
+    // The room is for the tests after this one, too.
+    await ada.press('Pause');
     assert.deepEqual(ada.errors, []);
   });
 });
