@@ -266,10 +266,17 @@ impl Presence {
         }
     }
 
-    /// How long before a start each of those must be told of it who listen right now, in milliseconds, as long as they have said.
+    /// How long before a start each of those must be told of it who listen right now, in milliseconds, as long as they have
+    /// said. Whoever waits for a tap sounds nothing that could be late.
     pub(super) fn needs_ms(&self) -> impl Iterator<Item = Option<f64>> {
-        let listening = self.devices.values().filter(|device| device.streams > 0);
-        listening.map(|device| device.needs_ms)
+        let waits = |member: &MemberId| {
+            let sync = self.connected.syncs.get(member);
+            sync.is_some_and(|sync| sync.waits_for_tap)
+        };
+        self.devices
+            .iter()
+            .filter(move |(member, device)| device.streams > 0 && !waits(member))
+            .map(|(_, device)| device.needs_ms)
     }
 
     /// Forgets the download of `track`, or of any.

@@ -31,10 +31,10 @@ import { currentTrack } from './state.js';
  */
 
 /** What the next look needs to know of the looks before. */
-/** @typedef {{key: string, offLooks: number, coolUntilMs: number, briefSinceMs: number | null}} Memory */
+/** @typedef {{key: string, offSinceMs: number | null, coolUntilMs: number, briefSinceMs: number | null}} Memory */
 
 /** @type {Memory} */
-export const FRESH = { key: '', offLooks: 0, coolUntilMs: 0, briefSinceMs: null };
+export const FRESH = { key: '', offSinceMs: null, coolUntilMs: 0, briefSinceMs: null };
 
 /** A difference that is only corrected when it stays: below it, a correction is worse than the error. */
 const GROSS_MS = 120;
@@ -53,6 +53,10 @@ const SLEW_MOST_MS = 30;
 const SHAKEN_CUT_MS = 6;
 
 const COOL_DOWN_MS = 5_000;
+const EXACT_COOL_DOWN_MS = 1_500;
+
+/** A difference that calls for a cut is confirmed by a look that comes so much later. */
+const CONFIRM_MS = 200;
 
 /** Barriers that everybody is ready for end at once; going silent for that would be heard. */
 const BRIEF_MS = 700;
@@ -212,19 +216,19 @@ function decidePlay(goal, report, memory, nowMs) {
   const looked = { ...memory, key: goal.key, briefSinceMs: null };
   const start = () => startPlan(goal, report, nowMs);
   if (report.trackId !== goal.trackId || report.phase === 'empty' || report.phase === 'held') {
-    return { plan: start(), memory: { ...looked, offLooks: 0 } };
+    return { plan: start(), memory: { ...looked, offSinceMs: null } };
   }
   if (report.phase === 'starting') {
     const { plan } = report;
     const off = plan?.kind === 'start' ? Math.abs(offMs(goal, plan)) : Infinity;
     const ahead = goal.confirmed || memory.key.endsWith(AHEAD);
     const keep = off <= (ahead ? GROSS_MS : SAME_MS);
-    return { plan: keep ? null : start(), memory: { ...looked, offLooks: 0 } };
+    return { plan: keep ? null : start(), memory: { ...looked, offSinceMs: null } };
   }
   if (report.phase === 'ended') {
     // It is at its end, and stays there unless somebody sought back.
     const back = memory.key !== goal.key;
-    return { plan: back ? start() : null, memory: { ...looked, offLooks: 0 } };
+    return { plan: back ? start() : null, memory: { ...looked, offSinceMs: null } };
   }
 
   // Until it has settled, its position says less than what it was told.
@@ -233,15 +237,16 @@ function decidePlay(goal, report, memory, nowMs) {
   if (memory.key !== goal.key && !goal.confirmed) {
     const told = report.exact ? SLEW_MOST_MS : NEW_ANCHOR_MS;
     const limit = memory.key.endsWith(AHEAD) ? GROSS_MS : told;
-    return { plan: off > limit ? start() : null, memory: { ...looked, offLooks: 0 } };
+    return { plan: off > limit ? start() : null, memory: { ...looked, offSinceMs: null } };
   }
   if (!report.settled) return { plan: null, memory: looked };
   if (report.exact) return refine(goal, report, looked, start);
-  if (off <= GROSS_MS) return { plan: null, memory: { ...looked, offLooks: 0 } };
-  if (memory.offLooks === 0 || nowMs < memory.coolUntilMs) {
-    return { plan: null, memory: { ...looked, offLooks: memory.offLooks + 1 } };
+  if (off <= GROSS_MS) return { plan: null, memory: { ...looked, offSinceMs: null } };
+  const offSinceMs = memory.offSinceMs ?? nowMs;
+  if (nowMs - offSinceMs < CONFIRM_MS || nowMs < memory.coolUntilMs) {
+    return { plan: null, memory: { ...looked, offSinceMs } };
   }
-  return { plan: start(), memory: { ...looked, offLooks: 0, coolUntilMs: nowMs + COOL_DOWN_MS } };
+  return { plan: start(), memory: { ...looked, offSinceMs: null, coolUntilMs: nowMs + COOL_DOWN_MS } };
 }
 
 /**
@@ -256,10 +261,13 @@ function decidePlay(goal, report, memory, nowMs) {
 function refine(goal, report, memory, start) {
   const byMs = -offMs(goal, report);
   const off = Math.abs(byMs);
-  const calm = { ...memory, offLooks: 0 };
+  const calm = { ...memory, offSinceMs: null };
   if (off > (report.shaken ? SHAKEN_CUT_MS : SLEW_MOST_MS)) {
-    if (memory.offLooks === 0) return { plan: null, memory: { ...memory, offLooks: 1 } };
-    return { plan: start(), memory: calm };
+    const offSinceMs = memory.offSinceMs ?? report.atMs;
+    if (report.atMs - offSinceMs < CONFIRM_MS || report.atMs < memory.coolUntilMs) {
+      return { plan: null, memory: { ...memory, offSinceMs } };
+    }
+    return { plan: start(), memory: { ...calm, coolUntilMs: report.atMs + EXACT_COOL_DOWN_MS } };
   }
   if (report.slewing || off < Math.max(DEAD_MS, report.spreadMs)) return { plan: null, memory: calm };
   return { plan: { kind: 'slew', byMs }, memory: calm };

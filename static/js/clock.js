@@ -59,6 +59,8 @@ export function roundTrip(sentMs, gotMs, { receivedMs, serverMs }) {
  * @returns {RoundTrip[]}
  */
 export function remember(kept, newest) {
+  // It was answered before it was asked: this page stood still meanwhile, and its clock with it.
+  if (newest.mostMs - newest.leastMs < -TOLERANCE_MS) return [...kept];
   const agrees = (/** @type {RoundTrip} */ old) => {
     const agoMs = newest.atMs - old.atMs;
     const slackMs = agoMs * MOST_DRIFT + TOLERANCE_MS;

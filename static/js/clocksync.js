@@ -26,6 +26,7 @@ export function createClockSync({ onEstimate, onSilence }) {
   let kept = [];
   /** Crystals keep their rate, whatever happens to connections and pages. */
   let drift = 0;
+  let failures = 0;
   let cancel = () => {};
   let turn = 0;
 
@@ -43,9 +44,12 @@ export function createClockSync({ onEstimate, onSilence }) {
       const gotMs = performance.now();
       if (own !== turn) return heard();
       if (server === null) {
-        onSilence();
+        failures += 1;
+        // One that is lost says little of a Wi-Fi that saves power.
+        if (failures > 1) onSilence();
         break;
       }
+      failures = 0;
       kept = remember(kept, roundTrip(sentMs, gotMs, server));
       // The first answers are better than nothing.
       if (bursts === 0 || i === count - 1) tell();
@@ -54,7 +58,7 @@ export function createClockSync({ onEstimate, onSilence }) {
     heard();
     // Whoever heard of the silence may have stopped all this.
     if (own !== turn) return;
-    const waitMs = bursts < QUICK_BURSTS ? QUICK_MS : EVERY_MS;
+    const waitMs = failures > 0 || bursts < QUICK_BURSTS ? QUICK_MS : EVERY_MS;
     cancel = after(waitMs, () => burst(LATER_BURST, bursts + 1));
   }
 

@@ -29,6 +29,12 @@ const SLEPT_MS = 10_000;
 
 const ASK_AGAIN_MS = 1_000;
 
+/** The room may say so much before or after a track has begun here by itself that it begins. */
+const BRIEF_MS = 500;
+
+/** A speaker's delay is no more than this, and neither is how early its phone gets to a track's end. */
+const MOST_EARLY_MS = 1_000;
+
 /**
  * @param {object} options
  * @param {Store} options.store
@@ -39,6 +45,7 @@ const ASK_AGAIN_MS = 1_000;
  */
 export function createConductor({ store, player, figures, read, onWake }) {
   let memory = FRESH;
+  let [looking, again] = [false, false];
   /** @type {Overlay | null} */
   let overlay = null;
   /** @type {Set<TrackId>} */
@@ -76,7 +83,22 @@ export function createConductor({ store, player, figures, read, onWake }) {
     });
   }
 
+  /** What a look finds out makes others look: one after the other, not one within the other. */
   function look() {
+    again = true;
+    if (looking) return;
+    looking = true;
+    try {
+      while (again) {
+        again = false;
+        lookOnce();
+      }
+    } finally {
+      looking = false;
+    }
+  }
+
+  function lookOnce() {
     const slept = Date.now() - lookedAt > SLEPT_MS;
     lookedAt = Date.now();
     if (slept) woke();
@@ -99,13 +121,27 @@ export function createConductor({ store, player, figures, read, onWake }) {
       if (player.report().trackId !== at) tell('silence');
     } else if (!(want.kind === 'play' && player.locked())) {
       const report = player.report();
+      if (goesOnTo(want, report, nowMs)) return show();
       const { plan, memory: next } = decide(want, report, memory, nowMs);
+      const known = want.kind === 'play' && memory.key === want.key;
       memory = next;
       notice(want, report);
-      if (plan) tell(plan);
+      if (plan) tell(plan, known);
       follow(want, report, state);
     }
     show();
+  }
+
+  /**
+   * Whether the room waits for just the track that is about to follow here by itself: another phone has got to the
+   * end first, and the room's word on when it begins is that it begins then.
+   * @param {Goal} want
+   * @param {import('./types.js').Report} report
+   * @param {number} nowMs
+   */
+  function goesOnTo(want, report, nowMs) {
+    if (want.kind !== 'hold' || lined?.trackId !== want.trackId) return false;
+    return report.phase === 'playing' && Math.abs(lined.atMs - nowMs) < BRIEF_MS;
   }
 
   /**
@@ -176,12 +212,15 @@ export function createConductor({ store, player, figures, read, onWake }) {
     onWake();
   }
 
-  /** @param {import('./types.js').Plan | 'silence'} plan */
-  function tell(plan) {
+  /**
+   * @param {import('./types.js').Plan | 'silence'} plan
+   * @param {boolean} [corrects] nobody has asked for anything else
+   */
+  function tell(plan, corrects = false) {
     const { phase, trackId } = player.report();
     if (plan === 'silence' && phase === 'empty') return;
     if (plan !== 'silence' && plan.kind === 'slew') figures.corrected('slews');
-    else if (plan !== 'silence' && phase === 'playing' && plan.trackId === trackId) figures.corrected('cuts');
+    else if (corrects && plan !== 'silence' && phase === 'playing' && plan.trackId === trackId) figures.corrected('cuts');
     player.follow(plan);
   }
 
@@ -191,11 +230,11 @@ export function createConductor({ store, player, figures, read, onWake }) {
    * @param {import('./types.js').Room} room
    */
   function gather(room) {
-    const { held, settings } = store.get();
+    const { held, settings, connection } = store.get();
     const current = currentTrack(room);
     const sounding = overlay?.trackId ?? current;
     // With the server away the next one is the next that is here.
-    const then = sounding === null ? null : firstAfter(room, sounding, able);
+    const then = sounding === null || connection === 'open' ? null : firstAfter(room, sounding, able);
     const wanted = [current, overlay?.trackId, nextUp(room), then];
     const ids = [...new Set(wanted)].filter((id) => typeof id === 'string');
     // One that is held no more has been cleared away, or has another version by now.
@@ -270,6 +309,9 @@ export function createConductor({ store, player, figures, read, onWake }) {
     const playing = overlay?.trackId ?? current;
     if (trackId !== playing || !current) return;
     finished = trackId;
+    const was = goal();
+    const durationSec = store.get().index.get(trackId)?.duration ?? 0;
+    const endMs = was.kind === 'play' && durationSec > 0 ? was.atMs + ownDelay(store.get()) + (durationSec - was.positionSec) * 1000 : 0;
     const segue = segueNow(room);
     const promised = !overlay && clock && segue && able(segue.trackId) ? segue : null;
     // The server is away: the music is not.
@@ -281,7 +323,11 @@ export function createConductor({ store, player, figures, read, onWake }) {
     const atMs = promised && offsetMs !== null ? promised.anchorAtMs - offsetMs : own;
     if (next !== null) overlay = { trackId: next, after: current, anchorKey: anchorKey(room), atMs };
     look();
-    if (connection === 'open') askNext();
+    if (connection !== 'open') return;
+    // Sooner than the room is at the track's end, the others would lose the end of it.
+    const earlyMs = Math.min(endMs - performance.now(), MOST_EARLY_MS);
+    if (earlyMs > 0) after(earlyMs, askNext);
+    else askNext();
   }
 
   /** Asks for the next track, as long as it is this one, from this anchor, that is over. */

@@ -7,6 +7,9 @@ const REMEMBER_MS = 120_000;
 /** One of them in so long, at least, is kept for the plot. */
 const PLOT_EVERY_MS = 1_000;
 
+/** Looks that come sooner after each other are one. */
+const GAP_MS = 100;
+
 /** What is shown and told is the median of so many looks. */
 const MEDIAN_LOOKS = 9;
 
@@ -20,6 +23,7 @@ export function createFigures() {
   /** @type {Look[]} */
   let plot = [];
   let latencyMs = 0;
+  let lookedMs = -Infinity;
   const corrections = { slews: 0, cuts: 0 };
 
   return {
@@ -35,6 +39,8 @@ export function createFigures() {
         recent = [];
         return;
       }
+      if (atMs - lookedMs < GAP_MS) return;
+      lookedMs = atMs;
       recent = [...recent.slice(1 - MEDIAN_LOOKS), offMs];
       plot = plot.filter((look) => atMs - look.atMs < REMEMBER_MS);
       const last = plot.at(-1);

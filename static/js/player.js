@@ -1,6 +1,7 @@
-// The only way to sound, over two engines: decoded buffers, exact to the sample, wherever they work and are
-// worth their memory; and the plain element for everything else. It is told where to be and when (a Plan), and
-// reports where it is. What it should be told is decided in align.js, when silence is to sound in idle.js.
+// The only way to sound, over two engines. Decoded buffers, exact to the sample, play what has a known length and
+// fits into memory; the plain element plays everything else: older phones, very long tracks, those of unknown
+// length, and what cannot be decoded. It is told where to be and when (a Plan), and reports where it is. What it
+// should be told is decided in align.js, when silence is to sound in idle.js.
 //
 // While buffers sound, the element plays silence of the same length, at the same place: the lock screen, the
 // headset's keys and a phone's patience with hidden pages all belong to a media element. (iOS gives "Now
@@ -18,10 +19,11 @@ import { silence } from './player/silence.js';
 /** Decoded, a track takes 4 bytes for each sample: this is about 12 minutes in stereo. */
 const MOST_TRACK_BYTES = 280e6;
 
-/** All decoded ones together: what is next may have to wait until there is room. */
+/** All decoded ones together; what is next and does not fit is the element's. Phones let go of pages that take much. */
 const MOST_BYTES = 400e6;
+const MOST_PHONE_BYTES = 250e6;
 
-/** A phone with less memory than this, in GiB, plays files instead. */
+/** A phone that says it has less memory than this, in GiB, plays files instead. */
 const LEAST_MEMORY = 2;
 
 const CHANNELS = 2;
@@ -67,7 +69,11 @@ export function createPlayer(audio, on) {
 
   const buffers = offersBuffers()
     ? createBuffers({
-        change: on.change,
+        change: () => {
+          // Silence that goes on would hold on to Bluetooth, and to the lock screen.
+          if (byBuffers && buffers?.locked()) element.follow('silence');
+          on.change();
+        },
         ended: on.ended,
         began: (trackId) => {
           const atMs = performance.now();
@@ -111,9 +117,11 @@ export function createPlayer(audio, on) {
    */
   function suits(trackId, durationSec) {
     if (!buffers || refused.has(trackId) || durationSec === 0) return false;
+    const bytesOf = (/** @type {number} */ seconds) => seconds * buffers.sampleRate * CHANNELS * 4;
     const others = [...exact].reduce((sum, [id, seconds]) => (id === trackId ? sum : sum + bytesOf(seconds)), 0);
     const bytes = bytesOf(durationSec);
-    return bytes <= MOST_TRACK_BYTES && bytes + others <= MOST_BYTES;
+    const most = navigator.maxTouchPoints > 0 ? MOST_PHONE_BYTES : MOST_BYTES;
+    return bytes <= MOST_TRACK_BYTES && bytes + others <= most;
   }
 
   /** @param {TrackId} trackId */
@@ -133,6 +141,9 @@ export function createPlayer(audio, on) {
      * @param {{trackId: TrackId, positionSec: number, atMs: number}} [line]
      */
     unlock: (line) => {
+      // Safari: with this neither the mute switch nor the lock silences the music. It counts from the next start on.
+      const { audioSession } = /** @type {{audioSession?: {type: string}}} */ (navigator);
+      if (audioSession) audioSession.type = 'playback';
       buffers?.unlock();
       element.unlock(line && !exact.has(line.trackId) ? line : undefined);
     },
@@ -201,13 +212,9 @@ export function createPlayer(audio, on) {
   };
 }
 
-/** @param {number} durationSec */
-function bytesOf(durationSec) {
-  return durationSec * 48_000 * CHANNELS * 4;
-}
-
 /**
- * Before iOS 17 (16.4 for what it takes, which is how it can be told) a context falls silent with the screen.
+ * On iOS a context falls silent with the screen, unless the page may say that it plays music, which came with
+ * `audioSession` (16.4).
  */
 function offersBuffers() {
   if (typeof AudioContext === 'undefined') return false;

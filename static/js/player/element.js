@@ -275,9 +275,6 @@ export function createElement(audio, on) {
         play(fromNow(audio.currentTime), own);
         return;
       }
-      // Safari: with this the mute switch does not silence the music.
-      const { audioSession } = /** @type {{audioSession?: {type: string}}} */ (navigator);
-      if (audioSession) audioSession.type = 'playback';
       if (loaded === null) {
         audio.loop = false;
         audio.src = tapUrl;

@@ -3,12 +3,14 @@
 // sound. A single look at it is off by milliseconds; the median of many is not.
 
 /**
- * One look: that moment of the context's clock (in ms) was heard so much earlier than it says, by this page's.
- * @typedef {{atMs: number, lagMs: number}} Sighting
+ * One look: what is heard then on the context's clock is so much less than this page's clock, and what is rendered
+ * by then is so much less. All in milliseconds.
+ * @typedef {{atMs: number, lagMs: number, clockMs: number}} Sighting
  */
 
-/** Longer ago says too little: 100 ppm are 0.3 ms by then. */
+/** Longer ago says too little: 100 ppm are 0.3 ms by then. Where looks are rare, the last ones count for longer. */
 const REMEMBER_MS = 3_000;
+const REMEMBER_FEW_MS = 15_000;
 
 /** So many in a row that all lie to one side of the older ones tell of a jump, */
 const JUMP_LOOKS = 6;
@@ -23,21 +25,26 @@ const SETTLED_LOOKS = 8;
 /**
  * @param {readonly Sighting[]} kept
  * @param {Sighting} newest
- * @returns {{sightings: Sighting[], odd: boolean, jumped: boolean}} the sightings worth keeping, whether the
- *   newest is unlike the others, and whether enough are to show that the lag is another by now
+ * @returns {{sightings: Sighting[], odd: boolean, jumped: boolean, fell: boolean}} the sightings worth keeping;
+ *   whether the newest is unlike the others; whether enough are to show that the lag is another by now; and whether
+ *   that is because the sound itself fell behind, and not only what is told of it
  */
 export function sight(kept, newest) {
-  const sightings = [...kept.filter(({ atMs }) => newest.atMs - atMs <= REMEMBER_MS), newest];
+  const isKept = (/** @type {Sighting} */ { atMs }, /** @type {number} */ i) =>
+    newest.atMs - atMs <= (kept.length - i < SETTLED_LOOKS ? REMEMBER_FEW_MS : REMEMBER_MS);
+  const sightings = [...kept.filter(isKept), newest];
   const recent = sightings.slice(-JUMP_LOOKS);
   const older = sightings.slice(0, -JUMP_LOOKS);
-  if (older.length < JUMP_LOOKS) return { sightings, odd: false, jumped: false };
+  if (older.length < JUMP_LOOKS) return { sightings, odd: false, jumped: false, fell: false };
   const usual = middle(older.map(({ lagMs }) => lagMs));
   const spread = middle(older.map(({ lagMs }) => Math.abs(lagMs - usual)));
   const limitMs = Math.max(JUMP_MS, JUMP_SPREADS * spread);
   const above = recent.every(({ lagMs }) => lagMs - usual > limitMs);
   const below = recent.every(({ lagMs }) => usual - lagMs > limitMs);
   const odd = Math.abs(newest.lagMs - usual) > limitMs;
-  return above || below ? { sightings: recent, odd, jumped: true } : { sightings, odd, jumped: false };
+  if (!above && !below) return { sightings, odd, jumped: false, fell: false };
+  const behindMs = middle(recent.map(({ clockMs }) => clockMs)) - middle(older.map(({ clockMs }) => clockMs));
+  return { sightings: recent, odd, jumped: true, fell: above && behindMs > limitMs };
 }
 
 /**

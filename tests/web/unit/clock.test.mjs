@@ -62,6 +62,12 @@ test('a slow answer does not throw out the good ones', () => {
   isNear(estimate(kept).offsetMs, TRUE_OFFSET_MS, 1e-9);
 });
 
+test('an answer that was there before its question says nothing', () => {
+  const kept = [trip(0, 1, 1)];
+  const stoodStill = { atMs: 10, mostMs: TRUE_OFFSET_MS - 2_500, leastMs: TRUE_OFFSET_MS + 2_500 };
+  assert.deepEqual(remember(kept, stoodStill), kept);
+});
+
 test('the offset goes on drifting between two estimates', () => {
   isNear(offsetAt({ atMs: 1_000, offsetMs: 5, drift: 80e-6, roundTripMs: 1, slowTripMs: 1 }, 11_000), 5.8, 1e-9);
 });

@@ -44,9 +44,10 @@ function play({ seconds, ppm = 0, noiseMs = 0.1, stalls = [], startOffMs = 0 }) 
   const offs = [];
   const corrections = { slews: 0, cuts: 0, mostRate: 0 };
   for (let nowMs = -2_000; nowMs < seconds * 1000; nowMs += SIGHT_MS) {
-    const seen = sight(sightings, { atMs: nowMs, lagMs: nowMs - heardSec(nowMs) * 1000 + noiseMs * roll() });
+    const clockMs = nowMs - heardSec(nowMs) * 1000;
+    const seen = sight(sightings, { atMs: nowMs, lagMs: clockMs + noiseMs * roll(), clockMs });
     sightings = seen.sightings;
-    if (seen.jumped) shakenUntilMs = nowMs + 2_000;
+    if (seen.fell) shakenUntilMs = nowMs + 2_000;
     if (nowMs < 0) continue;
     const inTruth = positionOn(way, heardSec(nowMs));
     offs.push({ nowMs, offMs: offMs(goal, { positionSec: inTruth, atMs: nowMs }) });

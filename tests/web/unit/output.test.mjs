@@ -2,16 +2,17 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { BLOCK_FRAMES, lag, positionOn, sight, slew } from '../../../static/js/player/output.js';
 
-/** Sightings of such lags, 30 ms apart. */
-function see(lags, before = []) {
-  let [sightings, jumps] = [before, 0];
+/** Sightings of such lags, 30 ms apart; `clocks`: because the context's own clock is behind by as much. */
+function see(lags, before = [], clocks = true) {
+  let [sightings, jumps, falls] = [before, 0, 0];
   for (const lagMs of lags) {
     const atMs = (sightings.at(-1)?.atMs ?? 0) + 30;
-    const seen = sight(sightings, { atMs, lagMs });
+    const seen = sight(sightings, { atMs, lagMs, clockMs: clocks ? lagMs : 0 });
     sightings = seen.sightings;
     jumps += seen.jumped ? 1 : 0;
+    falls += seen.fell ? 1 : 0;
   }
-  return { sightings, jumps };
+  return { sightings, jumps, falls };
 }
 
 const many = (count, lagMs) => Array.from({ length: count }, () => lagMs);
@@ -45,13 +46,27 @@ test('a lag that jumped is believed after six looks, and what was before is forg
 
 test('one look that is unlike the others is odd, and no more than that', () => {
   const before = see(many(40, 20)).sightings;
-  const { odd, jumped } = sight(before, { atMs: 1_230, lagMs: 90 });
+  const { odd, jumped } = sight(before, { atMs: 1_230, lagMs: 90, clockMs: 90 });
   assert.deepEqual([odd, jumped], [true, false]);
 });
 
 test('a lag that scatters as it always did has not jumped', () => {
   const scatter = Array.from({ length: 100 }, (_, i) => 20 + 5 * Math.sin(i * 2.1));
   assert.equal(see(scatter).jumps, 0);
+});
+
+test('a sound that fell behind is told from one of which only something else is told', () => {
+  assert.equal(see(many(6, 60), see(many(40, 20)).sightings).falls, 1);
+  const told = see(many(40, 20), [], false).sightings;
+  assert.deepEqual([see(many(6, 60), told, false).jumps, see(many(6, 60), told, false).falls], [1, 0]);
+  assert.equal(see(many(6, 5), see(many(40, 20)).sightings).falls, 0);
+});
+
+test('where looks are rare the last eight count, and the output is known all the same', () => {
+  let sightings = [];
+  for (let atMs = 0; atMs < 20_000; atMs += 1_000) sightings = sight(sightings, { atMs, lagMs: 20, clockMs: 20 }).sightings;
+  assert.equal(lag(sightings).settled, true);
+  assert.ok(sightings.length <= 9);
 });
 
 test('looks of more than three seconds ago are forgotten', () => {
