@@ -10,6 +10,7 @@
 import { createBuffers } from './player/buffers.js';
 import { createElement } from './player/element.js';
 import { silence } from './player/silence.js';
+import { after } from './timer.js';
 
 /** @typedef {import('./types.js').Plan} Plan */
 /** @typedef {import('./types.js').Report} Report */
@@ -27,6 +28,10 @@ const MOST_PHONE_BYTES = 250e6;
 const LEAST_MEMORY = 2;
 
 const CHANNELS = 2;
+
+/** So late the element's silence goes over to the next track, and so much longer than its track it is for that. */
+const SHADOW_LATE_MS = 2_000;
+const SHADOW_TAIL_SEC = 5;
 
 /**
  * @param {HTMLAudioElement} audio
@@ -49,6 +54,7 @@ export function createPlayer(audio, on) {
   const refused = new Set();
   /** The engine that was told last. */
   let byBuffers = false;
+  let cancelShadow = () => {};
 
   const element = createElement(audio, {
     change: () => {
@@ -76,12 +82,16 @@ export function createPlayer(audio, on) {
         },
         ended: on.ended,
         began: (trackId) => {
-          const atMs = performance.now();
-          element.follow({ kind: 'start', trackId, positionSec: 0, atMs, atOnce: true });
+          // To load even silence is work, and the change from track to track had better not be disturbed by any.
+          const begunMs = performance.now();
+          cancelShadow = after(SHADOW_LATE_MS, () => {
+            const positionSec = (performance.now() - begunMs) / 1000;
+            element.follow({ kind: 'start', trackId, positionSec, atMs: performance.now(), atOnce: true });
+          });
         },
         decoded: (trackId, durationSec) => {
           blobs.set(trackId, null);
-          element.prepare(trackId, silence(durationSec));
+          element.prepare(trackId, silence(durationSec + SHADOW_TAIL_SEC));
           on.duration(trackId, durationSec);
           on.change();
         },
@@ -182,6 +192,7 @@ export function createPlayer(audio, on) {
     /** @param {Plan | 'silence'} plan */
     follow: (plan) => {
       if (plan !== 'silence' && plan.kind === 'slew') return buffers?.follow(plan);
+      cancelShadow();
       const toBuffers = plan !== 'silence' && exact.has(plan.trackId);
       if (byBuffers && !toBuffers) buffers?.follow('silence');
       byBuffers = toBuffers;
@@ -202,6 +213,7 @@ export function createPlayer(audio, on) {
     sound: (name, atMs) => buffers?.sound(name, atMs),
 
     idle: () => {
+      cancelShadow();
       if (byBuffers) buffers?.follow('silence');
       byBuffers = false;
       element.idle();

@@ -48,7 +48,7 @@ const USUAL_AHEAD_MS = 40;
  * @param {(trackId: TrackId) => void} on.undecodable
  */
 export function createBuffers(on) {
-  const context = new AudioContext({ latencyHint: 'interactive' });
+  const context = new AudioContext({ latencyHint: 'playback' });
   const watch = createWatch(context);
   /** @type {Map<TrackId, AudioBuffer | null>} `null` while it is being decoded. */
   const tracks = new Map();
