@@ -29,9 +29,8 @@ const LEAST_MEMORY = 2;
 
 const CHANNELS = 2;
 
-/** So late the element's silence goes over to the next track, and so much longer than its track it is for that. */
-const SHADOW_LATE_MS = 2_000;
-const SHADOW_TAIL_SEC = 5;
+/** So late the element's silence goes over to the next track. */
+const SHADOW_LATE_MS = 300;
 
 /**
  * @param {HTMLAudioElement} audio
@@ -91,7 +90,7 @@ export function createPlayer(audio, on) {
         },
         decoded: (trackId, durationSec) => {
           blobs.set(trackId, null);
-          element.prepare(trackId, silence(durationSec + SHADOW_TAIL_SEC));
+          element.prepare(trackId, silence(durationSec));
           on.duration(trackId, durationSec);
           on.change();
         },
