@@ -101,7 +101,11 @@ export function createConductor({ store, player, figures, read, onWake }) {
   function lookOnce() {
     const slept = Date.now() - lookedAt > SLEPT_MS;
     lookedAt = Date.now();
-    if (slept) woke();
+    if (slept) {
+      // By what was seen of the output before, the sound would be as far on as the clock.
+      player.forget();
+      woke();
+    }
     const state = store.get();
     const { room } = state;
     if (overlay && (!room || !overlayHolds(overlay, room))) overlay = null;

@@ -211,6 +211,9 @@ export function createPlayer(audio, on) {
      */
     sound: (name, atMs) => buffers?.sound(name, atMs),
 
+    /** What is known of the output is old. */
+    forget: () => buffers?.forget(),
+
     idle: () => {
       cancelShadow();
       if (byBuffers) buffers?.follow('silence');

@@ -297,6 +297,7 @@ export function createBuffers(on) {
       hush();
     },
     lineUp,
+    forget: watch.forget,
 
     /**
      * @param {'tick' | 'chirp'} name
