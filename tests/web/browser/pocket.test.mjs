@@ -150,6 +150,33 @@ test('a phone that was suspended in a pause says "tap to rejoin", and the tap la
     assert.ok(Math.abs(a - b) < 0.5, `${a} and ${b} are one place`);
   }));
 
+/**
+ * In the page: all of its clocks are an hour later from one moment to the next; the sound is where it was. From then
+ * on, whatever is made to sound notes by how much it goes on from another place than the one that the song is at.
+ */
+function sleepAnHour() {
+  const [wall, own, stamp] = [Date.now.bind(Date), performance.now.bind(performance), AudioContext.prototype.getOutputTimestamp];
+  const audio = document.querySelector('audio');
+  const began = own() / 1000 - audio.currentTime;
+  globalThis.jumps = [];
+  const note = (/** @type {number} */ positionSec, /** @type {number} */ inSec) =>
+    globalThis.jumps.push(positionSec - (own() / 1000 + inSec - began));
+  const { start } = AudioBufferSourceNode.prototype;
+  AudioBufferSourceNode.prototype.start = function (atSec, fromSec) {
+    const inSec = atSec - this.context.currentTime;
+    // What is laid down for the end of the song is another one.
+    if (inSec < 5) note(fromSec, inSec);
+    return start.call(this, atSec, fromSec);
+  };
+  audio.addEventListener('playing', () => note(audio.currentTime, 0));
+  Date.now = () => wall() + 3_600_000;
+  performance.now = () => own() + 3_600_000;
+  AudioContext.prototype.getOutputTimestamp = function () {
+    const { contextTime, performanceTime } = stamp.call(this);
+    return { contextTime, performanceTime: performanceTime + 3_600_000 };
+  };
+}
+
 test('a laptop that slept for an hour plays on, and falls back in without a jump where the place is the same', async (t) => {
   const server = await startServer({ fill: tones({ 'Alpha Dance': 90, 'Beta Waltz': 90 }) });
   t.after(server.end);
@@ -163,18 +190,8 @@ test('a laptop that slept for an hour plays on, and falls back in without a jump
     await ada.press('Play');
     await ada.status('in step');
     await ada.sounds();
-    await ada.read(() => {
-      const audio = document.querySelector('audio');
-      audio.disturbed = [];
-      for (const name of ['pause', 'seeking', 'emptied']) audio.addEventListener(name, () => audio.disturbed.push(name));
-    });
     wire.cut();
-    // Both of the page's clocks are an hour later from one moment to the next; the sound is where it was.
-    await ada.read(() => {
-      const [wall, own] = [Date.now.bind(Date), performance.now.bind(performance)];
-      Date.now = () => wall() + 3_600_000;
-      performance.now = () => own() + 3_600_000;
-    });
+    await ada.read(sleepAnHour);
     await ada.status('reconnecting…');
     await ada.until('the bar where the sound is', () =>
       Math.abs(Number(document.querySelector('#position').value) - document.querySelector('audio').currentTime) < 1.5,
@@ -182,7 +199,8 @@ test('a laptop that slept for an hour plays on, and falls back in without a jump
     wire.mend();
     await ada.status('in step');
     await ada.sounds();
-    assert.deepEqual(await ada.read(() => document.querySelector('audio').disturbed), []);
+    const jumps = await ada.read(() => globalThis.jumps);
+    assert.deepEqual(jumps.filter((sec) => Math.abs(sec) > 0.5), [], 'whatever sounded went on from where it was');
   });
 });
 
