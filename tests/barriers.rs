@@ -695,6 +695,27 @@ async fn acks_that_are_refused_are_no_sign_of_work() {
     assert_eq!(shrunk.payload["reason"], "stalled");
 }
 
+#[tokio::test]
+async fn bytes_that_are_fetched_again_are_no_sign_of_work() {
+    let server = TestServer::start().await;
+    let (mut alice, bob) = pair_of_phones(&server).await;
+    alice.next().await;
+    let (before, track) = (alice.count(), alice.current());
+    alice.ack(&track).await;
+    let (url, whole) = (format!("/file/{track}"), Instant::now());
+    let size = bob.get(&url).await.body.len();
+    let again = async {
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        let request = bob.request(Method::GET, &url);
+        let range = format!("bytes={}-", size / 2);
+        assert_eq!(ask(request.header("Range", range)).await.status, 206);
+    };
+    let (shrunk, ()) = tokio::join!(alice.durable_event("barrier.shrunk", before), again);
+    let waited = whole.elapsed().as_secs_f64();
+    assert_eq!(shrunk.payload["reason"], "stalled");
+    assert!(waited < 20.0, "after {waited} s");
+}
+
 /// Seeks near the end, where everybody has next-up: the moment of its start is promised, and kept.
 #[tokio::test]
 async fn the_next_start_is_promised_ahead_and_kept() {

@@ -36,7 +36,8 @@ pub(super) struct Progress {
     from: u64,
     at: u64,
     end: u64,
-    told: Option<Instant>,
+    /// When it was told last, and how far it was then.
+    told: Option<(Instant, u64)>,
 }
 
 impl Progress {
@@ -63,26 +64,33 @@ impl Progress {
     /// So many bytes more are written; whether that was all. The answer's head counts along: it is small.
     pub(super) fn wrote(&mut self, bytes: usize) -> bool {
         self.at = self.end.min(self.at + bytes as u64);
-        let now = Instant::now();
-        let due = self
+        if self
             .told
-            .is_none_or(|told| now.duration_since(told) >= PROGRESS_PAUSE);
-        if due {
-            self.told = Some(now);
-            let download = Download {
-                track_id: self.track_id,
-                received_bytes: self.at,
-                size: self.size,
-            };
-            self.hub.report_download(self.member, self.from, download);
+            .is_none_or(|(then, _)| then.elapsed() >= PROGRESS_PAUSE)
+        {
+            self.tell();
         }
         self.at == self.end
+    }
+
+    fn tell(&mut self) {
+        self.told = Some((Instant::now(), self.at));
+        let download = Download {
+            track_id: self.track_id,
+            received_bytes: self.at,
+            size: self.size,
+        };
+        self.hub.report_download(self.member, self.from, download);
     }
 }
 
 impl Drop for Progress {
-    /// Sent or broken off: the download is under way no more.
+    /// Sent or broken off: the download is under way no more. The last of it must be known all the same, or the same
+    /// bytes would count as new when they are fetched again.
     fn drop(&mut self) {
+        if self.told.is_some_and(|(_, told)| told != self.at) {
+            self.tell();
+        }
         self.hub.end_download(self.member, self.track_id);
     }
 }
