@@ -3,6 +3,7 @@
 
 pub mod cover;
 mod open;
+mod padding;
 mod scan;
 mod tags;
 
@@ -36,8 +37,11 @@ pub struct Track {
     pub mime: &'static str,
     /// Which bytes: another version, other bytes.
     pub version: Version,
-    /// In seconds.
+    /// Of the music, in seconds.
     pub duration: f64,
+    /// What a decoder plays before the music unless it knows the encoder, in seconds; only where the file tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lead_sec: Option<f64>,
     /// What it is called.
     pub tags: Tags,
     /// Where its cover is, if it has one.

@@ -51,6 +51,18 @@ async fn get_with(phone: &Phone, method: Method, path: &str, fields: &[(&str, &s
     .await
 }
 
+/// The encoder was given 1.5 s, and made 1.584 s of frames of it.
+#[tokio::test]
+async fn an_mp3_is_as_long_as_its_music() {
+    let (_server, _phone, rows) = library(Setup::fixtures()).await;
+    let row = &rows["fixture.mp3"];
+    assert_eq!(
+        (row["duration"].as_f64(), row["leadSec"].as_f64()),
+        (Some(1.5), Some(0.069_063))
+    );
+    assert!(rows["fixture.flac"]["leadSec"].is_null());
+}
+
 #[tokio::test]
 async fn every_format_is_read_with_its_tags() {
     let (_server, phone, rows) = library(Setup::fixtures()).await;

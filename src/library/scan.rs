@@ -118,6 +118,7 @@ fn describe(root: &Path, full: &Path, path: &Path) -> Result<Track, NotMusic> {
         mime: described.mime,
         version,
         duration: described.duration_sec,
+        lead_sec: described.lead_sec,
         tags: described.tags,
         cover_url: described
             .has_cover

@@ -11,15 +11,19 @@ use lofty::probe::Probe;
 use lofty::tag::{Accessor, Tag};
 
 use super::Tags;
+use super::padding::padding;
 
 /// Longer texts in tags are cut, in characters.
 const LONGEST_TEXT: usize = 300;
+/// Music is shorter than its file says by no more than this, in seconds.
+const MOST_PADDING_SEC: f64 = 0.5;
 
 /// What was read from one file.
 #[derive(Debug, PartialEq)]
 pub(super) struct Described {
     pub(super) mime: &'static str,
     pub(super) duration_sec: f64,
+    pub(super) lead_sec: Option<f64>,
     pub(super) tags: Tags,
     pub(super) has_cover: bool,
 }
@@ -91,9 +95,14 @@ pub(super) fn describe(file: &File, size: u64, path: &Path) -> Result<Described,
     let duration_sec =
         duration_sec(&read, size).ok_or_else(|| unplayable("it holds no audio".into()))?;
     let tag = read.primary_tag().or_else(|| read.first_tag());
+    let padded = (format == FileType::Mpeg).then(|| padding(file)).flatten();
+    // A tag that was left from a longer file knows nothing of this one.
+    let padded =
+        padded.filter(|padded| (padded.duration_sec - duration_sec).abs() < MOST_PADDING_SEC);
     Ok(Described {
         mime,
-        duration_sec,
+        duration_sec: padded.map_or(duration_sec, |padded| to_micros(padded.duration_sec)),
+        lead_sec: padded.map(|padded| to_micros(padded.lead_sec)),
         tags: tags(tag, path),
         has_cover: cover_of(&read).is_some(),
     })
@@ -146,6 +155,11 @@ fn duration_sec(read: &TaggedFile, size: u64) -> Option<f64> {
     let kbit_per_s = f64::from(properties.audio_bitrate().unwrap_or(0));
     let promised_bytes = kbit_per_s * 1000.0 / 8.0 * duration;
     (duration > 0.0 && size as f64 >= promised_bytes / 10.0).then_some(duration)
+}
+
+/// Finer than anybody hears, and short to write.
+fn to_micros(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e6
 }
 
 fn tags(tag: Option<&Tag>, path: &Path) -> Tags {

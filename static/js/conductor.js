@@ -270,7 +270,7 @@ export function createConductor({ store, player, figures, read, onWake }) {
     const blob = await read(trackId);
     reading.delete(trackId);
     if (!blob) return;
-    player.prepare(trackId, blob, store.get().index.get(trackId)?.duration ?? 0);
+    player.prepare(trackId, blob, store.get().index.get(trackId) ?? {});
     look();
   }
 

@@ -161,13 +161,13 @@ export function createPlayer(audio, on) {
      * Begins to have a track at hand.
      * @param {TrackId} trackId
      * @param {Blob} blob
-     * @param {number} durationSec 0 where nobody knows
+     * @param {{duration?: number, leadSec?: number}} [told] by the index
      */
-    prepare: (trackId, blob, durationSec) => {
+    prepare: (trackId, blob, { duration: durationSec = 0, leadSec = 0 } = {}) => {
       blobs.set(trackId, blob);
       if (!suits(trackId, durationSec)) return element.prepare(trackId, blob);
       exact.set(trackId, durationSec);
-      buffers?.prepare(trackId, blob);
+      buffers?.prepare(trackId, blob, { durationSec, leadSec });
     },
     /** @param {TrackId} trackId */
     has,

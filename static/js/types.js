@@ -27,6 +27,7 @@
  * @property {string} mime
  * @property {string} version
  * @property {number} [duration] In seconds.
+ * @property {number} [leadSec] What some decoders play before the music of an MP3.
  * @property {Tags} tags
  * @property {string} [coverUrl]
  */

@@ -2,6 +2,7 @@
 // down on the context's own clock; which moment of that is heard when, watch.js knows.
 
 import { after, within } from '../timer.js';
+import { musicIn } from './output.js';
 import { chirp, tick } from './sounds.js';
 import { HAND_OVER_SEC, createVoice } from './voice.js';
 import { createWatch } from './watch.js';
@@ -50,7 +51,7 @@ const USUAL_AHEAD_MS = 40;
 export function createBuffers(on) {
   const context = new AudioContext({ latencyHint: 'playback' });
   const watch = createWatch(context);
-  /** @type {Map<TrackId, AudioBuffer | null>} `null` while it is being decoded. */
+  /** @type {Map<TrackId, import('./output.js').Decoded | null>} `null` while it is being decoded. */
   const tracks = new Map();
   /** @type {Voice | null} */
   let voice = null;
@@ -87,12 +88,12 @@ export function createBuffers(on) {
    * @param {number} atMs
    */
   function lay(trackId, positionSec, atMs) {
-    const buffer = tracks.get(trackId);
-    if (!buffer) return null;
+    const music = tracks.get(trackId);
+    if (!music) return null;
     const wantedSec = onFrame(watch.secAt(atMs));
     const atSec = Math.max(wantedSec, onFrame(soonSec()));
     const fromSec = onFrame(positionSec) + atSec - wantedSec;
-    return fromSec < buffer.duration ? createVoice(context, { trackId, buffer, atSec, fromSec }, over) : null;
+    return fromSec < music.durationSec ? createVoice(context, { trackId, music, atSec, fromSec }, over) : null;
   }
 
   function hush() {
@@ -264,15 +265,17 @@ export function createBuffers(on) {
     /**
      * @param {TrackId} trackId
      * @param {Blob} blob
+     * @param {{durationSec: number, leadSec: number}} told by the index
      */
-    prepare: async (trackId, blob) => {
+    prepare: async (trackId, blob, told) => {
       if (tracks.has(trackId)) return;
       tracks.set(trackId, null);
       try {
         const buffer = await within(DECODE_MS, context.decodeAudioData(await blob.arrayBuffer()));
         if (tracks.get(trackId) !== null) return;
-        tracks.set(trackId, buffer);
-        on.decoded(trackId, buffer.duration);
+        const music = { buffer, ...musicIn(buffer.duration, told) };
+        tracks.set(trackId, music);
+        on.decoded(trackId, music.durationSec);
       } catch {
         tracks.delete(trackId);
         on.undecodable(trackId);

@@ -3,6 +3,11 @@
 // sound. A single look at it is off by milliseconds; the median of many is not.
 
 /**
+ * A track as it was decoded, and where in that the music is: so long after the beginning, and so long.
+ * @typedef {{buffer: AudioBuffer, leadSec: number, durationSec: number}} Decoded
+ */
+
+/**
  * One look: what is heard then on the context's clock is so much less than this page's clock, and what is rendered
  * by then is so much less. All in milliseconds.
  * @typedef {{atMs: number, lagMs: number, clockMs: number}} Sighting
@@ -98,6 +103,18 @@ export function slew(byMs, sampleRate) {
     Math.round((SLEW_SEC * sampleRate) / BLOCK_FRAMES),
   );
   return { rate: 1 + frames / (blocks * BLOCK_FRAMES), blocks };
+}
+
+/**
+ * Where the music is in what was decoded. Encoders of MP3 put some silence before and behind it, which the index
+ * knows; some decoders leave it out, and others do not: 25 ms that phones of two makers would be apart.
+ * @param {number} decodedSec
+ * @param {{durationSec: number, leadSec: number}} told by the index
+ */
+export function musicIn(decodedSec, { durationSec, leadSec }) {
+  const isPadded = leadSec > 0 && decodedSec - durationSec > leadSec / 2;
+  if (!isPadded) return { leadSec: 0, durationSec: decodedSec };
+  return { leadSec, durationSec: Math.min(durationSec, decodedSec - leadSec) };
 }
 
 /** @param {readonly number[]} values */

@@ -15,12 +15,13 @@ const FADE_SEC = 0.008;
  * @param {AudioContext} context
  * @param {object} part
  * @param {import('../types.js').TrackId} part.trackId
- * @param {AudioBuffer} part.buffer
+ * @param {import('./output.js').Decoded} part.music
  * @param {number} part.atSec when it begins, on the context's clock
  * @param {number} part.fromSec where in the track
  * @param {(voice: Voice) => void} onEnded called at the track's end, and not after `end`
  */
-export function createVoice(context, { trackId, buffer, atSec, fromSec }, onEnded) {
+export function createVoice(context, { trackId, music, atSec, fromSec }, onEnded) {
+  const { buffer, leadSec, durationSec } = music;
   const source = new AudioBufferSourceNode(context, { buffer });
   const gain = new GainNode(context);
   source.connect(gain).connect(context.destination);
@@ -28,17 +29,16 @@ export function createVoice(context, { trackId, buffer, atSec, fromSec }, onEnde
     gain.gain.setValueAtTime(0, atSec);
     gain.gain.linearRampToValueAtTime(1, atSec + FADE_SEC);
   }
-  source.start(atSec, fromSec);
+  source.start(atSec, leadSec + fromSec, durationSec - fromSec);
   let way = [{ atSec, positionSec: fromSec, rate: 1 }];
   let slewUntilSec = 0;
-  const { duration } = buffer;
 
   const voice = {
     trackId,
     atSec,
 
     /** @param {number} sec of the context's clock */
-    positionAt: (sec) => Math.min(positionOn(way, sec), duration),
+    positionAt: (sec) => Math.min(positionOn(way, sec), durationSec),
     /** @param {number} sec of the context's clock */
     isSlewing: (sec) => sec < slewUntilSec,
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { BLOCK_FRAMES, lag, positionOn, sight, slew } from '../../../static/js/player/output.js';
+import { BLOCK_FRAMES, lag, musicIn, positionOn, sight, slew } from '../../../static/js/player/output.js';
 
 /** Sightings of such lags, 30 ms apart; `clocks`: because the context's own clock is behind by as much. */
 function see(lags, before = [], clocks = true) {
@@ -72,6 +72,14 @@ test('where looks are rare the last eight count, and the output is known all the
 test('looks of more than three seconds ago are forgotten', () => {
   const { sightings } = see(many(200, 20));
   assert.ok(sightings.length <= 101);
+});
+
+test('silence that an encoder put around the music is left out, unless the decoder has done so', () => {
+  const told = { durationSec: 3, leadSec: 0.025 };
+  assert.deepEqual(musicIn(3.03, told), { leadSec: 0.025, durationSec: 3 });
+  assert.deepEqual(musicIn(3.0003, told), { leadSec: 0, durationSec: 3.0003 });
+  assert.deepEqual(musicIn(3.02, told), { leadSec: 0.025, durationSec: 2.995 });
+  assert.deepEqual(musicIn(3.03, { durationSec: 3, leadSec: 0 }), { leadSec: 0, durationSec: 3.03 });
 });
 
 test('the way through a track goes on at the rate of its last stretch', () => {

@@ -1,7 +1,8 @@
-// The main journey in other engines than Chromium, each phone a browser of its own, at an address
-// that is not secure, as a phone in the house has it.
+// What has to be the same in other engines than Chromium: the main journey, each phone a browser of its own, at an
+// address that is not secure, as a phone in the house has it; and where the music of a file begins.
 
 import assert from 'node:assert/strict';
+import { copyFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { DEMO_MUSIC, copies, startServer } from '../support/server.mjs';
 import { phoneIn } from './browser.mjs';
@@ -13,6 +14,9 @@ const ENGINES = [
   { name: 'Firefox', open: openFirefox },
   { name: 'WebKit', open: openWebKit },
 ];
+
+/** Its encoder put 25 ms before the music, which begins with a note at full force. */
+const PADDED = new URL('../../../audio/Basement Lamp.mp3', import.meta.url);
 
 /** Far more than phones in step are apart, far less than one that came in somewhere else would be. */
 const ONE_PLACE_SEC = 0.3;
@@ -76,6 +80,33 @@ for (const { name, open } of ENGINES) {
       await Promise.all(phones.map((phone, i) => phone.shot(`failed-${name}-${i + 1}`).catch(() => {})));
       throw error;
     }
+  });
+}
+
+for (const { name, open } of ENGINES) {
+  test(`in ${name}: an MP3 begins with its first note, whatever its encoder put before it`, async (t) => {
+    const server = await startServer({ fill: (folder) => copyFile(PADDED, `${folder}/padded.mp3`) });
+    t.after(server.end);
+    const phone = phoneIn(await open(server.asProxy(), loudspeaker.env));
+    t.after(phone.close);
+    await phone.goto(server.url());
+    await phone.join('Ada');
+    await phone.read(() => {
+      const listen = async () => {
+        const [row] = await (await fetch('/index')).json();
+        const bytes = await (await fetch(`/file/${row.trackId}`)).arrayBuffer();
+        const { musicIn } = await import('/js/player/output.js');
+        const buffer = await new OfflineAudioContext(1, 1, 48_000).decodeAudioData(bytes);
+        const samples = buffer.getChannelData(0).subarray(0, 48_000);
+        const loudest = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+        const { leadSec } = musicIn(buffer.duration, { durationSec: row.duration, leadSec: row.leadSec });
+        return samples.findIndex((sample) => Math.abs(sample) > loudest / 2) / 48_000 - leadSec;
+      };
+      const { dataset } = document.body;
+      listen().then((sec) => (dataset.firstNote = String(sec)), (error) => (dataset.firstNote = String(error)));
+    });
+    const sec = await phone.until('the first note', () => document.body.dataset.firstNote);
+    assert.ok(Math.abs(Number(sec)) < 0.005, `${sec} s after the beginning`);
   });
 }
 
