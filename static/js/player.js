@@ -29,7 +29,10 @@ const LEAST_MEMORY = 2;
 
 const CHANNELS = 2;
 
-/** So late the element's silence goes over to the next track. */
+/**
+ * So late the element's silence follows the music. To load even silence, or to open an output for it, is work that the
+ * music's own output may stumble over, and where the music begins that would be heard.
+ */
 const SHADOW_LATE_MS = 300;
 
 /**
@@ -80,14 +83,7 @@ export function createPlayer(audio, on) {
           on.change();
         },
         ended: on.ended,
-        began: (trackId) => {
-          // To load even silence is work, and the change from track to track had better not be disturbed by any.
-          const begunMs = performance.now();
-          cancelShadow = after(SHADOW_LATE_MS, () => {
-            const positionSec = (performance.now() - begunMs) / 1000;
-            element.follow({ kind: 'start', trackId, positionSec, atMs: performance.now(), atOnce: true });
-          });
-        },
+        began: (trackId) => shadow({ kind: 'start', trackId, positionSec: 0, atMs: performance.now(), atOnce: true }),
         decoded: (trackId, durationSec) => {
           blobs.set(trackId, null);
           element.prepare(trackId, silence(durationSec));
@@ -104,6 +100,27 @@ export function createPlayer(audio, on) {
         },
       })
     : null;
+
+  /**
+   * Has the element's silence do the same as the music, a little later.
+   * @param {Exclude<Plan, {kind: 'slew'}>} plan
+   */
+  function shadow(plan) {
+    cancelShadow();
+    const aheadMs = plan.kind === 'start' ? Math.max(0, plan.atMs - performance.now()) : 0;
+    cancelShadow = after(aheadMs + SHADOW_LATE_MS, () => {
+      if (plan.kind === 'hold') return element.follow(plan);
+      const atMs = performance.now();
+      const positionSec = plan.positionSec + (atMs - plan.atMs) / 1000;
+      element.follow({ ...plan, positionSec, atMs, atOnce: true });
+    });
+  }
+
+  /** Whether the element sounds a track itself, or is about to. */
+  function isElementHeard() {
+    const { trackId } = element.report();
+    return trackId !== null && !exact.has(trackId);
+  }
 
   /**
    * Tells a format that is not known here from bytes that the browser has taken back.
@@ -195,8 +212,10 @@ export function createPlayer(audio, on) {
       const toBuffers = plan !== 'silence' && exact.has(plan.trackId);
       if (byBuffers && !toBuffers) buffers?.follow('silence');
       byBuffers = toBuffers;
-      if (toBuffers) buffers?.follow(plan);
-      element.follow(plan);
+      if (!toBuffers) return element.follow(plan);
+      if (isElementHeard()) element.follow('silence');
+      buffers?.follow(plan);
+      shadow(plan);
     },
 
     /**
