@@ -3,6 +3,7 @@
 
 mod app;
 mod control;
+mod encoding;
 mod error;
 mod events;
 mod file;
@@ -35,7 +36,7 @@ use tokio::sync::watch;
 use self::socket::Socket;
 use crate::config::Config;
 use crate::hub::{Hub, Life};
-use crate::library::Index;
+use crate::library::Library;
 use crate::library::cover::Covers;
 use crate::pairing::Pairing;
 
@@ -63,7 +64,7 @@ pub enum House {
 #[derive(Debug)]
 pub struct App {
     house: House,
-    index: Arc<Index>,
+    library: Arc<Library>,
     covers: Arc<Covers>,
     pairing: Pairing,
     /// Whether the code is shown to everybody until somebody is paired.
@@ -77,14 +78,14 @@ impl App {
     /// `url` is how phones in the house reach this server.
     pub fn new(
         house: House,
-        index: Arc<Index>,
+        library: Arc<Library>,
         pairing: Pairing,
         config: &Config,
         url: String,
     ) -> Self {
         App {
             house,
-            index,
+            library,
             covers: Arc::default(),
             pairing,
             window: !config.no_pairing_window,

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::library::Progress;
 use crate::room::{Command, Departure, Held, MemberId, Rejection, Room, TrackId};
 use crate::store::Store;
 use crate::wire::{self, Role};
@@ -195,6 +196,7 @@ enum Signal {
         member: MemberId,
         report: wire::SyncReport,
     },
+    Reading(Progress),
 }
 
 /// The handle.
@@ -290,6 +292,12 @@ impl Hub {
     pub fn report_sync(&self, member: MemberId, report: wire::SyncReport) {
         // A hub that is gone needs no telling.
         let _ = self.signals.send(Signal::Sync { member, report });
+    }
+
+    /// Says how far a scan of the library is.
+    pub fn report_reading(&self, progress: Progress) {
+        // A hub that is gone needs no telling.
+        let _ = self.signals.send(Signal::Reading(progress));
     }
 
     /// Says how far a download is that began at `from`, in bytes.

@@ -9,7 +9,7 @@
 //! | [`room`] | the pure core: what happens in a room, decided without I/O, clock or await |
 //! | [`hub`] | the one task that owns the room: batches, timers, presence, event streams |
 //! | [`store`] | the state file, replaced atomically, and its lock |
-//! | [`library`] | the immutable index of the audio folder; scan, tags, covers |
+//! | [`library`] | the immutable index of the audio folder, and who keeps it true; tags, covers |
 //! | [`pairing`] | the code, tokens, and the price of guessing |
 //! | [`wire`] | what crosses the wire, in its JSON shape |
 //! | [`http`] | requests and answers; the only place that knows statuses |
@@ -44,7 +44,7 @@ use tokio::sync::watch;
 
 use config::{Alignment, Config};
 use hub::{Hub, Life};
-use library::Index;
+use library::{Keeper, Library, News, Progress};
 use pairing::Pairing;
 use store::{Loaded, Store, StoreError};
 
@@ -67,6 +67,9 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// The system has no room for the thread that keeps the library true.
+    #[error("cannot watch the audio folder: {0}")]
+    Watch(io::Error),
     /// The state file cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -92,12 +95,15 @@ pub struct Welcome {
     pub url: String,
     /// The pairing code.
     pub code: String,
-    /// How many tracks there are.
+    /// How many tracks are known.
     pub tracks: usize,
+    /// Whether those are all.
+    pub whole: bool,
 }
 
 /// Serves until `closing` turns true, then ends the streams, finishes what is being written and returns.
-/// `welcome` is called once, right before the first request is served.
+/// `welcome` is called once, right before the first request is served, and `reading` whenever there is news of a scan that
+/// takes a while.
 ///
 /// # Errors
 /// [`StartError`], before anything is served; or [`StartError::Broken`], later.
@@ -106,10 +112,11 @@ pub async fn run(
     config: Config,
     mut closing: watch::Receiver<bool>,
     welcome: impl FnOnce(&Welcome),
+    reading: impl Fn(Progress) + Send + 'static,
 ) -> Result<(), StartError> {
     let store = Store::open(&config.state_file)?;
-    let index = tokio::select! {
-        index = scan(config.audio_dir.clone()) => Arc::new(index?),
+    let keeper = tokio::select! {
+        keeper = look_through(&config) => keeper?,
         _ = closing.wait_for(|closing| *closing) => return Ok(()),
     };
     let state_error = |error: String| StartError::State {
@@ -127,13 +134,17 @@ pub async fn run(
         leave_grace: config.leave_grace(),
     };
     let (life, hub_life) = watch::channel(Life::Serving);
-    let (house, mut hub_task) = match open_room(&store) {
+    let (house, mut hub_task, takes_parts) = match open_room(&store) {
         Ok(room) => {
+            // A part of the library would only take from a queue that knows the whole.
+            let takes_parts = room.durable.queue.is_empty();
             let (hub, task) = Hub::start(room, store, settings, hub_life);
-            let library = room::Command::Library(Arc::new(index.for_room()));
-            let followed = hub.submit(library).await;
-            followed.map_err(|error| state_error(error.to_string()))?;
-            (http::House::Open(hub), task)
+            if keeper.is_whole() || takes_parts {
+                let library = room::Command::Library(Arc::new(keeper.index().for_room()));
+                let followed = hub.submit(library).await;
+                followed.map_err(|error| state_error(error.to_string()))?;
+            }
+            (http::House::Open(hub), task, takes_parts)
         }
         Err(why) => {
             tracing::error!(
@@ -146,7 +157,7 @@ pub async fn run(
                 let (_store, mut life) = (store, hub_life);
                 let _ = life.wait_for(|life| *life == Life::Over).await;
             });
-            (http::House::Damaged(why), keep_lock)
+            (http::House::Damaged(why), keep_lock, false)
         }
     };
     let url = address::url(listener.local_addr().unwrap_or(config.listen));
@@ -154,9 +165,12 @@ pub async fn run(
     welcome(&Welcome {
         url: url.clone(),
         code: pairing.code().into(),
-        tracks: index.len(),
+        tracks: keeper.index().len(),
+        whole: keeper.is_whole(),
     });
-    let app = http::App::new(house, index, pairing, &config, url);
+    let audience = audience(&house, takes_parts, reading);
+    let library = Library::keep(keeper, audience).map_err(StartError::Watch)?;
+    let app = http::App::new(house, library, pairing, &config, url);
     tokio::select! {
         () = http::serve(listener, app, closing, &life) => {
             life.send_replace(Life::Over);
@@ -166,12 +180,47 @@ pub async fn run(
     }
 }
 
-async fn scan(folder: PathBuf) -> Result<Index, StartError> {
-    let path = folder.clone();
-    tokio::task::spawn_blocking(move || library::scan(&folder))
+async fn look_through(config: &Config) -> Result<Keeper, StartError> {
+    let (folder, state_file) = (config.audio_dir.clone(), config.state_file.clone());
+    tokio::task::spawn_blocking(move || Keeper::open(&folder, &state_file))
         .await
         .unwrap_or_else(|error| Err(io::Error::other(error)))
-        .map_err(|error| StartError::AudioDir { path, error })
+        .map_err(|error| StartError::AudioDir {
+            path: config.audio_dir.clone(),
+            error,
+        })
+}
+
+/// Who hears what the library's keeper has to say: the room, and the terminal.
+fn audience<R: Fn(Progress)>(
+    house: &http::House,
+    takes_parts: bool,
+    reading: R,
+) -> impl FnMut(News) -> bool + use<R> {
+    let hub = match house {
+        http::House::Open(hub) => Some(hub.clone()),
+        http::House::Damaged(_) => None,
+    };
+    let runtime = tokio::runtime::Handle::current();
+    move |news| {
+        let Some(hub) = &hub else { return true };
+        match news {
+            News::Reading(progress) => {
+                reading(progress);
+                hub.report_reading(progress);
+                true
+            }
+            News::Index { whole: false, .. } if !takes_parts => true,
+            News::Index { index, .. } => {
+                let library = room::Command::Library(Arc::new(index.for_room()));
+                let followed = runtime.block_on(hub.submit(library));
+                if let Err(error) = &followed {
+                    tracing::warn!("the room could not follow the library: {error}");
+                }
+                followed.is_ok()
+            }
+        }
+    }
 }
 
 /// The room in `store`, or a new one, or why what is there is neither.

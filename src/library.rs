@@ -1,27 +1,36 @@
 //! The library: every track below the audio folder, as last scanned. An [`Index`] never changes; a rescan
-//! makes a new one, and whoever holds the old one may finish with it.
+//! makes a new one, and whoever holds the old one may finish with it. A [`Library`] holds the newest.
 
+mod cache;
 pub mod cover;
+mod keeper;
 mod open;
 mod padding;
 mod scan;
 mod tags;
+mod watch;
 
 use std::collections::HashMap;
 use std::fs::Metadata;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, mpsc};
+use std::thread;
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
-use serde::Serialize;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use keeper::Order;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::room::{self, TrackId};
 
+pub use keeper::{Keeper, News, Progress};
 pub use open::Opened;
-pub use scan::scan;
+pub use padding::Padding;
 
 /// What is known of one track. Serialises as its row in `GET /index`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -39,21 +48,48 @@ pub struct Track {
     pub version: Version,
     /// Of the music, in seconds.
     pub duration: f64,
-    /// What a decoder plays before the music unless it knows the encoder, in seconds; only where the file tells.
+    /// What is in the file besides the music, where the file tells.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub lead_sec: Option<f64>,
+    pub padding: Option<Padding>,
     /// What it is called.
     pub tags: Tags,
-    /// Where its cover is, if it has one.
+    /// Where its cover is on the wire, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cover_url: Option<String>,
+    #[serde(skip)]
+    cover: Option<Cover>,
     /// Below the audio folder.
     #[serde(skip)]
     path: PathBuf,
 }
 
+/// Where a track's cover is.
+#[derive(Debug, Clone, PartialEq)]
+enum Cover {
+    /// In the track's own file.
+    Embedded,
+    /// In a file beside it: its path below the audio folder.
+    Beside(PathBuf, Version),
+}
+
+impl Track {
+    /// Which bytes its cover is made of; `None` if it has none.
+    pub fn cover_version(&self) -> Option<Version> {
+        self.cover.as_ref().map(|cover| match cover {
+            Cover::Embedded => self.version,
+            Cover::Beside(_, version) => *version,
+        })
+    }
+
+    fn set_cover(&mut self, cover: Option<Cover>) {
+        self.cover = cover;
+        let version = self.cover_version();
+        self.cover_url = version.map(|version| format!("/cover/{}?v={version}", self.track_id));
+    }
+}
+
 /// What a track is called.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tags {
     /// The tagged title, or the file name made readable.
@@ -107,12 +143,27 @@ pub struct Index {
     root: PathBuf,
     tracks: Vec<Track>,
     by_id: HashMap<TrackId, usize>,
+    /// Files that were looked into and are no music.
+    others: Vec<(PathBuf, Version)>,
     json: Bytes,
-    etag: String,
+    gzip: OnceLock<Bytes>,
+    /// Of the JSON: what names an entity tag.
+    sum: u64,
+}
+
+impl PartialEq for Index {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.root, &self.tracks, &self.others) == (&other.root, &other.tracks, &other.others)
+    }
 }
 
 impl Index {
-    fn new(root: PathBuf, mut tracks: Vec<Track>) -> Self {
+    fn empty(root: &Path) -> Self {
+        Index::new(root.into(), Vec::new(), Vec::new())
+    }
+
+    fn new(root: PathBuf, mut tracks: Vec<Track>, mut others: Vec<(PathBuf, Version)>) -> Self {
+        others.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         tracks.sort_by_cached_key(play_order);
         let mut by_id = HashMap::with_capacity(tracks.len());
         tracks.retain(|track| {
@@ -126,13 +177,15 @@ impl Index {
             is_new
         });
         let json = Bytes::from(serde_json::to_vec(&tracks).unwrap_or_default());
-        let etag = format!("\"{:016x}\"", first_64_bits(Sha256::new_with_prefix(&json)));
+        let sum = first_64_bits(Sha256::new_with_prefix(&json));
         Index {
             root,
             tracks,
             by_id,
+            others,
             json,
-            etag,
+            gzip: OnceLock::new(),
+            sum,
         }
     }
 
@@ -156,17 +209,31 @@ impl Index {
         self.json.clone()
     }
 
-    /// Its entity tag, quotes included.
-    pub fn etag(&self) -> &str {
-        &self.etag
+    /// The same, compressed. Blocks, for the first who asks.
+    pub fn gzip(&self) -> Bytes {
+        let compress = || {
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+            // Into memory, which takes whatever it is given.
+            let _ = gzip.write_all(&self.json);
+            gzip.finish().unwrap_or_default().into()
+        };
+        self.gzip.get_or_init(compress).clone()
+    }
+
+    /// The entity tag of the one or of the other, quotes included.
+    pub fn etag(&self, gzipped: bool) -> String {
+        format!(
+            "\"{:016x}{}\"",
+            self.sum,
+            if gzipped { "-gzip" } else { "" }
+        )
     }
 
     /// What the room needs to know of it.
     pub fn for_room(&self) -> room::Library {
-        room::Library::new(
-            self.tracks
-                .iter()
-                .map(|track| (track.track_id, track.duration)),
+        let tracks = self.tracks.iter();
+        room::Library::versioned(
+            tracks.map(|track| (track.track_id, track.duration, track.version.0)),
         )
     }
 
@@ -176,7 +243,68 @@ impl Index {
     /// What the system said, or [`io::ErrorKind::NotFound`] when the path leads out of the audio folder by
     /// now, or to something that is not a file.
     pub fn open(&self, track: &Track) -> io::Result<Opened> {
-        open::open(&self.root, &self.root.join(&track.path))
+        self.open_below(&track.path)
+    }
+
+    fn open_below(&self, path: &Path) -> io::Result<Opened> {
+        open::open(&self.root, &self.root.join(path))
+    }
+}
+
+/// The newest index, and a way to ask for a newer one.
+#[derive(Debug)]
+pub struct Library {
+    index: RwLock<Arc<Index>>,
+    orders: mpsc::Sender<Order>,
+}
+
+impl Library {
+    /// What `keeper` found, kept true by it from now on, on a thread of its own. What it has to say goes to `audience`,
+    /// once the library is that; whoever could not take it says so, and is told again.
+    ///
+    /// # Errors
+    /// What the system said when there can be no such thread.
+    pub fn keep(
+        keeper: Keeper,
+        mut audience: impl FnMut(News) -> bool + Send + 'static,
+    ) -> io::Result<Arc<Self>> {
+        let (orders, ordered) = mpsc::channel();
+        let library = Arc::new(Library {
+            index: RwLock::new(keeper.index()),
+            orders: orders.clone(),
+        });
+        let kept = Arc::downgrade(&library);
+        let notice = move || {
+            let _ = orders.send(Order::Noticed);
+        };
+        thread::Builder::new()
+            .name("library".into())
+            .spawn(move || {
+                keeper.run(&ordered, notice, |news| {
+                    if let (News::Index { index, .. }, Some(library)) = (&news, kept.upgrade()) {
+                        *library
+                            .index
+                            .write()
+                            .unwrap_or_else(PoisonError::into_inner) = index.clone();
+                    }
+                    audience(news)
+                });
+            })?;
+        Ok(library)
+    }
+
+    /// The newest index.
+    pub fn index(&self) -> Arc<Index> {
+        self.index
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Has the folder looked through, now, and believed whatever is found.
+    pub fn rescan(&self) {
+        // A keeper that has ended keeps nothing true any more.
+        let _ = self.orders.send(Order::Rescan);
     }
 }
 

@@ -1,29 +1,34 @@
-//! Arguments, log, socket, signals, exit code. Everything else is the library's.
+//! Arguments, log, socket, signals, exit code. What a host sees of it is in `terminal`; everything else is the library's.
 
-use std::io::{self, IsTerminal, Write};
+mod terminal;
+
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use lockstep::StartError;
 use lockstep::config::Config;
-use lockstep::{StartError, Welcome, address};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
+
+use terminal::Bar;
 
 fn main() -> ExitCode {
     let config = match Config::try_parse() {
         Ok(config) => config,
         Err(error) => return explain(&error),
     };
+    let bar = Bar::default();
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::Level::INFO.into())
         .with_env_var("LOCKSTEP_LOG")
         .from_env_lossy();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(bar.clone())
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .init();
@@ -34,7 +39,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(config, bar));
     // What is still being read then, a library or a file, is nobody's loss.
     runtime.shutdown_background();
     match served {
@@ -69,7 +74,7 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn serve(config: Config) -> Result<(), StartError> {
+async fn serve(config: Config, bar: Bar) -> Result<(), StartError> {
     let address = config.listen;
     let listen_error = |error| StartError::Listen { address, error };
     let listener = TcpListener::bind(address).await.map_err(listen_error)?;
@@ -84,30 +89,10 @@ async fn serve(config: Config) -> Result<(), StartError> {
         tracing::info!("closing");
         close.send_replace(true);
     });
-    lockstep::run(listener, config, closing, |welcome| {
+    let welcome = |welcome: &_| {
         // A host that closed its terminal still has its music.
-        let _ = greet(welcome, &mut io::stdout().lock());
-    })
-    .await
-}
-
-fn greet(welcome: &Welcome, out: &mut impl Write) -> io::Result<()> {
-    let Welcome { url, code, tracks } = welcome;
-    writeln!(out)?;
-    if let Some(qr) = address::terminal_qr(url, io::stdout().is_terminal()) {
-        writeln!(out, "{qr}")?;
-    }
-    writeln!(
-        out,
-        "  On a phone in the same network, scan this or open  {url}"
-    )?;
-    writeln!(out, "  Pairing code  {code}")?;
-    writeln!(
-        out,
-        "  {tracks} {}",
-        if *tracks == 1 { "track" } else { "tracks" }
-    )?;
-    writeln!(out)?;
-    writeln!(out, "listening on {url}")?;
-    out.flush()
+        let _ = terminal::greet(welcome, &mut io::stdout().lock());
+    };
+    let reading = move |progress| bar.show(progress);
+    lockstep::run(listener, config, closing, welcome, reading).await
 }

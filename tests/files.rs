@@ -57,10 +57,10 @@ async fn an_mp3_is_as_long_as_its_music() {
     let (_server, _phone, rows) = library(Setup::fixtures()).await;
     let row = &rows["fixture.mp3"];
     assert_eq!(
-        (row["duration"].as_f64(), row["leadSec"].as_f64()),
+        (row["duration"].as_f64(), row["padding"]["leadSec"].as_f64()),
         (Some(1.5), Some(0.069_063))
     );
-    assert!(rows["fixture.flac"]["leadSec"].is_null());
+    assert!(rows["fixture.flac"]["padding"].is_null());
 }
 
 #[tokio::test]

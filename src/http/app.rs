@@ -1,7 +1,6 @@
 //! The page's own files, embedded in the binary, sent without comments and compressed for those who take it; and the list
 //! of them, by which the page's service worker knows what to keep and when there is something new.
 
-mod encoding;
 mod slim;
 
 use std::borrow::Cow;
@@ -21,6 +20,7 @@ use rust_embed::RustEmbed;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::encoding;
 use super::error::ApiError;
 use super::validators::{self, Outcome, Validators};
 use super::{Body, empty, full};

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderValue, LAST_MODIFIED,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    ETAG, HeaderMap, HeaderValue, LAST_MODIFIED, VARY,
 };
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::task::block_in_place;
 
+use super::encoding::takes_gzip;
 use super::error::ApiError;
 use super::file::{FileBody, Progress};
 use super::gate::Paired;
@@ -26,10 +28,25 @@ const ASK_AGAIN: &str = "private, no-cache";
 
 /// `GET /index`.
 pub(super) fn index(app: &App, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    let index = &app.index;
-    let validators = Validators::new(index.etag().into(), None);
-    let send = || full(index.json());
-    answer(headers, &validators, "application/json", ASK_AGAIN, send)
+    let index = app.library.index();
+    let gzipped = takes_gzip(headers);
+    let validators = Validators::new(index.etag(gzipped), None);
+    let send = || {
+        full(if gzipped {
+            block_in_place(|| index.gzip())
+        } else {
+            index.json()
+        })
+    };
+    let mut response = answer(headers, &validators, "application/json", ASK_AGAIN, send)?;
+    if gzipped && response.status() == StatusCode::OK {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+        .headers_mut()
+        .insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    Ok(response)
 }
 
 /// `GET /cover/:trackId`.
@@ -38,11 +55,16 @@ pub(super) async fn cover(
     id: &str,
     request: &Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
-    let track = track(&app.index, id)?;
-    let caching = caching(request, track.version)?;
-    let cover = app.covers.get(&app.index, track.track_id).await;
-    let cover = cover.ok_or(ApiError::NotFound("this track has no cover"))?;
-    let validators = Validators::new(format!("\"{}-cover\"", track.version), None);
+    let index = app.library.index();
+    let track = track(&index, id)?;
+    let none = ApiError::NotFound("this track has no cover");
+    let Some(version) = track.cover_version() else {
+        return Err(none);
+    };
+    let caching = caching(request, version)?;
+    let cover = app.covers.get(&index, track.track_id).await;
+    let cover = cover.ok_or(none)?;
+    let validators = Validators::new(format!("\"{version}-cover\""), None);
     answer(
         request.headers(),
         &validators,
@@ -77,9 +99,10 @@ pub(super) async fn file(
     id: &str,
     request: &Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
-    let track = track(&app.index, id)?;
+    let index = app.library.index();
+    let track = track(&index, id)?;
     let opened = {
-        let (index, id) = (app.index.clone(), track.track_id);
+        let (index, id) = (index.clone(), track.track_id);
         let open = move || index.track(id).map(|track| index.open(track));
         tokio::task::spawn_blocking(open).await.ok().flatten()
     };

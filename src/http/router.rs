@@ -8,7 +8,7 @@ use serde_json::json;
 use super::error::ApiError;
 use super::gate::{self, Paired};
 use super::socket::Line;
-use super::{App, Body, House, app, control, events, full, json, music, pair, sync};
+use super::{App, Body, House, app, control, empty, events, full, json, music, pair, sync};
 use crate::clock;
 use crate::room::MemberId;
 
@@ -56,12 +56,12 @@ async fn route(
         ["qr"] if get => pair::qr(app, request.headers()),
         ["code"] if get => pair::code(app, line.peer(), request.headers()),
         ["pair"] if post => pair::pair(app, line.peer(), request).await,
-        [name @ ("leave" | "rename" | "sync" | "tune" | "tuning")] if post => {
+        [name @ ("leave" | "rename" | "rescan" | "sync" | "tune" | "tuning")] if post => {
             let paired = gate::paired(app, request.headers())?;
-            let response = uncounted(&paired, name, request).await;
+            let response = uncounted(app, &paired, name, request).await;
             Ok(named(response, paired.member))
         }
-        ["pair" | "leave" | "rename" | "sync" | "tune" | "tuning"] => wrong("POST"),
+        ["pair" | "leave" | "rename" | "rescan" | "sync" | "tune" | "tuning"] => wrong("POST"),
         ["healthz" | "qr" | "code"] => wrong("GET, HEAD"),
 
         ["index" | "snapshot" | "events" | "clock"]
@@ -93,6 +93,7 @@ async fn route(
 
 /// What a paired device may ask for whatever the event count is.
 async fn uncounted(
+    app: &App,
     paired: &Paired<'_>,
     name: &str,
     request: Request<Incoming>,
@@ -100,11 +101,20 @@ async fn uncounted(
     match name {
         "leave" => pair::leave(paired).await,
         "rename" => pair::rename(paired, request).await,
+        "rescan" => Ok(rescan(app)),
         "sync" => sync::report(paired, request).await,
         "tune" => sync::tune(paired, request).await,
         "tuning" => sync::sound(paired, request).await,
         _ => Err(ApiError::NotFound("there is nothing here")),
     }
+}
+
+/// `POST /rescan`. What comes of it is told by events.
+fn rescan(app: &App) -> Response<Body> {
+    app.library.rescan();
+    let mut response = Response::new(empty());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
 }
 
 /// `GET /clock`. Both times are told, so that what the server spent in between counts as no part of the way.
@@ -185,7 +195,7 @@ fn debug_state(app: &App, paired: &Paired<'_>) -> Response<Body> {
             "needleMs": view.room.live.needle_ms,
             "holdings": holdings,
         },
-        "library": { "tracks": app.index.len() },
+        "library": { "tracks": app.library.index().len() },
         "pairingWindowOpen": pair::window_open(app),
         "serverMs": clock::now_ms(),
     }))

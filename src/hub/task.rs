@@ -263,6 +263,11 @@ impl Task {
                 Seen::Figures => self.pace.sync_changed(),
                 Seen::Tap => self.pace.live_changed(),
             },
+            Signal::Reading(progress) => {
+                let count = self.room.durable.event_count;
+                let message = Message::live("library.scanning", &progress, count);
+                self.herald.tell(message).await;
+            }
         }
     }
 

@@ -1,7 +1,7 @@
-//! Covers: the embedded picture, scaled for a phone, and kept for the next one who asks.
+//! Covers: the embedded picture, or the one beside the track, scaled for a phone, and kept for the next one who asks.
 
 use std::collections::VecDeque;
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use image::imageops::FilterType;
 use image::{ImageReader, Limits};
 use tokio::sync::Semaphore;
 
-use super::{Index, Version, tags};
+use super::{Cover, Index, Version, tags};
 use crate::room::TrackId;
 
 /// The longer side of a scaled cover, in pixels.
@@ -18,6 +18,8 @@ const LONGEST_SIDE: u32 = 512;
 const JPEG_QUALITY: u8 = 82;
 /// Larger pictures are not decoded: a picture bomb costs a log line.
 const LARGEST_SOURCE: u32 = 10_000;
+/// And files that are larger are not read, in bytes.
+const LARGEST_FILE: u64 = 32 << 20;
 /// What decoding one may take, in bytes.
 const MOST_MEMORY: u64 = 128 << 20;
 /// What is kept of scaled covers, in bytes.
@@ -51,8 +53,7 @@ struct Kept {
 impl Covers {
     /// A track's cover as JPEG; `None` where there is none that can be shown.
     pub async fn get(self: &Arc<Self>, index: &Arc<Index>, id: TrackId) -> Option<Bytes> {
-        let track = index.track(id).filter(|track| track.cover_url.is_some())?;
-        let version = track.version;
+        let version = index.track(id)?.cover_version()?;
         if let Some(known) = self.lock().find(id, version) {
             return known;
         }
@@ -122,13 +123,28 @@ enum NoCover {
     Image(#[from] image::ImageError),
     #[error("it is gone")]
     Gone,
+    #[error("its file has more than {} MB", LARGEST_FILE >> 20)]
+    TooLarge,
 }
 
 fn make(index: &Index, id: TrackId) -> Result<Bytes, NoCover> {
     let track = index.track(id).ok_or(NoCover::Gone)?;
-    let opened = index.open(track)?;
-    let picture = tags::cover(&opened.file).ok_or(NoCover::Gone)?;
-    scale(picture.data())
+    match track.cover.as_ref().ok_or(NoCover::Gone)? {
+        Cover::Embedded => {
+            let opened = index.open(track)?;
+            let picture = tags::cover(&opened.file).ok_or(NoCover::Gone)?;
+            scale(picture.data())
+        }
+        Cover::Beside(path, _) => {
+            let opened = index.open_below(path)?;
+            if opened.metadata.len() > LARGEST_FILE {
+                return Err(NoCover::TooLarge);
+            }
+            let mut encoded = Vec::new();
+            opened.file.take(LARGEST_FILE).read_to_end(&mut encoded)?;
+            scale(&encoded)
+        }
+    }
 }
 
 fn scale(encoded: &[u8]) -> Result<Bytes, NoCover> {

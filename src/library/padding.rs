@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use serde::{Deserialize, Serialize};
+
 /// The first frame begins so soon after the tags, in bytes.
 const SEARCHED: usize = 4 << 10;
 /// More tags than this before the music are no tags.
@@ -17,13 +19,26 @@ const DECODER_DELAY: u32 = 529;
 /// Encoders that are known to tell the truth in their tag.
 const ENCODERS: [&[u8]; 3] = [b"LAME", b"Lavf", b"Lavc"];
 
-/// What is music in an MP3.
+/// What a decoder that leaves nothing out plays of an MP3, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Padding {
+    /// Before the music.
+    pub lead_sec: f64,
+    /// Altogether.
+    pub whole_sec: f64,
+}
+
+/// The padding of an MP3, and how long the music in it is, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Padded {
-    /// How much comes before the music, in seconds.
-    pub(super) lead_sec: f64,
-    /// How long the music is, in seconds.
+    pub(super) padding: Padding,
     pub(super) duration_sec: f64,
+}
+
+/// Finer than anybody hears, and short to write.
+fn to_micros(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e6
 }
 
 /// What `file` says of its padding; `None` when it says nothing, or nothing that could be true.
@@ -109,9 +124,13 @@ fn info(bytes: &[u8]) -> Option<Padded> {
     let behind = u32::from(b & 0xf) << 8 | u32::from(c);
     let samples = u64::from(frames) * if mpeg_1 { 1_152 } else { 576 };
     let music = samples.checked_sub(u64::from(before) + u64::from(behind))?;
+    let seconds = |samples: u64| to_micros(samples as f64 / f64::from(rate));
     (music > 0).then(|| Padded {
-        lead_sec: f64::from(before + DECODER_DELAY) / f64::from(rate),
-        duration_sec: music as f64 / f64::from(rate),
+        padding: Padding {
+            lead_sec: seconds(u64::from(before + DECODER_DELAY)),
+            whole_sec: seconds(samples),
+        },
+        duration_sec: seconds(music),
     })
 }
 
@@ -144,8 +163,11 @@ mod tests {
     #[test]
     fn the_tag_of_an_encoder_tells_how_much_is_music() {
         let music = Some(Padded {
-            lead_sec: 1_105.0 / 44_100.0,
-            duration_sec: 113_624.0 / 44_100.0,
+            padding: Padding {
+                lead_sec: 0.025_057,
+                whole_sec: 2.612_245,
+            },
+            duration_sec: 2.576_508,
         });
         assert_eq!(padding_of(&frame(b"LAME")), music);
         let tagged = [
@@ -180,8 +202,8 @@ mod tests {
                     bytes[at % length] = byte;
                 }
             }
-            if let Some(Padded { lead_sec, duration_sec }) = padding_of(&bytes) {
-                prop_assert!(lead_sec < 1.0 && duration_sec > 0.0);
+            if let Some(Padded { padding, duration_sec }) = padding_of(&bytes) {
+                prop_assert!(padding.lead_sec < 1.0 && duration_sec > 0.0);
             }
         }
     }

@@ -1,60 +1,64 @@
-//! The walk over the audio folder, and the reading of what it finds, on threads of its own.
+//! The walk over the audio folder, and the reading of what is new in it, on threads of its own. When a scan is due, and
+//! what becomes of its outcome, `keeper` knows.
 
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
+use std::time::SystemTime;
 
 use walkdir::{DirEntry, WalkDir};
 
 use super::tags::{self, NotMusic};
-use super::{Index, Track, Version, open, track_id};
+use super::{Cover, Track, Version, open, track_id};
 
-/// Scans the folder. Blocks: keep it off the async threads. What is not playable music is left out
-/// with one log line and never stops the scan.
+/// What a cover beside the tracks is called, the better name first.
+const COVER_NAMES: [&str; 3] = ["cover", "folder", "front"];
+const COVER_EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+
+/// A file, before anybody has looked into it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Seen {
+    /// Below the audio folder.
+    pub(super) path: PathBuf,
+    pub(super) version: Version,
+    pub(super) modified: Option<SystemTime>,
+}
+
+/// What lies in the audio folder.
+#[derive(Debug, Default)]
+pub(super) struct Walked {
+    pub(super) files: Vec<Seen>,
+    /// The picture that stands for all tracks of a folder.
+    pub(super) covers: HashMap<PathBuf, Seen>,
+    /// What may not be looked at, and why.
+    pub(super) left_out: Vec<(PathBuf, String)>,
+}
+
+/// Looks at every file below `root`, which must be canonical, and into none. Blocks.
 ///
 /// # Errors
 /// What the system said when the folder itself cannot be read.
-pub fn scan(folder: &Path) -> io::Result<Index> {
-    let root = folder.canonicalize()?;
+pub(super) fn walk(root: &Path) -> io::Result<Walked> {
     root.read_dir()?;
-    let files = walk(&root);
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut tracks = Vec::new();
-        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            tracks.extend(read(&root, file));
-        }
-        tracks
-    };
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let tracks = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let found = workers.into_iter().map(thread::ScopedJoinHandle::join);
-        found.collect::<Result<Vec<_>, _>>()
-    });
-    let tracks = tracks.map_err(|_| io::Error::other("reading the library broke off"))?;
-    Ok(Index::new(root, tracks.concat()))
-}
-
-/// Every file below `root` that may be looked at, as paths below `root`.
-fn walk(root: &Path) -> Vec<PathBuf> {
+    let mut walked = Walked::default();
+    let mut strays = Vec::new();
     let entries = WalkDir::new(root)
         .follow_links(true)
         .min_depth(1)
         .into_iter()
-        .filter_entry(|entry| !hidden(entry) && stays_inside(root, entry));
-    let mut files = Vec::new();
+        .filter_entry(|entry| !hidden(entry) && stays_inside(root, entry, &mut strays));
     for entry in entries {
         match entry {
             Ok(entry) if entry.file_type().is_dir() => {}
-            Ok(entry) if entry.file_type().is_file() => {
-                files.extend(entry.path().strip_prefix(root).map(Path::to_path_buf));
-            }
-            Ok(entry) => left_out(entry.path(), "it is not a regular file"),
-            Err(error) => left_out(
+            Ok(entry) if entry.file_type().is_file() => walked.take(root, &entry),
+            Ok(entry) => walked.leave_out(entry.path(), "it is not a regular file"),
+            Err(error) => walked.leave_out(
                 error.path().unwrap_or(root),
                 if error.loop_ancestor().is_some() {
                     "it is a loop of links".into()
@@ -64,34 +68,104 @@ fn walk(root: &Path) -> Vec<PathBuf> {
             ),
         }
     }
-    files
+    for stray in strays {
+        walked.leave_out(&stray, "it is a link that leads out of the audio folder");
+    }
+    Ok(walked)
+}
+
+impl Walked {
+    fn take(&mut self, root: &Path, entry: &DirEntry) {
+        let Ok(path) = entry.path().strip_prefix(root) else {
+            return;
+        };
+        let metadata = match entry.metadata() {
+            Ok(metadata) => metadata,
+            Err(error) => return self.leave_out(entry.path(), error),
+        };
+        let seen = Seen {
+            path: path.into(),
+            version: Version::of(&metadata),
+            modified: metadata.modified().ok(),
+        };
+        if let (Some(rank), Some(folder)) = (cover_rank(path), path.parent()) {
+            let better = |kept: &Seen| cover_rank(&kept.path).is_some_and(|kept| kept <= rank);
+            if !self.covers.get(folder).is_some_and(better) {
+                self.covers.insert(folder.into(), seen);
+            }
+        } else {
+            self.files.push(seen);
+        }
+    }
+
+    fn leave_out(&mut self, path: &Path, why: impl ToString) {
+        self.left_out.push((path.into(), why.to_string()));
+    }
 }
 
 fn hidden(entry: &DirEntry) -> bool {
     entry.file_name().as_encoded_bytes().starts_with(b".")
 }
 
-fn stays_inside(root: &Path, entry: &DirEntry) -> bool {
-    if !entry.path_is_symlink() {
-        return true;
-    }
-    let inside = entry
-        .path()
-        .canonicalize()
-        .is_ok_and(|real| real.starts_with(root));
+fn stays_inside(root: &Path, entry: &DirEntry, strays: &mut Vec<PathBuf>) -> bool {
+    let real = || entry.path().canonicalize();
+    let inside = !entry.path_is_symlink() || real().is_ok_and(|real| real.starts_with(root));
     if !inside {
-        left_out(
-            entry.path(),
-            "it is a link that leads out of the audio folder",
-        );
+        strays.push(entry.path().into());
     }
     inside
 }
 
-fn read(root: &Path, path: &Path) -> Option<Track> {
-    let full = root.join(path);
+/// How good a cover's name is: less is better. `None` for whatever is no cover.
+fn cover_rank(path: &Path) -> Option<usize> {
+    let among = |names: &[&str], text: Option<&OsStr>| {
+        let text = text?.to_str()?;
+        names
+            .iter()
+            .position(|name| text.eq_ignore_ascii_case(name))
+    };
+    let extension = among(&COVER_EXTENSIONS, path.extension())?;
+    Some(among(&COVER_NAMES, path.file_stem())? * COVER_EXTENSIONS.len() + extension)
+}
+
+/// Looks into `files`, on as many threads as there are processors, and tells of each as soon as it is read: `None` for
+/// what is no music, which costs a log line where somebody would have expected it to be. Stops as soon as `told` says so.
+pub(super) fn read_each(
+    root: &Path,
+    files: &[&Seen],
+    mut told: impl FnMut(&Seen, Option<Track>) -> bool,
+) {
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (done, results) = mpsc::channel();
+    let work = |done: mpsc::Sender<(usize, Option<Track>)>| {
+        while !stop.load(Ordering::Relaxed) {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(file) = files.get(at) else { return };
+            if done.send((at, read(root, file))).is_err() {
+                return;
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..threads.min(files.len()) {
+            let done = done.clone();
+            scope.spawn(|| work(done));
+        }
+        drop(done);
+        for (at, track) in results {
+            if files.get(at).is_some_and(|file| !told(file, track)) {
+                stop.store(true, Ordering::Relaxed);
+                return;
+            }
+        }
+    });
+}
+
+fn read(root: &Path, seen: &Seen) -> Option<Track> {
+    let full = root.join(&seen.path);
     // A parser that gives up in a panic, on one bad file out of ten thousand, costs that file only.
-    match catch_unwind(AssertUnwindSafe(|| describe(root, &full, path))) {
+    match catch_unwind(AssertUnwindSafe(|| describe(root, &full, &seen.path))) {
         Ok(Ok(track)) => return Some(track),
         Ok(Err(NotMusic::OtherFormat)) => {
             tracing::debug!(file = ?full, "left out: it is not music")
@@ -106,9 +180,8 @@ fn describe(root: &Path, full: &Path, path: &Path) -> Result<Track, NotMusic> {
     let opened = open::open(root, full).map_err(|error| NotMusic::Unplayable(error.to_string()))?;
     let size = opened.metadata.len();
     let described = tags::describe(&opened.file, size, path)?;
-    let (track_id, version) = (track_id(path), Version::of(&opened.metadata));
-    Ok(Track {
-        track_id,
+    let mut track = Track {
+        track_id: track_id(path),
         file_name: path
             .file_name()
             .unwrap_or_default()
@@ -116,18 +189,49 @@ fn describe(root: &Path, full: &Path, path: &Path) -> Result<Track, NotMusic> {
             .into_owned(),
         size,
         mime: described.mime,
-        version,
+        version: Version::of(&opened.metadata),
         duration: described.duration_sec,
-        lead_sec: described.lead_sec,
+        padding: described.padding,
         tags: described.tags,
-        cover_url: described
-            .has_cover
-            .then(|| format!("/cover/{track_id}?v={version}")),
+        cover_url: None,
+        cover: None,
         path: path.into(),
-    })
+    };
+    track.set_cover(described.has_cover.then_some(Cover::Embedded));
+    Ok(track)
 }
 
 /// One line for what is not taken. The path is quoted as Rust does, so a newline in it stays in the line.
-fn left_out(path: &Path, why: impl std::fmt::Display) {
+pub(super) fn left_out(path: &Path, why: impl std::fmt::Display) {
     tracing::warn!(file = ?path, "left out: {why}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_has_the_best_of_its_covers() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir(root.join("album")).unwrap();
+        for name in [
+            "front.png",
+            "Folder.JPG",
+            "cover.png",
+            "cover.txt",
+            "album/back.jpg",
+        ] {
+            fs::write(root.join(name), "x").unwrap();
+        }
+        let walked = walk(&root).unwrap();
+        let covers: Vec<_> = walked
+            .covers
+            .values()
+            .map(|seen| seen.path.as_path())
+            .collect();
+        assert_eq!(covers, [Path::new("cover.png")]);
+    }
 }

@@ -11,7 +11,7 @@ use lofty::probe::Probe;
 use lofty::tag::{Accessor, Tag};
 
 use super::Tags;
-use super::padding::padding;
+use super::padding::{Padding, padding};
 
 /// Longer texts in tags are cut, in characters.
 const LONGEST_TEXT: usize = 300;
@@ -23,7 +23,7 @@ const MOST_PADDING_SEC: f64 = 0.5;
 pub(super) struct Described {
     pub(super) mime: &'static str,
     pub(super) duration_sec: f64,
-    pub(super) lead_sec: Option<f64>,
+    pub(super) padding: Option<Padding>,
     pub(super) tags: Tags,
     pub(super) has_cover: bool,
 }
@@ -52,6 +52,24 @@ fn mime(format: FileType) -> Option<&'static str> {
         FileType::Aiff => "audio/aiff",
         _ => return None,
     })
+}
+
+/// The same media type, from one that was written down.
+pub(super) fn known_mime(name: &str) -> Option<&'static str> {
+    let formats = [
+        FileType::Mpeg,
+        FileType::Flac,
+        FileType::Vorbis,
+        FileType::Opus,
+        FileType::Mp4,
+        FileType::Aac,
+        FileType::Wav,
+        FileType::Aiff,
+    ];
+    formats
+        .into_iter()
+        .filter_map(mime)
+        .find(|known| *known == name)
 }
 
 /// Whether the name says that this is audio. The content decides; but where the content's only mark is
@@ -101,8 +119,8 @@ pub(super) fn describe(file: &File, size: u64, path: &Path) -> Result<Described,
         padded.filter(|padded| (padded.duration_sec - duration_sec).abs() < MOST_PADDING_SEC);
     Ok(Described {
         mime,
-        duration_sec: padded.map_or(duration_sec, |padded| to_micros(padded.duration_sec)),
-        lead_sec: padded.map(|padded| to_micros(padded.lead_sec)),
+        duration_sec: padded.map_or(duration_sec, |padded| padded.duration_sec),
+        padding: padded.map(|padded| padded.padding),
         tags: tags(tag, path),
         has_cover: cover_of(&read).is_some(),
     })
@@ -155,11 +173,6 @@ fn duration_sec(read: &TaggedFile, size: u64) -> Option<f64> {
     let kbit_per_s = f64::from(properties.audio_bitrate().unwrap_or(0));
     let promised_bytes = kbit_per_s * 1000.0 / 8.0 * duration;
     (duration > 0.0 && size as f64 >= promised_bytes / 10.0).then_some(duration)
-}
-
-/// Finer than anybody hears, and short to write.
-fn to_micros(seconds: f64) -> f64 {
-    (seconds * 1e6).round() / 1e6
 }
 
 fn tags(tag: Option<&Tag>, path: &Path) -> Tags {

@@ -421,16 +421,20 @@ impl Turn {
             self.room.durable.queue_index,
             library,
         );
+        let changed = library.changed_since(&self.room.library);
         self.room.library = library.clone();
         // It may have been given for another duration.
         self.room.live.segue = None;
-        if followed.added.is_empty() && followed.removed.is_empty() {
+        if followed.added.is_empty() && followed.removed.is_empty() && changed.is_empty() {
             return;
         }
+        // Whoever has the current track goes on with the bytes that it has.
+        let is_other = |track: &TrackId| Some(*track) != current && changed.contains(track);
         for holdings in Arc::make_mut(&mut self.room.live.holdings).values_mut() {
             let holdings = Arc::make_mut(holdings);
-            holdings.held.retain(|track| library.contains(*track));
-            holdings.unplayable.retain(|track| library.contains(*track));
+            let stays = |track: &TrackId| library.contains(*track) && !is_other(track);
+            holdings.held.retain(stays);
+            holdings.unplayable.retain(stays);
         }
         self.room.durable.queue = Arc::new(followed.queue);
         self.room.durable.queue_index = followed.index;
@@ -443,6 +447,7 @@ impl Turn {
         self.emit(EventKind::LibraryChanged {
             added: followed.added,
             removed: followed.removed,
+            changed,
         });
         if lost_current && was_going && self.room.current().is_some() {
             self.open_barrier(BarrierType::Track);

@@ -75,10 +75,12 @@ pub enum EventKind {
     QueueAdvanced { track_id: TrackId },
     /// A track became next-up.
     QueueNudged { track_id: TrackId },
-    /// Tracks came or went.
+    /// Tracks came, went, or are other bytes by now.
     LibraryChanged {
         added: Vec<TrackId>,
         removed: Vec<TrackId>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        changed: Vec<TrackId>,
     },
 }
 

@@ -154,23 +154,61 @@ pub struct Live {
     pub anybody_paired: bool,
 }
 
-/// What the core needs to know of the library: its tracks in order, each with its duration in seconds.
+/// What the core needs to know of the library: its tracks in order, how long each is, and which bytes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Library {
     order: Vec<TrackId>,
-    durations: BTreeMap<TrackId, f64>,
+    tracks: BTreeMap<TrackId, Track>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Track {
+    duration_sec: f64,
+    /// Other bytes have another one; `None` while nobody has looked.
+    version: Option<u64>,
 }
 
 impl Library {
-    /// From tracks in the order in which a new queue plays them, with durations in seconds.
+    /// From tracks in the order in which a new queue plays them, with durations in seconds, and of unknown versions.
     pub fn new(tracks: impl IntoIterator<Item = (TrackId, f64)>) -> Self {
+        Library::of(
+            tracks
+                .into_iter()
+                .map(|(id, duration_sec)| (id, duration_sec, None)),
+        )
+    }
+
+    /// The same, with each track's version.
+    pub fn versioned(tracks: impl IntoIterator<Item = (TrackId, f64, u64)>) -> Self {
+        let tracks = tracks.into_iter();
+        Library::of(tracks.map(|(id, duration_sec, version)| (id, duration_sec, Some(version))))
+    }
+
+    fn of(tracks: impl Iterator<Item = (TrackId, f64, Option<u64>)>) -> Self {
         let mut library = Library::default();
-        for (track, duration) in tracks {
-            if library.durations.insert(track, duration).is_none() {
-                library.order.push(track);
+        for (id, duration_sec, version) in tracks {
+            let track = Track {
+                duration_sec,
+                version,
+            };
+            if library.tracks.insert(id, track).is_none() {
+                library.order.push(id);
             }
         }
         library
+    }
+
+    /// The tracks that are other bytes than they were in `before`, in order.
+    pub(super) fn changed_since(&self, before: &Library) -> Vec<TrackId> {
+        let is_changed = |id: &TrackId| {
+            let (was, is) = (before.version(*id), self.version(*id));
+            was.is_some() && is.is_some() && was != is
+        };
+        self.order.iter().copied().filter(is_changed).collect()
+    }
+
+    fn version(&self, track: TrackId) -> Option<u64> {
+        self.tracks.get(&track).and_then(|track| track.version)
     }
 
     /// Every track, in order.
@@ -180,12 +218,12 @@ impl Library {
 
     /// How long a track is, in seconds; `None` when it is not in the library.
     pub fn duration_sec(&self, track: TrackId) -> Option<f64> {
-        self.durations.get(&track).copied()
+        self.tracks.get(&track).map(|track| track.duration_sec)
     }
 
     /// Whether there is such a track.
     pub fn contains(&self, track: TrackId) -> bool {
-        self.durations.contains_key(&track)
+        self.tracks.contains_key(&track)
     }
 }
 

@@ -58,7 +58,7 @@ const store = createStore({
   presses: [],
   trialDelayMs: null,
   tuning: null,
-  scanning: false,
+  scanning: null,
   storageNote: null,
 });
 

@@ -178,13 +178,13 @@ export function createPlayer(audio, on) {
      * Begins to have a track at hand.
      * @param {TrackId} trackId
      * @param {Blob} blob
-     * @param {{duration?: number, leadSec?: number}} [told] by the index
+     * @param {{duration?: number, padding?: import('./types.js').Padding}} [told] by the index
      */
-    prepare: (trackId, blob, { duration: durationSec = 0, leadSec = 0 } = {}) => {
+    prepare: (trackId, blob, { duration: durationSec = 0, padding } = {}) => {
       blobs.set(trackId, blob);
       if (!suits(trackId, durationSec)) return element.prepare(trackId, blob);
       exact.set(trackId, durationSec);
-      buffers?.prepare(trackId, blob, { durationSec, leadSec });
+      buffers?.prepare(trackId, blob, { durationSec, padding });
     },
     /** @param {TrackId} trackId */
     has,

@@ -70,8 +70,11 @@ export function createSession({ store, place, known }) {
       store.update({ tuning: /** @type {import('./types.js').Tuning} */ (/** @type {unknown} */ (message.payload)) });
     }
     if (message.event === 'library.changed') refreshIndex();
-    if (message.event.startsWith('library.')) {
-      store.update({ scanning: message.event === 'library.scanning' });
+    if (message.event === 'library.scanning') {
+      const { read, total } = /** @type {import('./types.js').Scan} */ (/** @type {unknown} */ (message.payload));
+      store.update({ scanning: read < total ? { read, total } : null });
+      // What does not change the queue, as a cover, is told by nothing else.
+      if (read === total) refreshIndex();
     }
   }
 

@@ -24,7 +24,9 @@ export function statusOf(state) {
   if (!room || connection === 'connecting') return line('connecting…', 'busy');
   const current = currentTrack(room);
   if (current === null) {
-    return line(state.scanning ? 'the server reads its music…' : 'no music on the server yet', 'calm');
+    if (!state.scanning) return line('no music on the server yet', 'calm');
+    const { read, total } = state.scanning;
+    return { text: 'the server reads its music', figure: `${read} of ${total} files`, tone: 'busy' };
   }
   if (settings.remote) return line('remote only: no sound from this phone', 'calm');
   const reason = unplayable.get(current);

@@ -19,6 +19,11 @@
  */
 
 /**
+ * What a decoder that leaves nothing out plays of an MP3: so much before the music, and so much altogether.
+ * @typedef {{leadSec: number, wholeSec: number}} Padding
+ */
+
+/**
  * A row of `GET /index`.
  * @typedef {object} Track
  * @property {TrackId} trackId
@@ -27,7 +32,7 @@
  * @property {string} mime
  * @property {string} version
  * @property {number} [duration] In seconds.
- * @property {number} [leadSec] What some decoders play before the music of an MP3.
+ * @property {Padding} [padding] Of an MP3.
  * @property {Tags} tags
  * @property {string} [coverUrl]
  */
@@ -89,6 +94,11 @@
  * @property {Record<MemberId, {name: string, delayMs?: number}>} clients `delayMs`: how much later than others its
  *   speaker sounds; 0 if it is not there.
  * @property {Live} live
+ */
+
+/**
+ * How many of the files that it has to look into the server has.
+ * @typedef {{read: number, total: number}} Scan
  */
 
 /**
@@ -189,7 +199,7 @@
  * @property {readonly Command[]} presses Those that are under way or wait for their turn, in order.
  * @property {number | null} trialDelayMs This speaker's delay while it is being tried.
  * @property {Tuning | null} tuning
- * @property {boolean} scanning The server reads its library.
+ * @property {Scan | null} scanning How far the server is that reads its library.
  * @property {string | null} storageNote What is wrong with this phone's storage, if anything.
  */
 

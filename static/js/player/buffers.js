@@ -265,7 +265,7 @@ export function createBuffers(on) {
     /**
      * @param {TrackId} trackId
      * @param {Blob} blob
-     * @param {{durationSec: number, leadSec: number}} told by the index
+     * @param {{durationSec: number, padding?: import('../types.js').Padding}} told by the index
      */
     prepare: async (trackId, blob, told) => {
       if (tracks.has(trackId)) return;

@@ -79,6 +79,9 @@ export function positionOn(way, atSec) {
   return on ? on.positionSec + (atSec - on.atSec) * on.rate : 0;
 }
 
+/** Lengths that differ by less are the same, by different roundings. */
+const SAME_SEC = 0.002;
+
 /** The rate of a sound is looked at anew once for each block of so many frames. */
 export const BLOCK_FRAMES = 128;
 
@@ -106,14 +109,15 @@ export function slew(byMs, sampleRate) {
 }
 
 /**
- * Where the music is in what was decoded. Encoders of MP3 put some silence before and behind it, which the index
- * knows; some decoders leave it out, and others do not: 25 ms that phones of two makers would be apart.
+ * Where the music is in what was decoded. Encoders of MP3 put some silence before and behind it. Some decoders leave
+ * out all of that; others nothing, or only what a decoder itself is late by, always at the beginning.
  * @param {number} decodedSec
- * @param {{durationSec: number, leadSec: number}} told by the index
+ * @param {{durationSec: number, padding?: import('../types.js').Padding}} told by the index
  */
-export function musicIn(decodedSec, { durationSec, leadSec }) {
-  const isPadded = leadSec > 0 && decodedSec - durationSec > leadSec / 2;
-  if (!isPadded) return { leadSec: 0, durationSec: decodedSec };
+export function musicIn(decodedSec, { durationSec, padding }) {
+  if (!padding || Math.abs(decodedSec - durationSec) < SAME_SEC) return { leadSec: 0, durationSec: decodedSec };
+  const cutSec = Math.max(0, padding.wholeSec - decodedSec);
+  const leadSec = Math.max(0, padding.leadSec - cutSec);
   return { leadSec, durationSec: Math.min(durationSec, decodedSec - leadSec) };
 }
 

@@ -167,7 +167,14 @@ impl<'a> Story<'a> {
                 self.view.ring.retain(|track| track != track_id);
                 self.view.ring.insert(1, *track_id);
             }
-            EventKind::LibraryChanged { added, removed } => self.library_changed(added, removed),
+            EventKind::LibraryChanged {
+                added,
+                removed,
+                changed,
+            } => {
+                assert!(changed.is_empty(), "nobody knows of versions here");
+                self.library_changed(added, removed);
+            }
         }
     }
 

@@ -99,7 +99,7 @@ for (const { name, open } of ENGINES) {
         const buffer = await new OfflineAudioContext(1, 1, 48_000).decodeAudioData(bytes);
         const samples = buffer.getChannelData(0).subarray(0, 48_000);
         const loudest = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
-        const { leadSec } = musicIn(buffer.duration, { durationSec: row.duration, leadSec: row.leadSec });
+        const { leadSec } = musicIn(buffer.duration, { durationSec: row.duration, padding: row.padding });
         return samples.findIndex((sample) => Math.abs(sample) > loudest / 2) / 48_000 - leadSec;
       };
       const { dataset } = document.body;

@@ -40,7 +40,7 @@ test('a grey cover hardly tints', () => {
 const sound = { locked: false, sounding: true, errorMs: -4, overlay: null };
 const state = (over) => ({
   room: playing(0), connection: 'open', index: new Map([['b', { mime: 'audio/aiff' }]]), download: null,
-  settings: { remote: false }, sound, unplayable: new Map(), held: new Set(['b']), scanning: false, ...over,
+  settings: { remote: false }, sound, unplayable: new Map(), held: new Set(['b']), scanning: null, ...over,
 });
 const lines = [
   ['reconnecting…', { connection: 'reconnecting', trouble: null }],

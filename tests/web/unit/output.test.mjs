@@ -74,12 +74,19 @@ test('looks of more than three seconds ago are forgotten', () => {
   assert.ok(sightings.length <= 101);
 });
 
-test('silence that an encoder put around the music is left out, unless the decoder has done so', () => {
-  const told = { durationSec: 3, leadSec: 0.025 };
-  assert.deepEqual(musicIn(3.03, told), { leadSec: 0.025, durationSec: 3 });
-  assert.deepEqual(musicIn(3.0003, told), { leadSec: 0, durationSec: 3.0003 });
-  assert.deepEqual(musicIn(3.02, told), { leadSec: 0.025, durationSec: 2.995 });
-  assert.deepEqual(musicIn(3.03, { durationSec: 3, leadSec: 0 }), { leadSec: 0, durationSec: 3.03 });
+test('silence that an encoder put around the music is left out, as far as the decoder has not done so', () => {
+  const told = { durationSec: 3, padding: { leadSec: 0.025, wholeSec: 3.03 } };
+  for (const [what, decodedSec, leadSec, durationSec] of /** @type {[string, number, number, number][]} */ ([
+    ['all is left out', 3.0003, 0, 3.0003],
+    ['nothing is', 3.03, 0.025, 3],
+    ["a decoder's own delay is", 3.018, 0.013, 3],
+    ['something is odd', 3.1, 0.025, 3],
+    ['the file broke off', 2.5, 0, 2.5],
+  ])) {
+    const music = musicIn(decodedSec, told);
+    assert.ok(Math.abs(music.leadSec - leadSec) < 1e-9 && Math.abs(music.durationSec - durationSec) < 1e-9, what);
+  }
+  assert.deepEqual(musicIn(3.03, { durationSec: 3 }), { leadSec: 0, durationSec: 3.03 });
 });
 
 test('the way through a track goes on at the rate of its last stretch', () => {

@@ -1,0 +1,95 @@
+//! What a host sees: the greeting, the log, and a bar while a large library is read.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lockstep::library::Progress;
+use lockstep::{Welcome, address};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Says how phones get here.
+///
+/// # Errors
+/// What the system said when nobody can be told.
+pub(crate) fn greet(welcome: &Welcome, out: &mut impl Write) -> io::Result<()> {
+    let Welcome {
+        url,
+        code,
+        tracks,
+        whole,
+    } = welcome;
+    writeln!(out)?;
+    if let Some(qr) = address::terminal_qr(url, io::stdout().is_terminal()) {
+        writeln!(out, "{qr}")?;
+    }
+    writeln!(
+        out,
+        "  On a phone in the same network, scan this or open  {url}"
+    )?;
+    writeln!(out, "  Pairing code  {code}")?;
+    let unit = if *tracks == 1 { "track" } else { "tracks" };
+    let more = if *whole {
+        ""
+    } else {
+        ", and more as they are found"
+    };
+    writeln!(out, "  {tracks} {unit}{more}")?;
+    writeln!(out)?;
+    writeln!(out, "listening on {url}")?;
+    out.flush()
+}
+
+/// The bar, and a way to log above it. Where there is no terminal, lines of the log stand in for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Bar(ProgressBar);
+
+impl Default for Bar {
+    fn default() -> Self {
+        let style =
+            ProgressStyle::with_template("  reading the music  {bar:30} {pos} of {len} files");
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
+        Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+    }
+}
+
+impl Bar {
+    /// How far a scan is; the bar goes when it is over.
+    pub(crate) fn show(&self, progress: Progress) {
+        let Progress { read, total } = progress;
+        if !io::stderr().is_terminal() {
+            tracing::info!("read {read} of {total} files");
+            return;
+        }
+        if self.0.is_hidden() {
+            self.0.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.0.set_length(total as u64);
+        self.0.set_position(read as u64);
+        if read == total {
+            self.0.finish_and_clear();
+            self.0.reset();
+            self.0.set_draw_target(ProgressDrawTarget::hidden());
+        }
+    }
+}
+
+/// Writes to the log, above the bar.
+pub(crate) struct AboveBar(ProgressBar);
+
+impl<'a> MakeWriter<'a> for Bar {
+    type Writer = AboveBar;
+
+    fn make_writer(&'a self) -> AboveBar {
+        AboveBar(self.0.clone())
+    }
+}
+
+impl Write for AboveBar {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
