@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::room::{Durable, Private, Room};
 
 /// How the names of unfinished writes end.
-const UNFINISHED: &str = ".tmp";
+pub(crate) const UNFINISHED: &str = ".tmp";
 
 /// Why the state file cannot be used at all.
 #[derive(Debug, thiserror::Error)]

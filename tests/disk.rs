@@ -448,11 +448,15 @@ async fn what_a_write_that_was_broken_off_leaves_behind_is_gone_after_the_next_s
     let answer = in_time("the connection to break", answer).await.unwrap();
     assert!(answer.is_err(), "{answer:?}");
     let files = || fs::read_dir(&folder).unwrap().count();
-    assert_eq!(files(), 3, "the state, its lock and half a write");
+    assert_eq!(
+        files(),
+        4,
+        "the state, its lock, the index and half a write"
+    );
 
     disk.heal("rename");
     server.start_again().await;
-    assert_eq!(files(), 2);
+    assert_eq!(files(), 3);
     let snapshot = phone.again_at(&server).snapshot().await;
     assert_eq!(durable(&snapshot), before);
 }

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::store::UNFINISHED;
+
 use super::{Cover, Index, Padding, Tags, Track, Version, tags, track_id};
 
 /// Anything that changes what a row means, or what a scan would find in the same file, needs another one.
@@ -20,6 +22,8 @@ const FORMAT: &str = "lockstep index 1";
 #[derive(Debug, Clone)]
 pub(super) struct Cache {
     path: PathBuf,
+    /// How the names of unfinished writes begin: as the store's do, which it sweeps away.
+    prefix: String,
 }
 
 /// Why a cache is of no use.
@@ -66,9 +70,11 @@ impl Cache {
     /// The cache beside `state_file`.
     pub(super) fn beside(state_file: &Path) -> Self {
         let mut name = state_file.file_name().unwrap_or_default().to_owned();
+        let prefix = format!(".{}-", name.to_string_lossy());
         name.push(".index");
         Cache {
             path: state_file.with_file_name(name),
+            prefix,
         }
     }
 
@@ -141,7 +147,8 @@ impl Cache {
             _ => Path::new("."),
         };
         let mut file = tempfile::Builder::new()
-            .prefix(".lockstep-index-")
+            .prefix(&self.prefix)
+            .suffix(UNFINISHED)
             .tempfile_in(folder)?;
         file.write_all(header(&body).as_bytes())?;
         file.write_all(&body)?;

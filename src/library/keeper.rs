@@ -68,8 +68,8 @@ pub enum News {
 #[derive(Debug)]
 pub struct Keeper {
     root: PathBuf,
-    /// The file system that the folder was on when it was last looked through.
-    device: u64,
+    /// Which folder it was that was last looked through.
+    place: Place,
     cache: Cache,
     index: Arc<Index>,
     /// Whether `index` is all there is.
@@ -97,7 +97,7 @@ impl Keeper {
         let walked = scan::walk(&root)?;
         let cache = Cache::beside(state_file);
         let mut keeper = Keeper {
-            device: root.metadata()?.dev(),
+            place: Place::of(&root)?,
             index: Arc::new(cache.load(&root)),
             cache,
             root,
@@ -121,15 +121,12 @@ impl Keeper {
 
     fn first(&mut self, walked: &Walked) {
         let cached = self.index.clone();
-        let sorted = Sorted::new(walked, &cached, None);
-        let mut draft = sorted.draft();
-        self.whole = sorted.new.len() <= FEW;
+        let Sorted { new, mut draft, .. } = Sorted::new(walked, &cached, None);
+        self.whole = new.len() <= FEW;
         if self.whole {
-            scan::read_each(&self.root, &sorted.new, |seen, track| {
-                draft.take(seen, track)
-            });
+            scan::read_each(&self.root, &new, |seen, track| draft.take(seen, track));
         }
-        self.index = Arc::new(draft.index(&self.root, walked));
+        self.index = Arc::new(draft.into_index(&self.root, walked));
         if self.whole {
             self.leave_out(walked);
             if *self.index != *cached {
@@ -146,56 +143,51 @@ impl Keeper {
         notice: impl Fn() + Send + Clone + 'static,
         mut audience: impl FnMut(News) -> bool,
     ) {
-        let mut watch = watch::watch(&self.root, notice.clone());
+        // It begins before the first look: what changed before that, nobody noticed.
+        let mut watch = None;
         let mut taken = true;
-        // What changed before the watch began, nobody noticed.
-        let mut due = Some(Instant::now());
-        let mut forced = false;
+        let mut rest = Duration::ZERO;
         loop {
-            let rest = match due {
-                Some(due) => due.saturating_duration_since(Instant::now()),
-                None => SLOW,
-            };
+            let mut forced = false;
+            let is_slow = rest == SLOW;
             match orders.recv_timeout(rest) {
                 Ok(order) => {
-                    forced |= order == Order::Rescan;
-                    due = Some(settle(orders, &mut forced));
-                    if due.is_some_and(|due| due > Instant::now()) {
-                        continue;
-                    }
+                    forced = order == Order::Rescan;
+                    settle(orders, &mut forced);
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) if is_slow && self.is_watched(watch.as_ref()) => {
+                    continue;
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if due.is_none() && !matches!(watch, Watch::Nothing) && self.is_where_it_was() {
-                continue;
+            // A disk that is mounted, or is not any more, gives no notice.
+            if watch.is_none() || !self.is_in_place() {
+                watch = Some(watch::watch(&self.root, notice.clone()));
             }
-            if !self.is_where_it_was() {
-                watch = watch::watch(&self.root, notice.clone());
-            }
-            let looked = self.look(forced, &mut taken, &mut audience);
-            forced = false;
-            due = match looked {
-                Ok(Looked { unsettled: true }) => Some(Instant::now() + SETTLED),
-                Ok(_) if taken => None,
-                Ok(_) => Some(Instant::now() + AGAIN),
+            rest = match self.look(forced, &mut taken, &mut audience) {
+                Ok(Looked { unsettled: true }) => SETTLED,
+                Ok(_) if taken => SLOW,
+                Ok(_) => AGAIN,
                 Err(error) => {
                     tracing::warn!(
                         "cannot read the audio folder {}, so it stays as it was: {error}",
                         self.root.display()
                     );
-                    watch = Watch::Nothing;
-                    Some(Instant::now() + AGAIN)
+                    watch = None;
+                    AGAIN
                 }
             };
         }
     }
 
-    /// Whether the folder is on the file system that it was on: a disk that is mounted, or is not any more, gives no notice.
-    fn is_where_it_was(&self) -> bool {
-        self.root
-            .metadata()
-            .is_ok_and(|found| found.dev() == self.device)
+    fn is_watched(&self, watch: Option<&Watch>) -> bool {
+        matches!(watch, Some(Watch::Told(_))) && self.is_in_place()
+    }
+
+    /// Whether the folder is the one that it was.
+    fn is_in_place(&self) -> bool {
+        Place::of(&self.root).is_ok_and(|found| found == self.place)
     }
 
     /// Looks through the folder, and tells what is new.
@@ -205,7 +197,7 @@ impl Keeper {
         taken: &mut bool,
         audience: &mut impl FnMut(News) -> bool,
     ) -> io::Result<Looked> {
-        let device = self.root.metadata()?.dev();
+        let place = Place::of(&self.root)?;
         let walked = scan::walk(&self.root)?;
         let was = self.index.clone();
         let sorted = Sorted::new(&walked, &was, self.whole.then(SystemTime::now));
@@ -217,29 +209,33 @@ impl Keeper {
             }
         }
         self.unsettled_since = None;
-        let mut draft = sorted.draft();
-        let mut teller = Teller::new(sorted.new.len());
-        scan::read_each(&self.root, &sorted.new, |seen, track| {
+        let Sorted {
+            new,
+            mut draft,
+            unsettled,
+        } = sorted;
+        let mut teller = Teller::new(new.len());
+        scan::read_each(&self.root, &new, |seen, track| {
             draft.take(seen, track);
             teller.tell(|news| match news {
                 Due::Progress(progress) => audience(News::Reading(progress)),
                 // A part of a library that was whole before would only take tracks away.
                 Due::Part if self.whole => true,
                 Due::Part => audience(News::Index {
-                    index: Arc::new(draft.index(&self.root, &walked)),
+                    index: Arc::new(draft.clone().into_index(&self.root, &walked)),
                     whole: false,
                 }),
             });
             true
         });
-        let index = draft.index(&self.root, &walked);
+        let index = draft.into_index(&self.root, &walked);
         self.leave_out(&walked);
-        if index.is_empty() && !was.is_empty() && device != self.device && !forced {
+        if index.is_empty() && !was.is_empty() && place.device != self.place.device && !forced {
             return Err(io::Error::other(
                 "it is another disk by now, and empty; if that is meant, ask for a rescan",
             ));
         }
-        self.device = device;
+        self.place = place;
         let is_news = index != *was || !self.whole || !*taken;
         if is_news {
             self.index = Arc::new(index);
@@ -253,9 +249,7 @@ impl Keeper {
         if is_news || teller.has_told {
             audience(News::Reading(teller.end()));
         }
-        Ok(Looked {
-            unsettled: sorted.unsettled,
-        })
+        Ok(Looked { unsettled })
     }
 
     /// One line for each thing that may not be looked at, and none the next time.
@@ -268,19 +262,32 @@ impl Keeper {
     }
 }
 
-/// Waits until nothing has changed for a while, so that many changes are looked at together; says when to look. A rescan
-/// is wanted at once.
-fn settle(orders: &Receiver<Order>, forced: &mut bool) -> Instant {
+/// Waits until nothing has changed for a while, so that many changes are looked at together. A rescan is wanted at once.
+fn settle(orders: &Receiver<Order>, forced: &mut bool) {
     let deadline = Instant::now() + LONGEST_WAIT;
-    loop {
+    while !*forced {
         let left = deadline.saturating_duration_since(Instant::now());
-        if *forced || left.is_zero() {
-            return Instant::now();
-        }
         match orders.recv_timeout(SETTLED.min(left)) {
-            Ok(order) => *forced |= order == Order::Rescan,
-            Err(_) => return Instant::now(),
+            Ok(order) => *forced = order == Order::Rescan,
+            Err(_) => return,
         }
+    }
+}
+
+/// What tells one folder from another that has its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    fn of(folder: &Path) -> io::Result<Self> {
+        let found = folder.metadata()?;
+        Ok(Place {
+            device: found.dev(),
+            inode: found.ino(),
+        })
     }
 }
 
@@ -288,9 +295,8 @@ fn settle(orders: &Receiver<Order>, forced: &mut bool) -> Instant {
 struct Sorted<'a> {
     /// To be looked into.
     new: Vec<&'a Seen>,
-    /// As they were.
-    tracks: Vec<Track>,
-    others: Vec<(PathBuf, Version)>,
+    /// What is as it was.
+    draft: Draft,
     unsettled: bool,
 }
 
@@ -309,8 +315,7 @@ impl<'a> Sorted<'a> {
             .collect();
         let mut sorted = Sorted {
             new: Vec::new(),
-            tracks: Vec::new(),
-            others: Vec::new(),
+            draft: Draft::default(),
             unsettled: false,
         };
         for seen in &walked.files {
@@ -319,9 +324,9 @@ impl<'a> Sorted<'a> {
             let is_wet = now.is_some_and(|now| is_wet(seen, now));
             if let Some(track) = track.filter(|track| track.version == seen.version || is_wet) {
                 sorted.unsettled |= track.version != seen.version;
-                sorted.tracks.push((*track).clone());
+                sorted.draft.tracks.push((*track).clone());
             } else if others.get(path) == Some(&seen.version) {
-                sorted.others.push((seen.path.clone(), seen.version));
+                sorted.draft.others.push((seen.path.clone(), seen.version));
             } else if is_wet {
                 sorted.unsettled = true;
             } else {
@@ -329,13 +334,6 @@ impl<'a> Sorted<'a> {
             }
         }
         sorted
-    }
-
-    fn draft(&self) -> Draft {
-        Draft {
-            tracks: self.tracks.clone(),
-            others: self.others.clone(),
-        }
     }
 }
 
@@ -348,6 +346,7 @@ fn is_wet(seen: &Seen, now: SystemTime) -> bool {
 }
 
 /// An index in the making.
+#[derive(Clone, Default)]
 struct Draft {
     tracks: Vec<Track>,
     others: Vec<(PathBuf, Version)>,
@@ -363,9 +362,8 @@ impl Draft {
         true
     }
 
-    fn index(&self, root: &Path, walked: &Walked) -> Index {
-        let mut tracks = self.tracks.clone();
-        for track in &mut tracks {
+    fn into_index(mut self, root: &Path, walked: &Walked) -> Index {
+        for track in &mut self.tracks {
             if track.cover != Some(Cover::Embedded) {
                 let beside = track
                     .path
@@ -374,7 +372,7 @@ impl Draft {
                 track.set_cover(beside.map(|seen| Cover::Beside(seen.path.clone(), seen.version)));
             }
         }
-        Index::new(root.into(), tracks, self.others.clone())
+        Index::new(root.into(), self.tracks, self.others)
     }
 }
 
