@@ -145,9 +145,14 @@ pub struct Index {
     by_id: HashMap<TrackId, usize>,
     /// Files that were looked into and are no music.
     others: Vec<(PathBuf, Version)>,
-    json: Bytes,
+    json: OnceLock<Json>,
     gzip: OnceLock<Bytes>,
-    /// Of the JSON: what names an entity tag.
+}
+
+/// The body of `GET /index`, and what names its entity tag.
+#[derive(Debug)]
+struct Json {
+    bytes: Bytes,
     sum: u64,
 }
 
@@ -176,16 +181,13 @@ impl Index {
             }
             is_new
         });
-        let json = Bytes::from(serde_json::to_vec(&tracks).unwrap_or_default());
-        let sum = first_64_bits(Sha256::new_with_prefix(&json));
         Index {
             root,
             tracks,
             by_id,
             others,
-            json,
+            json: OnceLock::new(),
             gzip: OnceLock::new(),
-            sum,
         }
     }
 
@@ -204,17 +206,25 @@ impl Index {
         self.by_id.get(&id).map(|i| &self.tracks[*i])
     }
 
-    /// The body of `GET /index`.
+    /// The body of `GET /index`. Blocks, for the first who asks for anything of it.
     pub fn json(&self) -> Bytes {
-        self.json.clone()
+        self.written().bytes.clone()
     }
 
-    /// The same, compressed. Blocks, for the first who asks.
+    fn written(&self) -> &Json {
+        self.json.get_or_init(|| {
+            let bytes = Bytes::from(serde_json::to_vec(&self.tracks).unwrap_or_default());
+            let sum = first_64_bits(Sha256::new_with_prefix(&bytes));
+            Json { bytes, sum }
+        })
+    }
+
+    /// The same, compressed.
     pub fn gzip(&self) -> Bytes {
         let compress = || {
             let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
             // Into memory, which takes whatever it is given.
-            let _ = gzip.write_all(&self.json);
+            let _ = gzip.write_all(&self.written().bytes);
             gzip.finish().unwrap_or_default().into()
         };
         self.gzip.get_or_init(compress).clone()
@@ -224,7 +234,7 @@ impl Index {
     pub fn etag(&self, gzipped: bool) -> String {
         format!(
             "\"{:016x}{}\"",
-            self.sum,
+            self.written().sum,
             if gzipped { "-gzip" } else { "" }
         )
     }
@@ -247,7 +257,7 @@ impl Index {
     }
 
     fn open_below(&self, path: &Path) -> io::Result<Opened> {
-        open::open(&self.root, &self.root.join(path))
+        open::open(&self.root, path)
     }
 }
 

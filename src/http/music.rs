@@ -30,14 +30,12 @@ const ASK_AGAIN: &str = "private, no-cache";
 pub(super) fn index(app: &App, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
     let index = app.library.index();
     let gzipped = takes_gzip(headers);
-    let validators = Validators::new(index.etag(gzipped), None);
-    let send = || {
-        full(if gzipped {
-            block_in_place(|| index.gzip())
-        } else {
-            index.json()
-        })
-    };
+    let (etag, body) = block_in_place(|| {
+        let body = if gzipped { index.gzip() } else { index.json() };
+        (index.etag(gzipped), body)
+    });
+    let validators = Validators::new(etag, None);
+    let send = || full(body);
     let mut response = answer(headers, &validators, "application/json", ASK_AGAIN, send)?;
     if gzipped && response.status() == StatusCode::OK {
         let headers = response.headers_mut();

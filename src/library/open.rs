@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+
 /// An open file, and what the system says of it: not of its name, which may be another file's by now.
 #[derive(Debug)]
 pub struct Opened {
@@ -14,17 +16,19 @@ pub struct Opened {
     pub metadata: Metadata,
 }
 
-/// Opens the regular file at `path`, if where `path` really leads is below `root`, which must be
+/// Opens the regular file at `path` below `root`, if where `path` really leads is below `root`, which must be
 /// canonical. Blocks on the disk, but not on a FIFO.
 pub(super) fn open(root: &Path, path: &Path) -> io::Result<Opened> {
+    if let Some(file) = open_beneath(root, path) {
+        let metadata = regular(&file)?;
+        return Ok(Opened { file, metadata });
+    }
+    let path = &root.join(path);
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(absent("it is not a regular file"));
-    }
+    let metadata = regular(&file)?;
     // Looked up after opening: a link swapped in between gives another inode.
     let real = path.canonicalize()?;
     let there = real.symlink_metadata()?;
@@ -32,6 +36,24 @@ pub(super) fn open(root: &Path, path: &Path) -> io::Result<Opened> {
         return Err(absent("it leads out of the audio folder"));
     }
     Ok(Opened { file, metadata })
+}
+
+/// The quick way, where the system knows one: it sees to it itself that no link leads out. Nor does it follow one that
+/// begins at the root of the file system, wherever that leads.
+fn open_beneath(root: &Path, path: &Path) -> Option<File> {
+    let root = rustix::fs::open(root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::BENEATH);
+    Some(opened.ok()?.into())
+}
+
+fn regular(file: &File) -> io::Result<Metadata> {
+    let metadata = file.metadata()?;
+    if metadata.is_file() {
+        Ok(metadata)
+    } else {
+        Err(absent("it is not a regular file"))
+    }
 }
 
 /// For whoever asks, there is no such file.
@@ -64,7 +86,7 @@ mod tests {
             ("folder/secret", false),
             (".", false),
         ] {
-            assert_eq!(open(&root, &root.join(name)).is_ok(), opens, "{name}");
+            assert_eq!(open(&root, Path::new(name)).is_ok(), opens, "{name}");
         }
     }
 }

@@ -165,7 +165,7 @@ pub(super) fn read_each(
 fn read(root: &Path, seen: &Seen) -> Option<Track> {
     let full = root.join(&seen.path);
     // A parser that gives up in a panic, on one bad file out of ten thousand, costs that file only.
-    match catch_unwind(AssertUnwindSafe(|| describe(root, &full, &seen.path))) {
+    match catch_unwind(AssertUnwindSafe(|| describe(root, &seen.path))) {
         Ok(Ok(track)) => return Some(track),
         Ok(Err(NotMusic::OtherFormat)) => {
             tracing::debug!(file = ?full, "left out: it is not music")
@@ -176,8 +176,8 @@ fn read(root: &Path, seen: &Seen) -> Option<Track> {
     None
 }
 
-fn describe(root: &Path, full: &Path, path: &Path) -> Result<Track, NotMusic> {
-    let opened = open::open(root, full).map_err(|error| NotMusic::Unplayable(error.to_string()))?;
+fn describe(root: &Path, path: &Path) -> Result<Track, NotMusic> {
+    let opened = open::open(root, path).map_err(|error| NotMusic::Unplayable(error.to_string()))?;
     let size = opened.metadata.len();
     let described = tags::describe(&opened.file, size, path)?;
     let mut track = Track {

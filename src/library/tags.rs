@@ -103,13 +103,14 @@ pub(super) fn describe(file: &File, size: u64, path: &Path) -> Result<Described,
     if size == 0 {
         return Err(unplayable("it is empty".into()));
     }
-    let format = format(file).map_err(|error| unplayable(error.to_string()))?;
+    let probe = probe(file).map_err(|error| unplayable(error.to_string()))?;
+    let format = probe.file_type();
     let format = format.ok_or_else(|| unplayable("its content is of no audio format".into()))?;
     let mime = mime(format).ok_or(NotMusic::OtherFormat)?;
     if matches!(format, FileType::Mpeg | FileType::Aac) && !named {
         return Err(NotMusic::OtherFormat);
     }
-    let read = parse(file).map_err(|error| unplayable(error.to_string()))?;
+    let read = parse(file, probe).map_err(|error| unplayable(error.to_string()))?;
     let duration_sec =
         duration_sec(&read, size).ok_or_else(|| unplayable("it holds no audio".into()))?;
     let tag = read.primary_tag().or_else(|| read.first_tag());
@@ -128,7 +129,7 @@ pub(super) fn describe(file: &File, size: u64, path: &Path) -> Result<Described,
 
 /// The embedded cover of `file`: the front if one is marked so, else the first.
 pub(super) fn cover(file: &File) -> Option<Picture> {
-    cover_of(&parse(file).ok()?).cloned()
+    cover_of(&parse(file, probe(file).ok()?).ok()?).cloned()
 }
 
 fn cover_of(read: &TaggedFile) -> Option<&Picture> {
@@ -138,27 +139,21 @@ fn cover_of(read: &TaggedFile) -> Option<&Picture> {
         .or_else(|| pictures().next())
 }
 
-fn format(file: &File) -> std::io::Result<Option<FileType>> {
+/// What `file` is, by its content.
+fn probe(file: &File) -> std::io::Result<Probe<BufReader<&File>>> {
     rewound(file)?;
-    Ok(Probe::new(BufReader::new(file))
-        .guess_file_type()?
-        .file_type())
+    Probe::new(BufReader::new(file)).guess_file_type()
 }
 
 /// A tag or a cover that cannot be read must not cost the track: then it is tried again with less.
-fn parse(file: &File) -> lofty::error::Result<TaggedFile> {
+fn parse(file: &File, found: Probe<BufReader<&File>>) -> lofty::error::Result<TaggedFile> {
     let relaxed = || ParseOptions::new().parsing_mode(ParsingMode::Relaxed);
-    parse_with(file, relaxed())
-        .or_else(|_| parse_with(file, relaxed().read_cover_art(false)))
-        .or_else(|_| parse_with(file, relaxed().read_tags(false)))
-}
-
-fn parse_with(file: &File, options: ParseOptions) -> lofty::error::Result<TaggedFile> {
-    rewound(file)?;
-    Probe::new(BufReader::new(file))
-        .options(options)
-        .guess_file_type()?
+    let again = |options| probe(file)?.options(options).read();
+    found
+        .options(relaxed())
         .read()
+        .or_else(|_| again(relaxed().read_cover_art(false)))
+        .or_else(|_| again(relaxed().read_tags(false)))
 }
 
 fn rewound(mut file: &File) -> std::io::Result<()> {
