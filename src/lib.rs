@@ -101,7 +101,7 @@ pub struct Welcome {
     pub whole: bool,
 }
 
-/// Serves until `closing` turns true, then ends the streams, finishes what is being written and returns.
+/// To be called on a runtime of several threads. Serves until `closing` turns true, then ends the streams, finishes what is being written and returns.
 /// `welcome` is called once, right before the first request is served, and `reading` whenever there is news of a scan that
 /// takes a while.
 ///
@@ -136,11 +136,13 @@ pub async fn run(
     let (life, hub_life) = watch::channel(Life::Serving);
     let (house, mut hub_task, takes_parts) = match open_room(&store) {
         Ok(room) => {
-            // A part of the library would only take from a queue that knows the whole.
+            // A part of the library would only take from a queue that knows the whole; and an empty folder is more likely a
+            // disk that is not mounted than music given up.
             let takes_parts = room.durable.queue.is_empty();
             let (hub, task) = Hub::start(room, store, settings, hub_life);
-            if keeper.is_whole() || takes_parts {
-                let library = room::Command::Library(Arc::new(keeper.index().for_room()));
+            let index = keeper.index();
+            if takes_parts || (keeper.is_whole() && !index.is_empty()) {
+                let library = room::Command::Library(Arc::new(index.for_room()));
                 let followed = hub.submit(library).await;
                 followed.map_err(|error| state_error(error.to_string()))?;
             }
@@ -168,8 +170,8 @@ pub async fn run(
         tracks: keeper.index().len(),
         whole: keeper.is_whole(),
     });
-    let audience = audience(&house, takes_parts, reading);
-    let library = Library::keep(keeper, audience).map_err(StartError::Watch)?;
+    let audience = audience(&house, reading);
+    let library = Library::keep(keeper, takes_parts, audience).map_err(StartError::Watch)?;
     let app = http::App::new(house, library, pairing, &config, url);
     tokio::select! {
         () = http::serve(listener, app, closing, &life) => {
@@ -192,11 +194,7 @@ async fn look_through(config: &Config) -> Result<Keeper, StartError> {
 }
 
 /// Who hears what the library's keeper has to say: the room, and the terminal.
-fn audience<R: Fn(Progress)>(
-    house: &http::House,
-    takes_parts: bool,
-    reading: R,
-) -> impl FnMut(News) -> bool + use<R> {
+fn audience<R: Fn(Progress)>(house: &http::House, reading: R) -> impl FnMut(News) -> bool + use<R> {
     let hub = match house {
         http::House::Open(hub) => Some(hub.clone()),
         http::House::Damaged(_) => None,
@@ -210,7 +208,6 @@ fn audience<R: Fn(Progress)>(
                 hub.report_reading(progress);
                 true
             }
-            News::Index { whole: false, .. } if !takes_parts => true,
             News::Index { index, .. } => {
                 let library = room::Command::Library(Arc::new(index.for_room()));
                 let followed = runtime.block_on(hub.submit(library));

@@ -81,6 +81,14 @@ impl Track {
         })
     }
 
+    /// Names the file that its cover is in: tracks beside a picture share it.
+    fn picture(&self) -> Option<TrackId> {
+        self.cover.as_ref().map(|cover| match cover {
+            Cover::Embedded => self.track_id,
+            Cover::Beside(path, _) => track_id(path),
+        })
+    }
+
     fn set_cover(&mut self, cover: Option<Cover>) {
         self.cover = cover;
         let version = self.cover_version();
@@ -168,7 +176,6 @@ impl Index {
     }
 
     fn new(root: PathBuf, mut tracks: Vec<Track>, mut others: Vec<(PathBuf, Version)>) -> Self {
-        others.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         tracks.sort_by_cached_key(play_order);
         let mut by_id = HashMap::with_capacity(tracks.len());
         tracks.retain(|track| {
@@ -178,9 +185,11 @@ impl Index {
                 by_id.insert(track.track_id, next);
             } else {
                 tracing::warn!(file = ?track.path, "left out: another file has the same track id");
+                others.push((track.path.clone(), track.version));
             }
             is_new
         });
+        others.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         Index {
             root,
             tracks,
@@ -270,27 +279,33 @@ pub struct Library {
 
 impl Library {
     /// What `keeper` found, kept true by it from now on, on a thread of its own. What it has to say goes to `audience`,
-    /// once the library is that; whoever could not take it says so, and is told again.
+    /// once the library is that; whoever could not take it says so, and is told again. With `tells_parts`, of a library that is
+    /// still being read so much is told as is known.
     ///
     /// # Errors
     /// What the system said when there can be no such thread.
     pub fn keep(
         keeper: Keeper,
+        tells_parts: bool,
         mut audience: impl FnMut(News) -> bool + Send + 'static,
     ) -> io::Result<Arc<Self>> {
         let (orders, ordered) = mpsc::channel();
         let library = Arc::new(Library {
             index: RwLock::new(keeper.index()),
-            orders: orders.clone(),
+            orders,
         });
         let kept = Arc::downgrade(&library);
-        let notice = move || {
-            let _ = orders.send(Order::Noticed);
+        // The keeper ends with the last who could ask it.
+        let asked = kept.clone();
+        let notice = move |order| {
+            if let Some(library) = asked.upgrade() {
+                let _ = library.orders.send(order);
+            }
         };
         thread::Builder::new()
             .name("library".into())
             .spawn(move || {
-                keeper.run(&ordered, notice, |news| {
+                keeper.run(&ordered, notice, tells_parts, |news| {
                     if let (News::Index { index, .. }, Some(library)) = (&news, kept.upgrade()) {
                         *library
                             .index

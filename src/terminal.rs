@@ -1,6 +1,8 @@
 //! What a host sees: the greeting, the log, and a bar while a large library is read.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lockstep::library::Progress;
@@ -39,16 +41,26 @@ pub(crate) fn greet(welcome: &Welcome, out: &mut impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// The bar, and a way to log above it. Where there is no terminal, lines of the log stand in for it.
+/// Where there is no bar, so many lines of the log stand in for it.
+const LINES: usize = 10;
+
+/// The bar, and a way to log above it.
 #[derive(Debug, Clone)]
-pub(crate) struct Bar(ProgressBar);
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    /// The line of the log that was written last.
+    line: Arc<AtomicUsize>,
+}
 
 impl Default for Bar {
     fn default() -> Self {
         let style =
             ProgressStyle::with_template("  reading the music  {bar:30} {pos} of {len} files");
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
-        Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+        Bar {
+            bar: bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())),
+            line: Arc::default(),
+        }
     }
 }
 
@@ -56,19 +68,25 @@ impl Bar {
     /// How far a scan is; the bar goes when it is over.
     pub(crate) fn show(&self, progress: Progress) {
         let Progress { read, total } = progress;
-        if !io::stderr().is_terminal() {
-            tracing::info!("read {read} of {total} files");
+        if total == 0 {
             return;
         }
-        if self.0.is_hidden() {
-            self.0.set_draw_target(ProgressDrawTarget::stderr());
+        if !io::stderr().is_terminal() {
+            let line = read * LINES / total;
+            if self.line.swap(line % LINES, Ordering::Relaxed) != line {
+                tracing::info!("read {read} of {total} files");
+            }
+            return;
         }
-        self.0.set_length(total as u64);
-        self.0.set_position(read as u64);
+        if self.bar.is_hidden() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.set_length(total as u64);
+        self.bar.set_position(read as u64);
         if read == total {
-            self.0.finish_and_clear();
-            self.0.reset();
-            self.0.set_draw_target(ProgressDrawTarget::hidden());
+            self.bar.finish_and_clear();
+            self.bar.reset();
+            self.bar.set_draw_target(ProgressDrawTarget::hidden());
         }
     }
 }
@@ -80,7 +98,7 @@ impl<'a> MakeWriter<'a> for Bar {
     type Writer = AboveBar;
 
     fn make_writer(&'a self) -> AboveBar {
-        AboveBar(self.0.clone())
+        AboveBar(self.bar.clone())
     }
 }
 

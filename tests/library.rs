@@ -11,7 +11,7 @@ pub mod common;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::phone::{Event, ask, http, queue};
 use common::{Phone, Setup, TestServer, music};
@@ -73,7 +73,6 @@ async fn a_hundred_files_that_are_copied_at_once_are_one_event() {
     fs::create_dir(audio.join("album")).unwrap();
     for n in 0..100 {
         music::put_wav(&audio.join(format!("album/{n:03}.wav")), 5, 1_000);
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let event = phone.durable_event("library.changed", before).await;
     assert_eq!(ids(&event, "added").len(), 100);
@@ -83,17 +82,26 @@ async fn a_hundred_files_that_are_copied_at_once_are_one_event() {
 #[tokio::test]
 async fn a_file_that_is_still_being_copied_is_taken_when_it_is_whole() {
     let (server, mut phone) = party().await;
-    let before = phone.count();
     let whole = fs::read(music::fixture("flac")).unwrap();
-    let mut file = File::create(server.setup().audio().join("slow.flac")).unwrap();
-    for piece in whole.chunks(whole.len() / 12 + 1) {
-        file.write_all(piece).unwrap();
-        tokio::time::sleep(Duration::from_millis(400)).await;
+    for attempt in 0.. {
+        let (before, name) = (phone.count(), format!("slow {attempt}.flac"));
+        let mut file = File::create(server.setup().audio().join(&name)).unwrap();
+        let mut longest = Duration::ZERO;
+        for piece in whole.chunks(whole.len() / 12 + 1) {
+            let since = Instant::now();
+            file.write_all(piece).unwrap();
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            longest = longest.max(since.elapsed());
+        }
+        drop(file);
+        phone.durable_event("library.changed", before).await;
+        // A machine that stood still in between has shown nothing.
+        if longest < Duration::from_secs(1) {
+            assert_eq!(row(&phone, &name).await["size"], whole.len());
+            assert_eq!(phone.names_after(before), ["library.changed"]);
+            return;
+        }
     }
-    drop(file);
-    phone.durable_event("library.changed", before).await;
-    assert_eq!(row(&phone, "slow.flac").await["size"], whole.len());
-    assert_eq!(phone.names_after(before), ["library.changed"]);
 }
 
 #[tokio::test]
@@ -167,7 +175,7 @@ async fn a_folder_that_cannot_be_read_any_more_changes_nothing() {
     let aside = server.setup().folder().join("aside");
     fs::rename(&audio, &aside).unwrap();
     phone.post("/rescan").await.expect(202);
-    let told = || server.log().contains("cannot read the audio folder");
+    let told = || server.log().contains("cannot be believed");
     common::in_time("the log to say so", async {
         while !told() {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -177,6 +185,30 @@ async fn a_folder_that_cannot_be_read_any_more_changes_nothing() {
     assert_eq!(phone.snapshot().await["eventCount"], before);
     fs::rename(&aside, &audio).unwrap();
     assert_eq!(rows(&phone).await.len(), 4);
+}
+
+/// At boot a server may be up before its disk is.
+#[tokio::test]
+async fn a_start_with_an_empty_folder_keeps_the_queue_until_somebody_asks_for_a_rescan() {
+    let (mut server, mut phone) = party().await;
+    phone.nudge(&phone.track_after_current(3)).await;
+    let before = queue(&phone.view);
+    server.stop().await;
+    let (audio, aside) = (
+        server.setup().audio(),
+        server.setup().folder().join("aside"),
+    );
+    fs::rename(&audio, &aside).unwrap();
+    fs::create_dir(&audio).unwrap();
+    server.start_again().await;
+    phone.moved_to(&server);
+    phone.listen().await;
+    assert_eq!(queue(&phone.view), before);
+
+    let count = phone.count();
+    phone.post("/rescan").await.expect(202);
+    let event = phone.durable_event("library.changed", count).await;
+    assert_eq!(ids(&event, "removed").len(), before.len());
 }
 
 /// Writes other bytes, so that nobody but who reads them could tell.

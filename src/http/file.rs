@@ -1,8 +1,9 @@
-//! A file, or a part of it, as a body: read off the async threads, a piece at a time, as fast as the other end takes it.
+//! A file, or a part of it, as a body, a piece at a time, as fast as the other end takes it. What the system has in memory is
+//! read at once; only what has to come from the disk is read off the async threads.
 
 use std::fs::File;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
+use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::Body;
@@ -22,6 +24,8 @@ use crate::wire::Download;
 
 /// Read at once, in bytes.
 const PIECE: u64 = 64 << 10;
+/// After so many bytes in one go it is others' turn.
+const TURN: u64 = 512 << 10;
 /// Progress is told at most so often.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 
@@ -101,6 +105,8 @@ pub(super) struct FileBody {
     next: u64,
     end: u64,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
+    /// How many bytes are left of this turn.
+    turn: u64,
 }
 
 impl FileBody {
@@ -111,6 +117,7 @@ impl FileBody {
             next: part.start,
             end: part.end,
             reading: None,
+            turn: TURN,
         }
     }
 
@@ -118,9 +125,26 @@ impl FileBody {
         self.boxed_unsync()
     }
 
+    fn length(&self) -> usize {
+        PIECE.min(self.end - self.next) as usize
+    }
+
+    /// The next piece, if the system has it in memory.
+    fn read_at_once(&self) -> Option<io::Result<Bytes>> {
+        let mut piece = vec![0; self.length()];
+        let into = &mut [IoSliceMut::new(&mut piece)];
+        match preadv2(&self.file, into, self.next, ReadWriteFlags::NOWAIT) {
+            Ok(got) => {
+                piece.truncate(got);
+                Some(Ok(piece.into()))
+            }
+            // It is not there, or this file system cannot tell.
+            Err(_) => None,
+        }
+    }
+
     fn read(&self) -> JoinHandle<io::Result<Bytes>> {
-        let (file, from) = (self.file.clone(), self.next);
-        let length = PIECE.min(self.end - from) as usize;
+        let (file, from, length) = (self.file.clone(), self.next, self.length());
         spawn_blocking(move || {
             let mut piece = vec![0; length];
             let got = file.read_at(&mut piece, from)?;
@@ -141,18 +165,33 @@ impl hyper::body::Body for FileBody {
         if self.is_end_stream() {
             return Poll::Ready(None);
         }
-        let mut reading = self.reading.take().unwrap_or_else(|| self.read());
-        let Poll::Ready(read) = Pin::new(&mut reading).poll(cx) else {
-            self.reading = Some(reading);
+        if self.turn == 0 {
+            self.turn = TURN;
+            cx.waker().wake_by_ref();
             return Poll::Pending;
+        }
+        let at_once = match self.reading {
+            Some(_) => None,
+            None => self.read_at_once(),
         };
-        let piece = match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        let read = if let Some(read) = at_once {
+            read
+        } else {
+            let mut reading = self.reading.take().unwrap_or_else(|| self.read());
+            let Poll::Ready(read) = Pin::new(&mut reading).poll(cx) else {
+                self.reading = Some(reading);
+                return Poll::Pending;
+            };
+            read.unwrap_or_else(|error| Err(io::Error::other(error)))
+        };
+        let piece = match read {
             // The file has shrunk: an error, so that the connection breaks and nobody takes it for the whole.
             Ok(piece) if piece.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
             other => other,
         };
         Poll::Ready(Some(piece.map(|piece| {
             self.next += piece.len() as u64;
+            self.turn = self.turn.saturating_sub(piece.len() as u64);
             Frame::data(piece)
         })))
     }

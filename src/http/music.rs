@@ -30,12 +30,9 @@ const ASK_AGAIN: &str = "private, no-cache";
 pub(super) fn index(app: &App, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
     let index = app.library.index();
     let gzipped = takes_gzip(headers);
-    let (etag, body) = block_in_place(|| {
-        let body = if gzipped { index.gzip() } else { index.json() };
-        (index.etag(gzipped), body)
-    });
-    let validators = Validators::new(etag, None);
-    let send = || full(body);
+    let validators = Validators::new(block_in_place(|| index.etag(gzipped)), None);
+    let body = || if gzipped { index.gzip() } else { index.json() };
+    let send = || full(block_in_place(body));
     let mut response = answer(headers, &validators, "application/json", ASK_AGAIN, send)?;
     if gzipped && response.status() == StatusCode::OK {
         let headers = response.headers_mut();

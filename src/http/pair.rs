@@ -156,11 +156,31 @@ fn set_cookie(response: &mut Response<Body>, token: &str, seconds: u32) {
     }
 }
 
-/// A name in one line of printable text.
+/// A name in one line of text that can be seen, and that turns nothing around it; empty when nothing of it can be.
 fn tidy(name: &str) -> String {
-    let printable = name.replace(char::is_control, " ");
+    let printable = name.replace(|c: char| c.is_control() || is_unseen(c), " ");
     let words: Vec<_> = printable.split_whitespace().collect();
-    words.join(" ").chars().take(LONGEST_NAME).collect()
+    let line: String = words.join(" ").chars().take(LONGEST_NAME).collect();
+    // Scripts and emoji are joined by these, or kept apart; alone they are nothing.
+    let joins = |c: char| {
+        matches!(
+            c,
+            ' ' | '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' | '\u{e0020}'..='\u{e007f}'
+        )
+    };
+    if line.chars().all(joins) {
+        String::new()
+    } else {
+        line
+    }
+}
+
+/// Characters without a shape, and those that change the direction of what follows.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
+        | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}')
 }
 
 #[cfg(test)]
@@ -171,5 +191,19 @@ mod tests {
     fn a_name_is_one_short_line() {
         assert_eq!(tidy("  Ann\u{0}e \n\t Marie "), "Ann e Marie");
         assert_eq!(tidy(&"ü".repeat(100)).chars().count(), LONGEST_NAME);
+        assert_eq!(tidy("👩\u{200d}👧"), "👩\u{200d}👧");
+    }
+
+    #[test]
+    fn what_nobody_can_see_is_no_name() {
+        for name in [
+            "\u{200b}",
+            "\u{3164}\u{feff}",
+            "\u{200d}\u{fe0f}",
+            "\u{2800} \u{ad}",
+        ] {
+            assert_eq!(tidy(name), "", "{name:?}");
+        }
+        assert_eq!(tidy("Ann\u{202e}gpj.\u{2066}exe"), "Ann gpj. exe");
     }
 }

@@ -69,6 +69,9 @@ struct Row<'a> {
 impl Cache {
     /// The cache beside `state_file`.
     pub(super) fn beside(state_file: &Path) -> Self {
+        // Beside the state itself, as the store sees it, and not beside a link to it.
+        let resolved = state_file.canonicalize();
+        let state_file = resolved.as_deref().unwrap_or(state_file);
         let mut name = state_file.file_name().unwrap_or_default().to_owned();
         let prefix = format!(".{}-", name.to_string_lossy());
         name.push(".index");
@@ -76,6 +79,18 @@ impl Cache {
             path: state_file.with_file_name(name),
             prefix,
         }
+    }
+
+    /// The files that this server itself writes to, which may lie in the audio folder.
+    pub(super) fn ours(&self, state_file: &Path) -> Vec<PathBuf> {
+        let absolute = |path: &Path| {
+            let folder = folder_of(path).canonicalize().ok()?;
+            Some(folder.join(path.file_name()?))
+        };
+        [&self.path, state_file]
+            .into_iter()
+            .filter_map(absolute)
+            .collect()
     }
 
     /// What the last scan of `root` found, without the covers beside tracks; nothing, with a log line, if it is of no use.
@@ -142,19 +157,22 @@ impl Cache {
                 .collect(),
         };
         let body = serde_json::to_vec(&written)?;
-        let folder = match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
         let mut file = tempfile::Builder::new()
             .prefix(&self.prefix)
             .suffix(UNFINISHED)
-            .tempfile_in(folder)?;
+            .tempfile_in(folder_of(&self.path))?;
         file.write_all(header(&body).as_bytes())?;
         file.write_all(&body)?;
         file.persist(&self.path)?;
         Ok(())
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 fn header(body: &[u8]) -> String {

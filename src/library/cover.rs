@@ -53,8 +53,9 @@ struct Kept {
 impl Covers {
     /// A track's cover as JPEG; `None` where there is none that can be shown.
     pub async fn get(self: &Arc<Self>, index: &Arc<Index>, id: TrackId) -> Option<Bytes> {
-        let version = index.track(id)?.cover_version()?;
-        if let Some(known) = self.lock().find(id, version) {
+        let track = index.track(id)?;
+        let (version, picture) = (track.cover_version()?, track.picture()?);
+        if let Some(known) = self.lock().find(picture, version) {
             return known;
         }
         let turn = self.turns.clone().acquire_owned().await.ok()?;
@@ -62,24 +63,30 @@ impl Covers {
         let (covers, index) = (self.clone(), index.clone());
         let made = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            covers.make(&index, id, version)
+            covers.make(&index, id, picture, version)
         });
         made.await.ok()?
     }
 
-    fn make(&self, index: &Index, id: TrackId, version: Version) -> Option<Bytes> {
+    fn make(
+        &self,
+        index: &Index,
+        id: TrackId,
+        picture: TrackId,
+        version: Version,
+    ) -> Option<Bytes> {
         // Several phones ask for a cover at the same time: whoever waited finds it made.
-        if let Some(known) = self.lock().find(id, version) {
+        if let Some(known) = self.lock().find(picture, version) {
             return known;
         }
         let made = make(index, id);
         match &made {
-            Ok(cover) => self.lock().keep(id, version, Some(cover.clone())),
+            Ok(cover) => self.lock().keep(picture, version, Some(cover.clone())),
             Err(error) => {
                 tracing::warn!(track = %id, "the cover cannot be shown: {error}");
                 // A disk that is asleep now may be awake the next time.
                 if !matches!(error, NoCover::Io(_)) {
-                    self.lock().keep(id, version, None);
+                    self.lock().keep(picture, version, None);
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::io;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::SystemTime;
@@ -38,13 +38,24 @@ pub(super) struct Walked {
     pub(super) covers: HashMap<PathBuf, Seen>,
     /// What may not be looked at, and why.
     pub(super) left_out: Vec<(PathBuf, String)>,
+    /// Folders that could not be read just now, below the audio folder: nobody knows what is in them.
+    pub(super) unread: Vec<PathBuf>,
 }
 
-/// Looks at every file below `root`, which must be canonical, and into none. Blocks.
+/// What a look into a file gave.
+#[derive(Debug)]
+pub(super) enum Found {
+    Music(Box<Track>),
+    NotMusic,
+    /// Nobody knows, and why. It may be read the next time.
+    Nothing(String),
+}
+
+/// Looks at every file below `root`, which must be canonical, and into none; `ours` are none of them. Blocks.
 ///
 /// # Errors
 /// What the system said when the folder itself cannot be read.
-pub(super) fn walk(root: &Path) -> io::Result<Walked> {
+pub(super) fn walk(root: &Path, ours: &[PathBuf]) -> io::Result<Walked> {
     root.read_dir()?;
     let mut walked = Walked::default();
     let mut strays = Vec::new();
@@ -56,18 +67,16 @@ pub(super) fn walk(root: &Path) -> io::Result<Walked> {
     for entry in entries {
         match entry {
             Ok(entry) if entry.file_type().is_dir() => {}
+            Ok(entry) if ours.iter().any(|ours| ours == entry.path()) => {}
             Ok(entry) if entry.file_type().is_file() => walked.take(root, &entry),
             Ok(entry) => walked.leave_out(entry.path(), "it is not a regular file"),
-            Err(error) => walked.leave_out(
-                error.path().unwrap_or(root),
-                if error.loop_ancestor().is_some() {
-                    "it is a loop of links".into()
-                } else {
-                    error.to_string()
-                },
-            ),
+            // The folder itself, and not something in it.
+            Err(error) if error.depth() == 0 || error.path().is_none() => return Err(error.into()),
+            Err(error) => walked.stumble(root, &error),
         }
     }
+    // Albums are read one after the other, as they will be played.
+    walked.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     for stray in strays {
         walked.leave_out(&stray, "it is a link that leads out of the audio folder");
     }
@@ -95,6 +104,20 @@ impl Walked {
             }
         } else {
             self.files.push(seen);
+        }
+    }
+
+    fn stumble(&mut self, root: &Path, error: &walkdir::Error) {
+        let path = error.path().unwrap_or(root);
+        if error.loop_ancestor().is_some() {
+            return self.leave_out(path, "it is a loop of links");
+        }
+        self.leave_out(path, error);
+        // What is gone is known to be gone; a link that leads nowhere is, too.
+        let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        if !error.io_error().is_some_and(is_gone) {
+            self.unread
+                .extend(path.strip_prefix(root).map(Path::to_path_buf));
         }
     }
 
@@ -128,17 +151,13 @@ fn cover_rank(path: &Path) -> Option<usize> {
     Some(among(&COVER_NAMES, path.file_stem())? * COVER_EXTENSIONS.len() + extension)
 }
 
-/// Looks into `files`, on as many threads as there are processors, and tells of each as soon as it is read: `None` for
-/// what is no music, which costs a log line where somebody would have expected it to be. Stops as soon as `told` says so.
-pub(super) fn read_each(
-    root: &Path,
-    files: &[&Seen],
-    mut told: impl FnMut(&Seen, Option<Track>) -> bool,
-) {
-    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+/// Looks into `files`, on as many threads as there are processors, and tells of each as soon as it is read. What is no
+/// music costs a log line where somebody would have expected it to be.
+pub(super) fn read_each(root: &Path, files: &[&Seen], mut tell: impl FnMut(&Seen, Found)) {
+    let next = AtomicUsize::new(0);
     let (done, results) = mpsc::channel();
-    let work = |done: mpsc::Sender<(usize, Option<Track>)>| {
-        while !stop.load(Ordering::Relaxed) {
+    let work = |done: mpsc::Sender<(usize, Found)>| {
+        loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(file) = files.get(at) else { return };
             if done.send((at, read(root, file))).is_err() {
@@ -153,31 +172,31 @@ pub(super) fn read_each(
             scope.spawn(|| work(done));
         }
         drop(done);
-        for (at, track) in results {
-            if files.get(at).is_some_and(|file| !told(file, track)) {
-                stop.store(true, Ordering::Relaxed);
-                return;
+        for (at, found) in results {
+            if let Some(file) = files.get(at) {
+                tell(file, found);
             }
         }
     });
 }
 
-fn read(root: &Path, seen: &Seen) -> Option<Track> {
+fn read(root: &Path, seen: &Seen) -> Found {
     let full = root.join(&seen.path);
     // A parser that gives up in a panic, on one bad file out of ten thousand, costs that file only.
     match catch_unwind(AssertUnwindSafe(|| describe(root, &seen.path))) {
-        Ok(Ok(track)) => return Some(track),
+        Ok(Ok(track)) => return Found::Music(Box::new(track)),
         Ok(Err(NotMusic::OtherFormat)) => {
             tracing::debug!(file = ?full, "left out: it is not music")
         }
         Ok(Err(NotMusic::Unplayable(why))) => left_out(&full, why),
+        Ok(Err(NotMusic::Unreadable(why))) => return Found::Nothing(why.to_string()),
         Err(_) => left_out(&full, "its content makes no sense"),
     }
-    None
+    Found::NotMusic
 }
 
 fn describe(root: &Path, path: &Path) -> Result<Track, NotMusic> {
-    let opened = open::open(root, path).map_err(|error| NotMusic::Unplayable(error.to_string()))?;
+    let opened = open::open(root, path).map_err(NotMusic::Unreadable)?;
     let size = opened.metadata.len();
     let described = tags::describe(&opened.file, size, path)?;
     let mut track = Track {
@@ -226,12 +245,28 @@ mod tests {
         ] {
             fs::write(root.join(name), "x").unwrap();
         }
-        let walked = walk(&root).unwrap();
+        let walked = walk(&root, &[]).unwrap();
         let covers: Vec<_> = walked
             .covers
             .values()
             .map(|seen| seen.path.as_path())
             .collect();
         assert_eq!(covers, [Path::new("cover.png")]);
+    }
+
+    #[test]
+    fn what_the_server_writes_itself_is_none_of_the_music() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        for name in ["song.mp3", "state.json"] {
+            fs::write(root.join(name), "x").unwrap();
+        }
+        let walked = walk(&root, &[root.join("state.json")]).unwrap();
+        let files: Vec<_> = walked
+            .files
+            .iter()
+            .map(|seen| seen.path.as_path())
+            .collect();
+        assert_eq!(files, [Path::new("song.mp3")]);
     }
 }

@@ -1,10 +1,11 @@
 //! What one file says of itself, read with `lofty`: format by content, duration, tags, cover.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::path::Path;
 
 use lofty::config::{ParseOptions, ParsingMode};
+use lofty::error::ErrorKind;
 use lofty::file::{AudioFile, FileType, TaggedFile, TaggedFileExt};
 use lofty::picture::{Picture, PictureType};
 use lofty::probe::Probe;
@@ -15,8 +16,6 @@ use super::padding::{Padding, padding};
 
 /// Longer texts in tags are cut, in characters.
 const LONGEST_TEXT: usize = 300;
-/// Music is shorter than its file says by no more than this, in seconds.
-const MOST_PADDING_SEC: f64 = 0.5;
 
 /// What was read from one file.
 #[derive(Debug, PartialEq)]
@@ -29,7 +28,7 @@ pub(super) struct Described {
 }
 
 /// Why a file is not a track.
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum NotMusic {
     /// Nobody would have expected it to be one: a picture, a playlist.
     #[error("it is of no audio format that phones play")]
@@ -37,39 +36,32 @@ pub(super) enum NotMusic {
     /// It claims to be one.
     #[error("{0}")]
     Unplayable(String),
+    /// Nobody knows: the disk or the system would not let it be read just now.
+    #[error("{0}")]
+    Unreadable(io::Error),
 }
 
-/// The media type of a format that phones play.
+/// The formats that phones play, and their media types.
+const FORMATS: [(FileType, &str); 8] = [
+    (FileType::Mpeg, "audio/mpeg"),
+    (FileType::Flac, "audio/flac"),
+    (FileType::Vorbis, "audio/ogg; codecs=vorbis"),
+    (FileType::Opus, "audio/ogg; codecs=opus"),
+    (FileType::Mp4, "audio/mp4"),
+    (FileType::Aac, "audio/aac"),
+    (FileType::Wav, "audio/wav"),
+    (FileType::Aiff, "audio/aiff"),
+];
+
 fn mime(format: FileType) -> Option<&'static str> {
-    Some(match format {
-        FileType::Mpeg => "audio/mpeg",
-        FileType::Flac => "audio/flac",
-        FileType::Vorbis => "audio/ogg; codecs=vorbis",
-        FileType::Opus => "audio/ogg; codecs=opus",
-        FileType::Mp4 => "audio/mp4",
-        FileType::Aac => "audio/aac",
-        FileType::Wav => "audio/wav",
-        FileType::Aiff => "audio/aiff",
-        _ => return None,
-    })
+    let known = FORMATS.iter().find(|(known, _)| *known == format);
+    known.map(|(_, mime)| *mime)
 }
 
 /// The same media type, from one that was written down.
 pub(super) fn known_mime(name: &str) -> Option<&'static str> {
-    let formats = [
-        FileType::Mpeg,
-        FileType::Flac,
-        FileType::Vorbis,
-        FileType::Opus,
-        FileType::Mp4,
-        FileType::Aac,
-        FileType::Wav,
-        FileType::Aiff,
-    ];
-    formats
-        .into_iter()
-        .filter_map(mime)
-        .find(|known| *known == name)
+    let known = FORMATS.iter().find(|(_, known)| *known == name);
+    known.map(|(_, mime)| *mime)
 }
 
 /// Whether the name says that this is audio. The content decides; but where the content's only mark is
@@ -103,21 +95,23 @@ pub(super) fn describe(file: &File, size: u64, path: &Path) -> Result<Described,
     if size == 0 {
         return Err(unplayable("it is empty".into()));
     }
-    let probe = probe(file).map_err(|error| unplayable(error.to_string()))?;
+    let probe = probe(file).map_err(NotMusic::Unreadable)?;
     let format = probe.file_type();
     let format = format.ok_or_else(|| unplayable("its content is of no audio format".into()))?;
     let mime = mime(format).ok_or(NotMusic::OtherFormat)?;
     if matches!(format, FileType::Mpeg | FileType::Aac) && !named {
         return Err(NotMusic::OtherFormat);
     }
-    let read = parse(file, probe).map_err(|error| unplayable(error.to_string()))?;
+    let read = parse(file, probe).map_err(|error| match error.kind() {
+        ErrorKind::Io(io) if io.raw_os_error().is_some() => {
+            NotMusic::Unreadable(io::Error::other(error))
+        }
+        _ => unplayable(error.to_string()),
+    })?;
     let duration_sec =
         duration_sec(&read, size).ok_or_else(|| unplayable("it holds no audio".into()))?;
     let tag = read.primary_tag().or_else(|| read.first_tag());
     let padded = (format == FileType::Mpeg).then(|| padding(file)).flatten();
-    // A tag that was left from a longer file knows nothing of this one.
-    let padded =
-        padded.filter(|padded| (padded.duration_sec - duration_sec).abs() < MOST_PADDING_SEC);
     Ok(Described {
         mime,
         duration_sec: padded.map_or(duration_sec, |padded| padded.duration_sec),
@@ -140,7 +134,7 @@ fn cover_of(read: &TaggedFile) -> Option<&Picture> {
 }
 
 /// What `file` is, by its content.
-fn probe(file: &File) -> std::io::Result<Probe<BufReader<&File>>> {
+fn probe(file: &File) -> io::Result<Probe<BufReader<&File>>> {
     rewound(file)?;
     Probe::new(BufReader::new(file)).guess_file_type()
 }
@@ -156,8 +150,8 @@ fn parse(file: &File, found: Probe<BufReader<&File>>) -> lofty::error::Result<Ta
         .or_else(|_| again(relaxed().read_tags(false)))
 }
 
-fn rewound(mut file: &File) -> std::io::Result<()> {
-    std::io::Seek::rewind(&mut file)
+fn rewound(mut file: &File) -> io::Result<()> {
+    io::Seek::rewind(&mut file)
 }
 
 /// The duration in seconds; `None` when there is nothing to hear. A header may promise more than

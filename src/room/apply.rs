@@ -428,11 +428,9 @@ impl Turn {
         if followed.added.is_empty() && followed.removed.is_empty() && changed.is_empty() {
             return;
         }
-        // Whoever has the current track goes on with the bytes that it has.
-        let is_other = |track: &TrackId| Some(*track) != current && changed.contains(track);
         for holdings in Arc::make_mut(&mut self.room.live.holdings).values_mut() {
             let holdings = Arc::make_mut(holdings);
-            let stays = |track: &TrackId| library.contains(*track) && !is_other(track);
+            let stays = |track: &TrackId| library.contains(*track) && !changed.contains(track);
             holdings.held.retain(stays);
             holdings.unplayable.retain(stays);
         }

@@ -98,6 +98,7 @@ const shelf = openBack().then((back) =>
       const { room } = store.get();
       return room !== null && urgent(room).includes(trackId);
     },
+    sounding: () => conductor.place()?.trackId ?? null,
     fixedBytes: () => store.get().settings.storageMb * 1e6,
     onRemoved: refreshHeld,
     onFallen: () => {
@@ -106,6 +107,11 @@ const shelf = openBack().then((back) =>
     },
   }),
 );
+
+async function followIndex() {
+  await (await shelf).follow(store.get().index);
+  await refreshHeld();
+}
 
 async function refreshHeld() {
   const { held } = await shelf;
@@ -161,7 +167,7 @@ const settings = createSettings({
     return { kind, usedBytes: usedBytes(), fixed: fixed() };
   },
   clear: async () => {
-    await (await shelf).clear(conductor.place()?.trackId);
+    await (await shelf).clear();
     judge.retry(() => true);
   },
   leave: async () => {
@@ -248,8 +254,7 @@ store.subscribe(async (state, before) => {
   if (state.connection === 'open' && before.connection !== 'open') retryCovers();
   if (state.index !== before.index) {
     judge.judge();
-    await (await shelf).follow(state.index);
-    await refreshHeld();
+    await followIndex();
   }
 });
 // What is next by now may go where something else had to stay.
@@ -257,6 +262,8 @@ store.subscribe(async ({ room, index }, before) => {
   if (room?.queue === before.room?.queue && room?.queueIndex === before.room?.queueIndex) return;
   const { mayFit } = await shelf;
   judge.retry((trackId) => mayFit(index.get(trackId)?.size ?? Infinity));
+  // What sounded until now may be of an old version.
+  await followIndex();
 });
 store.subscribe((state) => {
   if (state.trialDelayMs !== null && ownDelay({ ...state, trialDelayMs: null }) === state.trialDelayMs) {

@@ -61,7 +61,10 @@ export function createPlayer(audio, on) {
   const element = createElement(audio, {
     change: () => {
       // What takes the element's silence away means the music.
-      if (byBuffers && element.locked()) buffers?.follow('silence');
+      if (byBuffers && element.locked()) {
+        cancelShadow();
+        buffers?.follow('silence');
+      }
       on.change();
     },
     ended: (trackId) => {
@@ -79,7 +82,10 @@ export function createPlayer(audio, on) {
     ? createBuffers({
         change: () => {
           // Silence that goes on would hold on to Bluetooth, and to the lock screen.
-          if (byBuffers && buffers?.locked()) element.follow('silence');
+          if (byBuffers && buffers?.locked()) {
+            cancelShadow();
+            element.follow('silence');
+          }
           on.change();
         },
         ended: on.ended,

@@ -18,11 +18,12 @@ const MEMORY_BYTES = 150e6;
  * @param {object} options
  * @param {(budgetBytes: number) => (trackId: TrackId) => number} options.ranks how dear each track is just now
  * @param {(trackId: TrackId) => boolean} options.isUrgent whether it plays, or comes next
+ * @param {() => TrackId | null} [options.sounding]
  * @param {() => number} options.fixedBytes what may be filled where the browser does not tell
  * @param {() => void} options.onRemoved
  * @param {() => void} options.onFallen nothing can be kept any more but in memory
  */
-export async function createShelf(back, { ranks, isUrgent, fixedBytes, onRemoved, onFallen }) {
+export async function createShelf(back, { ranks, isUrgent, sounding = () => null, fixedBytes, onRemoved, onFallen }) {
   let kept = back;
   /** @type {Map<TrackId, Entry>} */
   const entries = new Map();
@@ -147,14 +148,16 @@ export async function createShelf(back, { ranks, isUrgent, fixedBytes, onRemoved
     /** After the budget has become smaller. */
     trim: () => makeRoom(0, budgetBytes(), RANK.ahead),
     /**
-     * What is whole, and of no other version than the index says, if it knows of it.
+     * What is whole, and of no other version than the index says, if it knows of it; or sounds right now.
      * @param {ReadonlyMap<TrackId, Track>} index
      * @returns {Set<TrackId>}
      */
     held: (index) => {
       /** @param {Entry} entry */
       const current = ({ trackId, version }) => (index.get(trackId)?.version ?? version) === version;
-      const whole = [...entries.values()].filter((entry) => isWhole(entry) && current(entry));
+      const own = sounding();
+      const counts = (/** @type {Entry} */ entry) => isWhole(entry) && (current(entry) || entry.trackId === own);
+      const whole = [...entries.values()].filter(counts);
       return new Set(whole.map(({ trackId }) => trackId));
     },
 
@@ -222,22 +225,22 @@ export async function createShelf(back, { ranks, isUrgent, fixedBytes, onRemoved
     },
 
     /**
-     * Lets go of what the library no longer has in this version. An empty library is more likely a
-     * disk that is not mounted than music given up.
+     * Lets go of what the library no longer has in this version, but for what sounds right now. An empty library
+     * is more likely a disk that is not mounted than music given up.
      * @param {ReadonlyMap<TrackId, Track>} index
      */
     follow: async (index) => {
       if (index.size === 0) return;
-      await Promise.all(outdated([...entries.values()], index).map(remove));
+      const own = sounding();
+      const leaving = outdated([...entries.values()], index).filter((trackId) => trackId !== own);
+      await Promise.all(leaving.map(remove));
     },
 
     remove,
-    /**
-     * Lets go of all but the one that sounds, if any does.
-     * @param {TrackId} [sounding]
-     */
-    clear: async (sounding) => {
-      const others = [...entries.keys()].filter((trackId) => trackId !== sounding);
+    /** Lets go of all but the one that sounds, if any does. */
+    clear: async () => {
+      const own = sounding();
+      const others = [...entries.keys()].filter((trackId) => trackId !== own);
       for (const trackId of others) entries.delete(trackId);
       takenBytes = refusedBytes = Infinity;
       onRemoved();

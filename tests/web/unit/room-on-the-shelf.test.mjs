@@ -10,10 +10,10 @@ const track = (trackId, size = 4) => ({ trackId, version: 'v1', mime: 'audio/wav
 const bytes = (count) => new Uint8Array(count).buffer;
 
 /** A shelf with `a`, `b` and `c`, of four bytes each and used in this order, on a back that does what `over` says. */
-async function filled(over = (back) => ({}), fallen = () => {}) {
+async function filled(over = (back) => ({}), fallen = () => {}, sounding = null) {
   const memory = openMemory();
   const back = { ...memory, kind: 'IndexedDB', ...over(memory) };
-  const options = { ranks: () => () => RANK.other, isUrgent: () => true, fixedBytes: () => 1_000, onRemoved: () => {}, onFallen: fallen };
+  const options = { ranks: () => () => RANK.other, isUrgent: () => true, fixedBytes: () => 1_000, onRemoved: () => {}, onFallen: fallen, sounding: () => sounding };
   const shelf = await createShelf(back, options);
   let now = 0;
   const { now: real } = Date;
@@ -78,8 +78,16 @@ test('cleared, nothing stays, also of what nobody knows of', async () => {
 });
 
 test('cleared while one sounds, that one stays and no other', async () => {
-  const { shelf, memory } = await filled();
-  await shelf.clear('b');
+  const { shelf, memory } = await filled(undefined, undefined, 'b');
+  await shelf.clear();
   assert.deepEqual(held(shelf), ['b']);
   assert.deepEqual(await listed(memory), ['b']);
+});
+
+test('of what has changed on the server, the one that sounds plays on as it is', async () => {
+  const { shelf, memory } = await filled(undefined, undefined, 'b');
+  const index = new Map(['a', 'b', 'c'].map((id) => [id, { ...track(id), version: id === 'a' ? 'v1' : 'v2' }]));
+  await shelf.follow(index);
+  assert.deepEqual([...shelf.held(index)], ['a', 'b']);
+  assert.deepEqual(await listed(memory), ['a', 'b']);
 });
