@@ -143,8 +143,12 @@ pub async fn run(
             let index = keeper.index();
             if takes_parts || (keeper.is_whole() && !index.is_empty()) {
                 let library = room::Command::Library(Arc::new(index.for_room()));
-                let followed = hub.submit(library).await;
-                followed.map_err(|error| state_error(error.to_string()))?;
+                if let Err(error) = hub.submit(library).await {
+                    // What the failed write left behind is put right first, as far as the disk lets it be.
+                    life.send_replace(Life::Over);
+                    let _ = task.await;
+                    return Err(state_error(error.to_string()));
+                }
             }
             (http::House::Open(hub), task, takes_parts)
         }
