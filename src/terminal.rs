@@ -41,6 +41,8 @@ pub(crate) fn greet(welcome: &Welcome, out: &mut impl Write) -> io::Result<()> {
     out.flush()
 }
 
+/// Fewer files are read before anybody could see it.
+const WORTH_TELLING: usize = 100;
 /// Where there is no bar, so many lines of the log stand in for it.
 const LINES: usize = 10;
 
@@ -68,7 +70,7 @@ impl Bar {
     /// How far a scan is; the bar goes when it is over.
     pub(crate) fn show(&self, progress: Progress) {
         let Progress { read, total } = progress;
-        if total == 0 {
+        if total < WORTH_TELLING {
             return;
         }
         if !io::stderr().is_terminal() {

@@ -98,7 +98,7 @@ const shelf = openBack().then((back) =>
       const { room } = store.get();
       return room !== null && urgent(room).includes(trackId);
     },
-    sounding: () => conductor.place()?.trackId ?? null,
+    sounding,
     fixedBytes: () => store.get().settings.storageMb * 1e6,
     onRemoved: refreshHeld,
     onFallen: () => {
@@ -107,6 +107,14 @@ const shelf = openBack().then((back) =>
     },
   }),
 );
+
+/** The track that sounds here, as long as it is the one that the index has: of another length it is other music. */
+function sounding() {
+  const trackId = conductor.place()?.trackId ?? null;
+  const lastsSec = trackId === null ? undefined : player.lasts(trackId);
+  const isOther = lastsSec !== undefined && lastsSec !== store.get().index.get(trackId ?? '')?.duration;
+  return isOther ? null : trackId;
+}
 
 async function followIndex() {
   await (await shelf).follow(store.get().index);

@@ -194,6 +194,8 @@ export function createPlayer(audio, on) {
     },
     /** @param {TrackId} trackId */
     has,
+    /** How long the index said that a track for the buffers is, in seconds. @param {TrackId} trackId */
+    lasts: (trackId) => exact.get(trackId),
     /** @param {TrackId} trackId */
     knows: (trackId) => blobs.has(trackId),
     /**

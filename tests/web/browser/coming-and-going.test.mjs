@@ -322,6 +322,31 @@ test('a song that was changed on disk is heard as it is now, also where the old 
   });
 });
 
+test('a song that gets other tags while it plays is not interrupted, and is called by its new name', async (t) => {
+  const { server, phones, run } = await room(t, { fill: tones({ 'Alpha Dance': 40, 'Beta Waltz': 40 }), names: ['Ada'] });
+  const [ada] = phones;
+  const file = join(server.audio, 'Alpha Dance.wav');
+  await run(async () => {
+    await ada.holds(2);
+    await ada.press('Play');
+    await ada.sounds();
+    await ada.status('in step');
+    // Whoever lets go of a song has to fetch it again.
+    /** @type {string[]} */
+    const fetched = [];
+    ada.page.on('request', (request) => void (request.url().includes('/file/') && fetched.push(request.url())));
+    // The same music, and a title after it.
+    const name = Buffer.from('INAM\x0c\0\0\0Alpha Reborn');
+    const info = Buffer.concat([Buffer.from('LIST'), Buffer.from([4 + name.length, 0, 0, 0]), Buffer.from('INFO'), name]);
+    const whole = Buffer.concat([await readFile(file), info]);
+    whole.writeUInt32LE(whole.length - 8, 4);
+    await writeFile(file, whole);
+    await ada.seesTitle('Alpha Reborn');
+    await ada.sounds();
+    assert.deepEqual(fetched, []);
+  });
+});
+
 test('a server whose state is damaged says so on every paired phone, and is found again once it is mended', async (t) => {
   const { server, phones, run } = await room(t, { names: ['Ada', 'Ben'] });
   const [ada, ben] = phones;
