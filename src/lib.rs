@@ -101,7 +101,9 @@ pub struct Welcome {
     pub whole: bool,
 }
 
-/// To be called on a runtime of several threads. Serves until `closing` turns true, then ends the streams, finishes what is being written and returns.
+/// Serves until `closing` turns true, then ends the streams, finishes what is being written and returns. To be called on a
+/// runtime of several threads.
+///
 /// `welcome` is called once, right before the first request is served, and `reading` whenever there is news of a scan that
 /// takes a while.
 ///

@@ -288,6 +288,7 @@ impl Keeper {
         }
         self.whole = true;
         if is_news || !*taken {
+            // Who has heard of the end of this once need not hear it at each further try.
             let was_taken = *taken;
             *taken = audience(News::Index {
                 index: self.index.clone(),

@@ -1,6 +1,6 @@
 //! One command, one room: the only way in which a room changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::command::{Command, Control, Departure, Held, Moment, Rejection};
@@ -428,9 +428,11 @@ impl Turn {
         if followed.added.is_empty() && followed.removed.is_empty() && changed.is_empty() {
             return;
         }
+        // Whole collections are tagged anew, and each phone may hold many of them.
+        let others: HashSet<_> = changed.iter().copied().collect();
         for holdings in Arc::make_mut(&mut self.room.live.holdings).values_mut() {
             let holdings = Arc::make_mut(holdings);
-            let stays = |track: &TrackId| library.contains(*track) && !changed.contains(track);
+            let stays = |track: &TrackId| library.contains(*track) && !others.contains(track);
             holdings.held.retain(stays);
             holdings.unplayable.retain(stays);
         }
