@@ -344,7 +344,8 @@ function compared(recording, fromSec, everySec = 0.5) {
 /** How long it takes until all are in step for good. @param {Recording} recording @param {number} fromSec */
 function backAfter(recording, fromSec) {
   const looks = apart(recording.sounds, { fromSec, toSec: lengthOf(recording) }, 0.1);
-  const last = looks.findLastIndex(({ widestMs }) => widestMs === null || widestMs > IN_STEP_MS);
+  // A window without a match says nothing of step; where sound is missing, that is told as a hole.
+  const last = looks.findLastIndex(({ widestMs }) => widestMs !== null && widestMs > IN_STEP_MS);
   const back = looks[last + 1];
   return back ? back.atSec - fromSec : null;
 }
