@@ -51,7 +51,7 @@ const USUAL_AHEAD_MS = 40;
 export function createBuffers(on) {
   const context = new AudioContext({ latencyHint: 'playback' });
   const watch = createWatch(context);
-  /** @type {Map<TrackId, import('./output.js').Decoded | null>} `null` while it is being decoded. */
+  /** @type {Map<TrackId, {music: import('./output.js').Decoded | null}>} `null` while it is being decoded. */
   const tracks = new Map();
   /** @type {Voice | null} */
   let voice = null;
@@ -81,6 +81,11 @@ export function createBuffers(on) {
     return Math.round(sec * context.sampleRate) / context.sampleRate;
   }
 
+  /** @param {Blob} blob */
+  async function decode(blob) {
+    return context.decodeAudioData(await blob.arrayBuffer());
+  }
+
   /**
    * Lays a voice down; `null` if the track is over by then.
    * @param {TrackId} trackId
@@ -88,7 +93,7 @@ export function createBuffers(on) {
    * @param {number} atMs
    */
   function lay(trackId, positionSec, atMs) {
-    const music = tracks.get(trackId);
+    const music = tracks.get(trackId)?.music;
     if (!music) return null;
     const wantedSec = onFrame(watch.secAt(atMs));
     const atSec = Math.max(wantedSec, onFrame(soonSec()));
@@ -269,19 +274,19 @@ export function createBuffers(on) {
      */
     prepare: async (trackId, blob, told) => {
       if (tracks.has(trackId)) return;
-      tracks.set(trackId, null);
-      try {
-        const buffer = await within(DECODE_MS, context.decodeAudioData(await blob.arrayBuffer()));
-        if (tracks.get(trackId) !== null) return;
-        const music = { buffer, ...musicIn(buffer.duration, told) };
-        tracks.set(trackId, music);
-        on.decoded(trackId, music.durationSec);
-      } catch {
+      const own = { music: /** @type {import('./output.js').Decoded | null} */ (null) };
+      tracks.set(trackId, own);
+      const buffer = await within(DECODE_MS, decode(blob)).catch(() => null);
+      // It may have been let go of meanwhile, and even be back with other bytes.
+      if (tracks.get(trackId) !== own) return;
+      if (!buffer) {
         tracks.delete(trackId);
-        on.undecodable(trackId);
+        return on.undecodable(trackId);
       }
+      own.music = { buffer, ...musicIn(buffer.duration, told) };
+      on.decoded(trackId, own.music.durationSec);
     },
-    has: (/** @type {TrackId} */ trackId) => Boolean(tracks.get(trackId)),
+    has: (/** @type {TrackId} */ trackId) => Boolean(tracks.get(trackId)?.music),
     /** @param {ReadonlySet<TrackId>} trackIds */
     keep: (trackIds) => {
       for (const trackId of tracks.keys()) {

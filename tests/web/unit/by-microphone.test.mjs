@@ -7,18 +7,10 @@ import { lateness } from '../../../static/js/listen.js';
 import { chirp } from '../../../static/js/player/sounds.js';
 import { nextSound, turns } from '../../../static/js/tuner.js';
 import { delaysFor } from '../../../static/js/ui/measure.js';
+import { dice } from '../support/dice.mjs';
 
 const STARTED_MS = 5_000_000;
 const MICROPHONE_MS = 83;
-
-/** Numbers from -1 to 1 that are the same at every run. */
-function dice(seed) {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 31 - 1;
-  };
-}
 
 const members = (count) => Array.from({ length: count }, (_, i) => `m${i + 1}`);
 const tuning = (memberIds, kind = 'chirp') => ({ kind, startsAtMs: STARTED_MS + 700, memberIds });
