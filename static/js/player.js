@@ -233,7 +233,7 @@ export function createPlayer(audio, on) {
     lineUp: (line) => buffers?.lineUp(byBuffers && line && exact.has(line.trackId) && has(line.trackId) ? line : null),
 
     /**
-     * @param {'tick' | 'chirp'} name
+     * @param {import('./player/sounds.js').Sound} name
      * @param {number} atMs when it is to be heard
      */
     sound: (name, atMs) => buffers?.sound(name, atMs),

@@ -3,7 +3,7 @@
 
 import { after, within } from '../timer.js';
 import { musicIn } from './output.js';
-import { chirp, tick } from './sounds.js';
+import { SOUNDS } from './sounds.js';
 import { HAND_OVER_SEC, createVoice } from './voice.js';
 import { createWatch } from './watch.js';
 
@@ -308,7 +308,7 @@ export function createBuffers(on) {
     forget: watch.forget,
 
     /**
-     * @param {'tick' | 'chirp'} name
+     * @param {import('./sounds.js').Sound} name
      * @param {number} atMs when it is to be heard
      */
     sound: (name, atMs) => {
@@ -320,7 +320,7 @@ export function createBuffers(on) {
         const atSec = watch.secAt(atMs);
         // Late, it would say that the speaker is.
         if (context.state !== 'running' || atSec < context.currentTime) return;
-        const samples = (name === 'tick' ? tick : chirp)(context.sampleRate);
+        const samples = SOUNDS[name](context.sampleRate);
         const buffer = context.createBuffer(1, samples.length, context.sampleRate);
         buffer.copyToChannel(samples, 0);
         const source = new AudioBufferSourceNode(context, { buffer });

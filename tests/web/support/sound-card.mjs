@@ -41,6 +41,7 @@ export function openSoundCard(time, over = {}) {
   const roll = dice(9);
   /** @type {AudioContext[]} */
   const contexts = [];
+  let starts = 0;
 
   class AudioContext {
     sampleRate = RATE;
@@ -187,6 +188,7 @@ export function openSoundCard(time, over = {}) {
       this.positionSec = offsetSec;
       this.endSec = Math.min(this.buffer.duration, offsetSec + durationSec);
       this.context.sources.add(this);
+      starts += 1;
     }
 
     stop(whenSec = 0) {
@@ -239,6 +241,8 @@ export function openSoundCard(time, over = {}) {
     heardAt: (ms) => contexts.flatMap((context) => context.heardAt(ms)).filter(({ level }) => level > AUDIBLE),
     /** How many sources sound, or are to sound. */
     laidDown: () => contexts.reduce((sum, { sources }) => sum + sources.size, 0),
+    /** How many have ever been laid down. */
+    starts: () => starts,
     isRunning: () => running().length > 0,
     /** The machine does not keep up: all that is not rendered yet is heard so much later. @param {number} ms */
     stall: (ms) => running().forEach((context) => {

@@ -258,6 +258,16 @@ test('a phone whose speaker is late sounds that much earlier, and moves there wh
   assert.ok(phone.levels(atMs).least > 0.9);
 });
 
+test('a late speaker’s next song begins that much earlier, too', async (t) => {
+  const phone = await enter(t);
+  const atMs = phone.play(600, { clients: { m1: { name: 'Ada', delayMs: 180 } } });
+  phone.promise(atMs);
+  const endMs = atMs + SONG_SEC * 1000;
+  await phone.time.run(endMs - phone.time.now() + 1_000);
+  near(offMs(phone, endMs + 500, endMs), 180);
+  assert.deepEqual(phone.songs(atMs), ['b', 'c']);
+});
+
 test('a phone that nobody has touched says so, and a tap brings it in where the room is', async (t) => {
   const phone = await enter(t, {}, { allowed: false });
   const atMs = phone.play(300);
@@ -270,16 +280,17 @@ test('a phone that nobody has touched says so, and a tap brings it in where the 
   near(offMs(phone, phone.time.now(), atMs), 0);
 });
 
-test('after a sleep of the machine the music goes on where it was until the server is heard', async (t) => {
+test('after a sleep of the machine the music goes on where it was until the server is heard, and so does the next song', async (t) => {
   const phone = await enter(t);
   const atMs = phone.play(300);
+  phone.promise(atMs);
   await phone.time.run(6_000);
-  const sleptMs = phone.time.now();
   phone.time.sleep(60_000);
-  await phone.time.run(3_000);
+  await phone.time.run(SONG_SEC * 1000);
   assert.equal(phone.woken(), 1);
-  near(offMs(phone, phone.time.now(), atMs), 0);
-  assert.equal(phone.levels(sleptMs).least, 1);
+  assert.ok(phone.levels(atMs + 1).least > 0.9);
+  assert.deepEqual(phone.songs(atMs + 1), ['b', 'c']);
+  near(offMs(phone, phone.time.now(), atMs + SONG_SEC * 1000), 0);
 });
 
 test('a remote control is silent, and says nothing of the end', async (t) => {
