@@ -353,12 +353,14 @@ export function createConductor({ store, player, figures, read, onWake }) {
     const offMs = figures.offMs();
     const next = {
       locked: player.locked(),
+      mute: player.mute(),
       sounding: player.report().phase === 'playing',
       errorMs: offMs === null ? null : Math.round(offMs),
       overlay,
     };
     const same =
       next.locked === sound.locked &&
+      next.mute === sound.mute &&
       next.sounding === sound.sounding &&
       next.errorMs === sound.errorMs &&
       next.overlay === sound.overlay;

@@ -165,6 +165,8 @@ export function createPlayer(audio, on) {
     canPlay: element.canPlay,
     /** Whether sound was refused, or taken away, and needs a gesture. */
     locked: () => element.locked() || Boolean(buffers?.locked()),
+    /** Whether it is so because there is nothing to sound from. */
+    mute: element.mute,
     /** Whether it is known that sound is allowed now. */
     allowed: () => element.allowed() && !buffers?.locked(),
 

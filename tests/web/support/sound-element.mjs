@@ -5,6 +5,9 @@ const LOAD_MS = 15;
 const BUFFER_MS = 5;
 const SEEK_MS = 20;
 
+/** So long after it began an element without anything to sound from gives up, as Firefox does. */
+const GIVE_UP_MS = 8;
+
 /** From the call to the sound. */
 const BEGIN_MS = 70;
 
@@ -70,10 +73,7 @@ export class FakeElement extends EventTarget {
     const file = files.get(this.#src);
     const says = file?.says ?? (file?.type === 'audio/wav' ? { song: null, seconds: (file.size - 44) / 8_000, playable: true } : null);
     if (!says?.playable) {
-      this.error = { code: 4 };
-      this.#refuse('NotSupportedError');
-      this.#tell('error');
-      return;
+      return this.#fail(4);
     }
     this.#says = says;
     this.duration = says.seconds;
@@ -84,6 +84,13 @@ export class FakeElement extends EventTarget {
       this.#tell('canplay');
       this.#begin();
     });
+  }
+
+  /** @param {number} code */
+  #fail(code) {
+    this.error = { code };
+    this.#refuse('NotSupportedError');
+    this.#tell('error');
   }
 
   get currentTime() {
@@ -133,6 +140,7 @@ export class FakeElement extends EventTarget {
   #begin() {
     if (this.paused || this.readyState < 3) return;
     for (const { resolve } of this.#plays.splice(0)) resolve();
+    if (!this.card.present) return this.#later('sound', GIVE_UP_MS, () => this.#fail(3));
     this.#later('sound', BEGIN_MS, () => {
       this.#sounding = true;
       const { song } = this.#says;

@@ -19,6 +19,12 @@ export function openSoundingPhone(t, { touch = false, ...over } = {}, on = {}) {
   keepFiles(t);
   const sound = openSoundCard(time, over);
   const audio = new FakeElement(time, sound.card);
+  globalThis.Audio = /** @type {any} */ (class extends FakeElement {
+    constructor(/** @type {string} */ url) {
+      super(time, sound.card);
+      this.src = url;
+    }
+  });
   Object.assign(globalThis, { window: globalThis, HTMLMediaElement: { HAVE_METADATA: 1, HAVE_FUTURE_DATA: 3 } });
   Object.defineProperty(globalThis, 'navigator', { value: { maxTouchPoints: touch ? 5 : 0 }, configurable: true });
 

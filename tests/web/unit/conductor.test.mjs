@@ -53,7 +53,7 @@ async function enter(t, over = {}, card = {}) {
     ready: new Set(),
     settings: { remote: false },
     clock: { atMs: 0, offsetMs: OFFSET_MS, drift: 0, roundTripMs: 2, slowTripMs: 4 },
-    sound: { locked: false, sounding: false, errorMs: null, overlay: null },
+    sound: { locked: false, mute: false, sounding: false, errorMs: null, overlay: null },
     presses: [],
     trialDelayMs: null,
     ...over,

@@ -63,9 +63,30 @@ test('a file that neither engine plays is said to be unplayable, once it is its 
   await phone.time.run(200);
   assert.deepEqual(phone.told.unplayable, []);
   phone.player.follow({ kind: 'hold', trackId: 'noise', positionSec: 0 });
-  await phone.time.run(1_000);
+  await phone.time.run(2_000);
   assert.deepEqual(phone.told.unplayable, ['noise']);
   assert.deepEqual(phone.told.lost, []);
+});
+
+for (const [song, duration] of /** @type {[string, number][]} */ ([['song', 60], ['symphony', 13 * MINUTE]])) {
+  test(`where there is nothing to sound from, no file is blamed, and a tap tries again: a ${song}`, async (t) => {
+    const phone = openSoundingPhone(t, { present: false });
+    prepare(phone, song, duration);
+    await phone.time.run(200);
+    phone.player.follow(start(song, phone.time.now() + 300));
+    await phone.time.run(3_000);
+    assert.deepEqual([phone.player.mute(), phone.player.locked(), phone.told.unplayable], [true, true, []]);
+    phone.sound.card.present = true;
+    phone.player.unlock();
+    await phone.time.run(1_000);
+    assert.deepEqual([phone.player.mute(), phone.player.locked()], [false, false]);
+    await play(phone, song);
+  });
+}
+
+test('without anything to sound from, the tap that joins the room shows it', async (t) => {
+  const phone = await open(t, { present: false });
+  assert.deepEqual([phone.player.mute(), phone.player.locked()], [true, true]);
 });
 
 test('a decoder that never answers is given up after twenty seconds', async (t) => {
