@@ -59,7 +59,7 @@ const EXACT_COOL_DOWN_MS = 1_500;
 const CONFIRM_MS = 200;
 
 /** Barriers that everybody is ready for end at once; going silent for that would be heard. */
-const BRIEF_MS = 700;
+export const BRIEF_MS = 700;
 
 /** Up to so late a track that was promised starts at its first note, and later in its midst. */
 const FIRST_NOTE_MS = 100;

@@ -2,10 +2,11 @@
 // difference; has the next track at hand; asks for the next one at a track's end. Where the needle
 // should be is decided in align.js, and how it gets there in player.js.
 
-import { FRESH, anchorKey, decide, goalOf, isOver, lineAfter, offMs, overlayHolds, positionAt, trustSound } from './align.js';
+import { BRIEF_MS, FRESH, anchorKey, decide, goalOf, isOver, lineAfter, offMs, overlayHolds, positionAt, trustSound } from './align.js';
 import { send } from './api.js';
 import { offsetAt } from './clock.js';
 import { idles } from './idle.js';
+import { inTurn } from './in-turn.js';
 import { catchUp } from './presses.js';
 import { currentTrack, firstAfter, nextUp, ownDelay, segueNow } from './state.js';
 import { after, every } from './timer.js';
@@ -29,9 +30,6 @@ const SLEPT_MS = 10_000;
 
 const ASK_AGAIN_MS = 1_000;
 
-/** The room may say so much before or after a track has begun here by itself that it begins. */
-const BRIEF_MS = 500;
-
 /** A speaker's delay is no more than this, and neither is how early its phone gets to a track's end. */
 const MOST_EARLY_MS = 1_000;
 
@@ -45,7 +43,6 @@ const MOST_EARLY_MS = 1_000;
  */
 export function createConductor({ store, player, figures, read, onWake }) {
   let memory = FRESH;
-  let [looking, again] = [false, false];
   /** @type {Overlay | null} */
   let overlay = null;
   /** @type {Set<TrackId>} */
@@ -84,21 +81,7 @@ export function createConductor({ store, player, figures, read, onWake }) {
   }
 
   /** What a look finds out makes others look: one after the other, not one within the other. */
-  function look() {
-    again = true;
-    if (looking) return;
-    looking = true;
-    try {
-      while (again) {
-        again = false;
-        lookOnce();
-      }
-    } finally {
-      looking = false;
-    }
-  }
-
-  function lookOnce() {
+  const look = inTurn(() => {
     const slept = Date.now() - lookedAt > SLEPT_MS;
     lookedAt = Date.now();
     if (slept) {
@@ -134,7 +117,7 @@ export function createConductor({ store, player, figures, read, onWake }) {
       follow(want, report, state);
     }
     show();
-  }
+  });
 
   /**
    * Whether the room waits for just the track that is about to follow here by itself: another phone has got to the
@@ -370,12 +353,14 @@ export function createConductor({ store, player, figures, read, onWake }) {
     const offMs = figures.offMs();
     const next = {
       locked: player.locked(),
+      mute: player.mute(),
       sounding: player.report().phase === 'playing',
       errorMs: offMs === null ? null : Math.round(offMs),
       overlay,
     };
     const same =
       next.locked === sound.locked &&
+      next.mute === sound.mute &&
       next.sounding === sound.sounding &&
       next.errorMs === sound.errorMs &&
       next.overlay === sound.overlay;

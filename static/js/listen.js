@@ -2,8 +2,8 @@
 // chirp is found by its likeness to what was played, whatever its loudness. What the microphone itself takes is
 // the same for all, and drops out.
 
-import { chirp } from './player/sounds.js';
-import { TURN_MS } from './tuner.js';
+import { SOUNDS } from './player/sounds.js';
+import { SAME_CHIRP_MS } from './tuner.js';
 
 /** @typedef {import('./types.js').MemberId} MemberId */
 
@@ -31,30 +31,39 @@ const PEAK_MS = 0.5;
 /** What is this much quieter than the loudest is silence: likeness to a few stray bits means nothing. */
 const SILENCE = 1e-3;
 
-/** Rounds that agree are within this of each other. */
+/** Chirps of a phone that agree are within this of what most of them say. */
 const AGREED_MS = 5;
+
+/** This share of the rounds wakes the outputs: until they have settled, what is known of them says too little. */
+const WAKING_SHARE = 1 / 3;
+
+/** So often what the phones are late by, and what all are late by just then, are told from each other. */
+const PASSES = 10;
 
 /**
  * @param {Recording} recording
- * @param {{memberId: MemberId, atMs: number}[]} turns
+ * @param {import('./tuner.js').Turn[]} turns in order
  * @returns {Map<MemberId, number | null>} in milliseconds; `null` for those that were not heard
  */
 export function lateness({ samples, sampleRate, startedAtMs }, turns) {
   const every = Math.max(1, Math.floor(sampleRate / LEAST_RATE));
   const perMs = sampleRate / every / 1000;
   const heard = thin(samples, sampleRate, every);
-  const wanted = thin(chirp(sampleRate), sampleRate, every);
-  /** @type {Map<MemberId, (number | null)[]>} */
-  const found = new Map();
-  for (const { memberId, atMs } of turns) {
+  const wanted = {
+    rise: thin(SOUNDS.rise(sampleRate), sampleRate, every),
+    fall: thin(SOUNDS.fall(sampleRate), sampleRate, every),
+  };
+  const members = new Set(turns.map(({ memberId }) => memberId)).size;
+  const waking = Math.floor((turns.length / members) * WAKING_SHARE) * members;
+  const chirps = turns.slice(waking).map(({ memberId, atMs, sound }) => {
     const from = Math.max(0, Math.round((atMs - EARLY_MS - startedAtMs) * perMs));
-    const at = arrival(heard.subarray(from, from + Math.round(TURN_MS * perMs) + wanted.length), wanted, PEAK_MS * perMs);
-    const lateMs = at === null ? null : (from + at) / perMs + startedAtMs - atMs;
-    found.set(memberId, [...(found.get(memberId) ?? []), lateMs]);
-  }
-  const agreedOn = [...found].map(([memberId, rounds]) => /** @type {const} */ ([memberId, agreed(rounds)]));
-  const firstMs = Math.min(...agreedOn.map(([, lateMs]) => lateMs ?? Infinity));
-  return new Map(agreedOn.map(([memberId, lateMs]) => [memberId, lateMs === null ? null : lateMs - firstMs]));
+    const till = from + Math.round(SAME_CHIRP_MS * perMs) + wanted[sound].length;
+    const at = arrival(heard.subarray(from, till), wanted[sound], PEAK_MS * perMs);
+    return { memberId, lateMs: at === null ? null : (from + at) / perMs + startedAtMs - atMs };
+  });
+  const agreedOn = agreed(chirps);
+  const firstMs = Math.min(...[...agreedOn.values()].map((lateMs) => lateMs ?? Infinity));
+  return new Map([...agreedOn].map(([memberId, lateMs]) => [memberId, lateMs === null ? null : lateMs - firstMs]));
 }
 
 /**
@@ -121,12 +130,41 @@ function likenesses(sound, wanted) {
 }
 
 /**
- * What most rounds say, if they do.
- * @param {readonly (number | null)[]} rounds
+ * What most chirps of each phone say, if they do. A machine that does not keep up loses some of what its microphone
+ * hears, and all that comes after seems early: by whatever the chirps before and after have in common, no phone is.
+ * @param {{memberId: MemberId, lateMs: number | null}[]} chirps by turns
+ * @returns {Map<MemberId, number | null>}
  */
-function agreed(rounds) {
-  const heard = rounds.filter((lateMs) => lateMs !== null).toSorted((a, b) => a - b);
-  const middle = ((heard[(heard.length - 1) >> 1] ?? 0) + (heard[heard.length >> 1] ?? 0)) / 2;
-  const alike = heard.filter((lateMs) => Math.abs(lateMs - middle) <= AGREED_MS);
-  return 2 * alike.length > rounds.length ? middle : null;
+function agreed(chirps) {
+  const members = new Set(chirps.map(({ memberId }) => memberId));
+  const heard = chirps.flatMap(({ memberId, lateMs }, turn) => (lateMs === null ? [] : [{ memberId, lateMs, turn }]));
+  /** @type {Map<MemberId, number>} */
+  let own = new Map();
+  let apart = heard;
+  for (let pass = 0; pass < PASSES; pass += 1) {
+    own = new Map([...members].map((member) => [member, middle(of(member, apart))]));
+    const rest = heard.map(({ memberId, lateMs, turn }) => ({ lateMs: lateMs - (own.get(memberId) ?? 0), turn }));
+    apart = heard.map((chirp) => {
+      const near = rest.filter(({ turn }) => Math.abs(turn - chirp.turn) <= members.size);
+      return { ...chirp, lateMs: chirp.lateMs - middle(near.map(({ lateMs }) => lateMs)) };
+    });
+  }
+  return new Map(
+    [...own].map(([member, lateMs]) => {
+      const alike = of(member, apart).filter((value) => Math.abs(value - lateMs) <= AGREED_MS);
+      const rounds = chirps.filter(({ memberId }) => memberId === member).length;
+      return [member, 2 * alike.length > rounds ? lateMs : null];
+    }),
+  );
+}
+
+/** @param {MemberId} member @param {{memberId: MemberId, lateMs: number}[]} chirps */
+function of(member, chirps) {
+  return chirps.filter(({ memberId }) => memberId === member).map(({ lateMs }) => lateMs);
+}
+
+/** @param {readonly number[]} values */
+function middle(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  return ((sorted[(sorted.length - 1) >> 1] ?? 0) + (sorted[sorted.length >> 1] ?? 0)) / 2;
 }

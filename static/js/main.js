@@ -54,7 +54,7 @@ const store = createStore({
   download: null,
   settings: loadSettings(),
   clock: null,
-  sound: { locked: false, sounding: false, errorMs: null, overlay: null },
+  sound: { locked: false, mute: false, sounding: false, errorMs: null, overlay: null },
   presses: [],
   trialDelayMs: null,
   tuning: null,

@@ -165,6 +165,8 @@ export function createPlayer(audio, on) {
     canPlay: element.canPlay,
     /** Whether sound was refused, or taken away, and needs a gesture. */
     locked: () => element.locked() || Boolean(buffers?.locked()),
+    /** Whether it is so because there is nothing to sound from. */
+    mute: element.mute,
     /** Whether it is known that sound is allowed now. */
     allowed: () => element.allowed() && !buffers?.locked(),
 
@@ -233,7 +235,7 @@ export function createPlayer(audio, on) {
     lineUp: (line) => buffers?.lineUp(byBuffers && line && exact.has(line.trackId) && has(line.trackId) ? line : null),
 
     /**
-     * @param {'tick' | 'chirp'} name
+     * @param {import('./player/sounds.js').Sound} name
      * @param {number} atMs when it is to be heard
      */
     sound: (name, atMs) => buffers?.sound(name, atMs),

@@ -3,6 +3,7 @@
 import { ApiError, getClock, getIndex, getSnapshot, leave, pair, sentenceOf } from './api.js';
 import { steady } from './cache/known.js';
 import { createClockSync } from './clocksync.js';
+import { inTurn } from './in-turn.js';
 import { byId, enter, fold } from './state.js';
 import { createStream } from './stream.js';
 import { after, sleep } from './timer.js';
@@ -199,29 +200,5 @@ export function createSession({ store, place, known }) {
       stream.suspect();
       stream.hurry();
     },
-  };
-}
-
-/**
- * Lets `work` run once at a time. What is asked for while it runs is done after that: it may have begun too
- * early to see what the asking is about.
- * @param {() => Promise<void>} work
- * @returns {() => Promise<void>}
- */
-function inTurn(work) {
-  let running = false;
-  let due = false;
-  return async () => {
-    due = true;
-    if (running) return;
-    running = true;
-    try {
-      while (due) {
-        due = false;
-        await work();
-      }
-    } finally {
-      running = false;
-    }
   };
 }

@@ -47,6 +47,7 @@ export function statusOf(state) {
       : line(`waiting for others (${ready.length}/${members.length} ready)`, 'busy');
   }
   if (room.playState.mode === 'paused') return line('paused', 'calm');
+  if (sound.mute) return line('no sound output here: connect one, then tap', 'poor');
   if (sound.locked) return line('no sound here: tap to rejoin', 'poor');
   if (!sound.sounding) return line('starting…', 'busy');
   if (sound.errorMs === null) return line('playing', 'good');

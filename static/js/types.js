@@ -195,7 +195,8 @@
  * @property {{trackId: TrackId, receivedBytes: number, size: number} | null} download
  * @property {Settings} settings
  * @property {ClockEstimate | null} clock
- * @property {{locked: boolean, sounding: boolean, errorMs: number | null, overlay: Overlay | null}} sound
+ * @property {{locked: boolean, mute: boolean, sounding: boolean, errorMs: number | null, overlay: Overlay | null}} sound
+ *   `locked`: it is silent until a tap; `mute`: and has nothing to sound from.
  * @property {readonly Command[]} presses Those that are under way or wait for their turn, in order.
  * @property {number | null} trialDelayMs This speaker's delay while it is being tried.
  * @property {Tuning | null} tuning

@@ -3,7 +3,7 @@
 
 import { after, within } from '../timer.js';
 import { musicIn } from './output.js';
-import { chirp, tick } from './sounds.js';
+import { SOUNDS } from './sounds.js';
 import { HAND_OVER_SEC, createVoice } from './voice.js';
 import { createWatch } from './watch.js';
 
@@ -51,7 +51,7 @@ const USUAL_AHEAD_MS = 40;
 export function createBuffers(on) {
   const context = new AudioContext({ latencyHint: 'playback' });
   const watch = createWatch(context);
-  /** @type {Map<TrackId, import('./output.js').Decoded | null>} `null` while it is being decoded. */
+  /** @type {Map<TrackId, {music: import('./output.js').Decoded | null}>} `null` while it is being decoded. */
   const tracks = new Map();
   /** @type {Voice | null} */
   let voice = null;
@@ -81,6 +81,11 @@ export function createBuffers(on) {
     return Math.round(sec * context.sampleRate) / context.sampleRate;
   }
 
+  /** @param {Blob} blob */
+  async function decode(blob) {
+    return context.decodeAudioData(await blob.arrayBuffer());
+  }
+
   /**
    * Lays a voice down; `null` if the track is over by then.
    * @param {TrackId} trackId
@@ -88,7 +93,7 @@ export function createBuffers(on) {
    * @param {number} atMs
    */
   function lay(trackId, positionSec, atMs) {
-    const music = tracks.get(trackId);
+    const music = tracks.get(trackId)?.music;
     if (!music) return null;
     const wantedSec = onFrame(watch.secAt(atMs));
     const atSec = Math.max(wantedSec, onFrame(soonSec()));
@@ -269,19 +274,19 @@ export function createBuffers(on) {
      */
     prepare: async (trackId, blob, told) => {
       if (tracks.has(trackId)) return;
-      tracks.set(trackId, null);
-      try {
-        const buffer = await within(DECODE_MS, context.decodeAudioData(await blob.arrayBuffer()));
-        if (tracks.get(trackId) !== null) return;
-        const music = { buffer, ...musicIn(buffer.duration, told) };
-        tracks.set(trackId, music);
-        on.decoded(trackId, music.durationSec);
-      } catch {
+      const own = { music: /** @type {import('./output.js').Decoded | null} */ (null) };
+      tracks.set(trackId, own);
+      const buffer = await within(DECODE_MS, decode(blob)).catch(() => null);
+      // It may have been let go of meanwhile, and even be back with other bytes.
+      if (tracks.get(trackId) !== own) return;
+      if (!buffer) {
         tracks.delete(trackId);
-        on.undecodable(trackId);
+        return on.undecodable(trackId);
       }
+      own.music = { buffer, ...musicIn(buffer.duration, told) };
+      on.decoded(trackId, own.music.durationSec);
     },
-    has: (/** @type {TrackId} */ trackId) => Boolean(tracks.get(trackId)),
+    has: (/** @type {TrackId} */ trackId) => Boolean(tracks.get(trackId)?.music),
     /** @param {ReadonlySet<TrackId>} trackIds */
     keep: (trackIds) => {
       for (const trackId of tracks.keys()) {
@@ -303,7 +308,7 @@ export function createBuffers(on) {
     forget: watch.forget,
 
     /**
-     * @param {'tick' | 'chirp'} name
+     * @param {import('./sounds.js').Sound} name
      * @param {number} atMs when it is to be heard
      */
     sound: (name, atMs) => {
@@ -315,7 +320,7 @@ export function createBuffers(on) {
         const atSec = watch.secAt(atMs);
         // Late, it would say that the speaker is.
         if (context.state !== 'running' || atSec < context.currentTime) return;
-        const samples = (name === 'tick' ? tick : chirp)(context.sampleRate);
+        const samples = SOUNDS[name](context.sampleRate);
         const buffer = context.createBuffer(1, samples.length, context.sampleRate);
         buffer.copyToChannel(samples, 0);
         const source = new AudioBufferSourceNode(context, { buffer });

@@ -2,6 +2,7 @@
 // as the element lets it, and reports where it is.
 
 import { after, sleep } from '../timer.js';
+import { canSound } from './probe.js';
 import { silence } from './silence.js';
 
 /** @typedef {import('../types.js').Plan} Plan */
@@ -58,6 +59,8 @@ export function createElement(audio, on) {
   let plan = null;
   let unlocked = false;
   let locked = false;
+  let mute = false;
+  let blaming = false;
   let latencyMs = FIRST_LATENCY_MS;
   let seekMs = FIRST_SEEK_MS;
   let changeMs = FIRST_CHANGE_MS;
@@ -253,12 +256,31 @@ export function createElement(audio, on) {
     phase = 'empty';
     plan = null;
     turn += 1;
-    if (trackId !== null) on.unplayable(trackId);
+    blame(trackId);
   });
+
+  /**
+   * Tells a track that cannot be played from a device that has nothing to play it on.
+   * @param {TrackId | null} trackId `null` if what failed was silence
+   */
+  async function blame(trackId) {
+    if (trackId === null && ![tapUrl, idleUrl].includes(audio.src)) return;
+    // Meanwhile it may be tried again, to no other end.
+    if (blaming) return;
+    blaming = true;
+    const able = trackId !== null && (await canSound(tapUrl));
+    blaming = false;
+    if (able) return on.unplayable(trackId);
+    mute = true;
+    locked = true;
+    on.change();
+  }
 
   return {
     canPlay: (/** @type {string} */ mime) => audio.canPlayType(mime) !== '',
     locked: () => locked,
+    /** Whether there turned out to be nothing to sound from. A touch tries again. */
+    mute: () => mute,
     allowed: () => unlocked && !locked,
 
     /**
@@ -266,6 +288,7 @@ export function createElement(audio, on) {
      * @param {{trackId: TrackId, positionSec: number, atMs: number}} [line]
      */
     unlock: (line) => {
+      mute = false;
       turn += 1;
       const own = turn;
       if (line && isLoaded(line.trackId)) {

@@ -6,8 +6,8 @@ const TICK_HZ = 1_800;
 const TICK_LEVEL = 0.35;
 
 /**
- * A sweep, which a microphone tells from all else in a room to a fraction of a millisecond: within what the
- * smallest speakers can sound, with soft edges. In seconds, and in Hz.
+ * Sweeps, which a microphone tells from each other, and from all else in a room, to a fraction of a millisecond:
+ * within what the smallest speakers can sound, with soft edges. In seconds, and in Hz.
  */
 const CHIRP_SEC = 0.1;
 const EDGE_SEC = 0.01;
@@ -30,7 +30,7 @@ export function tick(sampleRate) {
  * @param {number} sampleRate
  * @returns {Float32Array<ArrayBuffer>}
  */
-export function chirp(sampleRate) {
+export function rise(sampleRate) {
   return Float32Array.from({ length: Math.round(CHIRP_SEC * sampleRate) }, (_, i) => {
     const atSec = i / sampleRate;
     const turns = (FROM_HZ + ((TO_HZ - FROM_HZ) * atSec) / (2 * CHIRP_SEC)) * atSec;
@@ -38,3 +38,15 @@ export function chirp(sampleRate) {
     return CHIRP_LEVEL * Math.sin(2 * Math.PI * turns) * Math.sin((Math.PI / 2) * edge) ** 2;
   });
 }
+
+/**
+ * @param {number} sampleRate
+ * @returns {Float32Array<ArrayBuffer>}
+ */
+export function fall(sampleRate) {
+  return rise(sampleRate).reverse();
+}
+
+/** @typedef {keyof typeof SOUNDS} Sound */
+
+export const SOUNDS = { tick, rise, fall };

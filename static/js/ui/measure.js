@@ -4,7 +4,7 @@
 import { offsetAt } from '../clock.js';
 import { memberName, wantsToPlay } from '../state.js';
 import { sleep } from '../timer.js';
-import { TURN_MS, turns } from '../tuner.js';
+import { SAME_CHIRP_MS, turns } from '../tuner.js';
 import { byId, part, setHidden, setText, stamp } from './dom.js';
 
 /** @typedef {import('../types.js').MemberId} MemberId */
@@ -68,7 +68,7 @@ export function createMeasure({ store, chirp, tune }) {
     const tuning = await chirps();
     const offsetMs = offsetAt(store.get().clock, performance.now());
     const plan = tuning && turns(tuning);
-    if (plan && offsetMs !== null) await sleep((plan.at(-1)?.atMs ?? 0) + TURN_MS - offsetMs - performance.now());
+    if (plan && offsetMs !== null) await sleep((plan.at(-1)?.atMs ?? 0) + SAME_CHIRP_MS - offsetMs - performance.now());
     const { startedMs, ...recording } = close();
     if (!plan || offsetMs === null) return show(OUTSIDE);
     const late = lateness({ ...recording, startedAtMs: startedMs + offsetMs }, plan);

@@ -6,20 +6,12 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { FRESH, decide, offMs } from '../../../static/js/align.js';
 import { BLOCK_FRAMES, lag, positionOn, sight, slew } from '../../../static/js/player/output.js';
+import { dice } from '../support/dice.mjs';
 
 const RATE = 48_000;
 const LOOK_MS = 250;
 const SIGHT_MS = 50;
 const KEY = 'a track';
-
-/** Numbers from -1 to 1 that are the same at every run. */
-function dice(seed) {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 31 - 1;
-  };
-}
 
 /**
  * Plays a track for so long and tells, look by look, how far off it was in truth.

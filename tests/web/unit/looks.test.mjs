@@ -37,7 +37,7 @@ test('a grey cover hardly tints', () => {
   assert.ok(tint.strength < 0.2);
 });
 
-const sound = { locked: false, sounding: true, errorMs: -4, overlay: null };
+const sound = { locked: false, mute: false, sounding: true, errorMs: -4, overlay: null };
 const state = (over) => ({
   room: playing(0), connection: 'open', index: new Map([['b', { mime: 'audio/aiff' }]]), download: null,
   settings: { remote: false }, sound, unplayable: new Map(), held: new Set(['b']), scanning: null, ...over,
@@ -56,6 +56,7 @@ const lines = [
   ['starting…', { room: room({ barrier: barrier({ ready: ['m1', 'm2'] }) }) }],
   ['paused', { room: room() }],
   ['no sound here: tap to rejoin', { sound: { ...sound, locked: true } }],
+  ['no sound output here: connect one, then tap', { sound: { ...sound, locked: true, mute: true } }],
   ['playing', { sound: { ...sound, errorMs: null } }],
   ['in step', {}],
 ];
