@@ -81,15 +81,21 @@ fn doubles() -> Setup {
 
 #[tokio::test]
 async fn a_recording_that_is_there_twice_is_shown_once_in_its_better_copy() {
-    let mut server = doubles().flag("--keep-duplicates").start().await;
+    let mut server = doubles().env([("KEEP_DUPLICATES", "1")]).start().await;
     let mut phone = Phone::pair(&server).await;
-    let all = ["a copy.mp3", "b copy.mp3", "one.mp3", "other.mp3", "two.flac"];
+    let all = [
+        "a copy.mp3",
+        "b copy.mp3",
+        "one.mp3",
+        "other.mp3",
+        "two.flac",
+    ];
     assert_eq!(names(&phone).await, all);
     let hidden = row(&phone, "one.mp3").await;
 
     server.stop().await;
     server
-        .start_again_with(|setup| setup.flag("--keep-duplicates=false"))
+        .start_again_with(|setup| setup.env([("KEEP_DUPLICATES", "0")]))
         .await;
     phone.moved_to(&server);
     phone.view = phone.snapshot().await;
@@ -121,9 +127,15 @@ async fn when_the_copy_that_is_shown_goes_the_other_comes() {
     let was = row(&phone, "two.flac").await;
     fs::remove_file(server.setup().audio().join("two.flac")).unwrap();
     let event = phone.durable_event("library.changed", before).await;
-    assert_eq!(event.payload["removed"], serde_json::json!([was["trackId"]]));
+    assert_eq!(
+        event.payload["removed"],
+        serde_json::json!([was["trackId"]])
+    );
     let comes = row(&phone, "one.mp3").await;
-    assert_eq!(event.payload["added"], serde_json::json!([comes["trackId"]]));
+    assert_eq!(
+        event.payload["added"],
+        serde_json::json!([comes["trackId"]])
+    );
     phone
         .get(&format!("/file/{}", comes["trackId"].as_str().unwrap()))
         .await
@@ -328,10 +340,22 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         ("png", black_png(30_000, 1)),
         // All of it is there.
         ("real", black_png(9_000, 9_000)),
-        ("jpeg", patched(ImageFormat::Jpeg, at, &[0xff, 0xff, 0xff, 0xff])),
-        ("gif", patched(ImageFormat::Gif, 6, &[0xff, 0xff, 0xff, 0xff])),
-        ("bmp", patched(ImageFormat::Bmp, 18, &[0xff, 0xff, 0, 0, 0xff, 0xff, 0, 0])),
-        ("webp", patched(ImageFormat::WebP, 21, &[0xff, 0xff, 0xff, 0x0f])),
+        (
+            "jpeg",
+            patched(ImageFormat::Jpeg, at, &[0xff, 0xff, 0xff, 0xff]),
+        ),
+        (
+            "gif",
+            patched(ImageFormat::Gif, 6, &[0xff, 0xff, 0xff, 0xff]),
+        ),
+        (
+            "bmp",
+            patched(ImageFormat::Bmp, 18, &[0xff, 0xff, 0, 0, 0xff, 0xff, 0, 0]),
+        ),
+        (
+            "webp",
+            patched(ImageFormat::WebP, 21, &[0xff, 0xff, 0xff, 0x0f]),
+        ),
     ]
 }
 
@@ -355,7 +379,11 @@ async fn a_cover_of_60_mb_and_a_decompression_bomb_cost_nothing_but_a_log_line()
     assert_eq!(embedded["tags"]["title"], "Huge Cover");
     let id = embedded["trackId"].as_str().unwrap();
     phone.get(&format!("/cover/{id}")).await.expect_problem(404);
-    let unshown: Vec<_> = bombs.iter().map(|(kind, _)| *kind).chain(["huge"]).collect();
+    let unshown: Vec<_> = bombs
+        .iter()
+        .map(|(kind, _)| *kind)
+        .chain(["huge"])
+        .collect();
     for album in &unshown {
         let url = cover_url(&phone, album).await;
         for _ in 0..2 {

@@ -118,9 +118,15 @@ async fn a_name_cannot_write_lines_of_its_own_into_the_log() {
     fs::write(setup.audio().join(evil), "no music").unwrap();
     let server = setup.start().await;
     let log = server.log();
-    let lines: Vec<_> = log.lines().filter(|line| line.contains("all is lost")).collect();
+    let lines: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("all is lost"))
+        .collect();
     assert_eq!(lines.len(), 1, "{log}");
-    assert!(lines[0].contains("left out") && !lines[0].contains('\x1b'), "{log}");
+    assert!(
+        lines[0].contains("left out") && !lines[0].contains('\x1b'),
+        "{log}"
+    );
 }
 
 /// Two files whose names differ only in how their letters are composed have one id between them.
@@ -163,23 +169,87 @@ async fn a_tag_of_any_kind_costs_no_track() {
         b"\0<img src=x onerror=alert(1)>\x1b[31m\r\n\x07",
     );
     let tags: [(&str, Vec<u8>); 11] = [
-        ("odd", id3(3, &[(b"TIT2", b"\x01\xff\xfeA\0B"), (b"TALB", b"\x01\0\xd8\0\xd8")], None)),
-        ("surrogates", id3(3, &[(b"TIT2", b"\x01\xdc\0\xd8\0"), (b"TPE1", b"\x02\xd8\0")], None)),
-        ("no-utf8", id3(4, &[(b"TIT2", b"\x03\xff\xfe\xc0\x80bad"), (b"TPE1", b"\x03\xed\xa0\x80")], None)),
+        (
+            "odd",
+            id3(
+                3,
+                &[
+                    (b"TIT2", b"\x01\xff\xfeA\0B"),
+                    (b"TALB", b"\x01\0\xd8\0\xd8"),
+                ],
+                None,
+            ),
+        ),
+        (
+            "surrogates",
+            id3(
+                3,
+                &[(b"TIT2", b"\x01\xdc\0\xd8\0"), (b"TPE1", b"\x02\xd8\0")],
+                None,
+            ),
+        ),
+        (
+            "no-utf8",
+            id3(
+                4,
+                &[
+                    (b"TIT2", b"\x03\xff\xfe\xc0\x80bad"),
+                    (b"TPE1", b"\x03\xed\xa0\x80"),
+                ],
+                None,
+            ),
+        ),
         ("unknown-encoding", id3(3, &[(b"TIT2", b"\x7fwhat")], None)),
         ("says-more", id3(3, &[(b"TIT2", b"\0short")], Some(4_000))),
-        ("says-less", id3(3, &[(b"TIT2", b"\0a longer title than that")], Some(12))),
-        ("long", id3(3, &[(b"TIT2", &long), (b"TPE1", b"\0Long")], None)),
-        ("control", id3(3, &[(b"TIT2", html), (b"TPE1", b"\0a\0b\0c")], None)),
-        ("svg", id3(3, &[(b"APIC", b"\0image/svg+xml\0\x03\0<svg><script>alert(1)</script></svg>")], None)),
-        ("header", id3(3, &[(b"APIC", b"\0image/png\r\nX-Evil: 1\0\x03\0\x89PNG")], None)),
-        ("numbers", id3(3, &[(b"TRCK", b"\0-1/99999999999"), (b"TYER", b"\0nope")], None)),
+        (
+            "says-less",
+            id3(3, &[(b"TIT2", b"\0a longer title than that")], Some(12)),
+        ),
+        (
+            "long",
+            id3(3, &[(b"TIT2", &long), (b"TPE1", b"\0Long")], None),
+        ),
+        (
+            "control",
+            id3(3, &[(b"TIT2", html), (b"TPE1", b"\0a\0b\0c")], None),
+        ),
+        (
+            "svg",
+            id3(
+                3,
+                &[(
+                    b"APIC",
+                    b"\0image/svg+xml\0\x03\0<svg><script>alert(1)</script></svg>",
+                )],
+                None,
+            ),
+        ),
+        (
+            "header",
+            id3(
+                3,
+                &[(b"APIC", b"\0image/png\r\nX-Evil: 1\0\x03\0\x89PNG")],
+                None,
+            ),
+        ),
+        (
+            "numbers",
+            id3(
+                3,
+                &[(b"TRCK", b"\0-1/99999999999"), (b"TYER", b"\0nope")],
+                None,
+            ),
+        ),
     ];
     let setup = Setup::empty();
     for (at, (name, tag)) in tags.iter().enumerate() {
         // Of different lengths, or those without a title would be copies of one another.
         let rest = &audio[..audio.len() - at];
-        fs::write(setup.audio().join(format!("{name}.mp3")), [tag, rest].concat()).unwrap();
+        fs::write(
+            setup.audio().join(format!("{name}.mp3")),
+            [tag, rest].concat(),
+        )
+        .unwrap();
     }
     let server = setup.start().await;
     let phone = Phone::pair(&server).await;
@@ -196,7 +266,10 @@ async fn a_tag_of_any_kind_costs_no_track() {
         }
         let cover = format!("/cover/{}", row["trackId"].as_str().unwrap());
         let answer = phone.get(&cover).await;
-        assert!(answer.status == 404 && answer.header("x-evil").is_none(), "{row}");
+        assert!(
+            answer.status == 404 && answer.header("x-evil").is_none(),
+            "{row}"
+        );
     }
 }
 
@@ -204,7 +277,10 @@ async fn a_tag_of_any_kind_costs_no_track() {
 fn put_device(path: &Path) {
     let numbers = [["1", "5"], ["0", "0"]];
     let made = |[major, minor]: &[&str; 2]| {
-        let status = Command::new("mknod").arg(path).args(["c", major, minor]).status();
+        let status = Command::new("mknod")
+            .arg(path)
+            .args(["c", major, minor])
+            .status();
         status.unwrap().success()
     };
     assert!(numbers.iter().any(made), "no device can be made");
@@ -223,7 +299,13 @@ async fn what_is_no_file_and_what_may_not_be_read_stops_no_scan() {
     for folder in ["album", "shut folder", "one", "two", "folder.mp3"] {
         fs::create_dir(in_audio(folder)).unwrap();
     }
-    for track in ["before.wav", "album/song.wav", "zz after.wav", "shut.wav", "shut folder/in.wav"] {
+    for track in [
+        "before.wav",
+        "album/song.wav",
+        "zz after.wav",
+        "shut.wav",
+        "shut folder/in.wav",
+    ] {
         music::put_wav(&in_audio(track), 5, 1_000);
     }
     put_pipe(&in_audio("pipe.mp3"));
@@ -268,12 +350,19 @@ async fn what_is_no_file_and_what_may_not_be_read_stops_no_scan() {
         "shut.wav",
         "shut folder",
     ] {
-        let lines = log.lines().filter(|line| line.contains(&format!("/{name}\"")));
-        let lines = lines.count() + log.lines().filter(|line| line.contains(&format!("=\"{name}\""))).count();
+        let lines = log
+            .lines()
+            .filter(|line| line.contains(&format!("/{name}\"")));
+        let lines = lines.count()
+            + log
+                .lines()
+                .filter(|line| line.contains(&format!("=\"{name}\"")))
+                .count();
         assert_eq!(lines, 1, "{name} in the log:\n{log}");
     }
-    // As soon as it may be read, it is.
+    // It is no lost cause: once it may be read, it is.
     shut(false);
+    phone.post("/rescan").await.expect(202);
     let both = async {
         while rows(&phone).await.len() < known.len() + 2 {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -341,7 +430,10 @@ async fn a_link_that_is_swapped_in_between_look_and_request_leads_nowhere() {
     for (name, hidden) in HIDDEN {
         symlink(outside.join(name), audio.join(hidden)).unwrap();
     }
-    let (is_over, swaps) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (is_over, swaps) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let swapper = thread::spawn({
         let (is_over, swaps) = (is_over.clone(), swaps.clone());
         move || {

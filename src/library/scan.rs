@@ -166,7 +166,11 @@ fn cover_rank(path: &Path) -> Option<usize> {
 /// Looks into `files`, and tells of each as soon as it is read. What is no music costs a log line where somebody would
 /// have expected it to be.
 pub(super) fn read_each(root: &Path, files: &[&Seen], mut tell: impl FnMut(&Seen, Found)) {
-    spread(files, |seen| read(root, seen), |seen, found| tell(seen, found));
+    spread(
+        files,
+        |seen| read(root, seen),
+        |seen, found| tell(seen, found),
+    );
 }
 
 /// Sums up all bytes of each of `tracks`, and tells of each that is what it was.

@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use flate2::Crc;
 
-use super::cover::Name;
 use super::beside;
+use super::cover::Name;
 use crate::store::UNFINISHED;
 
 /// What the folder's name has that the state file's has not.
