@@ -37,6 +37,10 @@ pub struct Config {
     )]
     pub state_file: PathBuf,
 
+    /// Show every copy of a recording, and not only the best one
+    #[arg(long, env = "KEEP_DUPLICATES", value_parser = FalseyValueParser::new())]
+    pub keep_duplicates: bool,
+
     /// Address and port to listen on; port 0 picks a free one
     #[arg(
         long,

@@ -86,7 +86,7 @@ impl App {
         App {
             house,
             library,
-            covers: Arc::default(),
+            covers: Arc::new(Covers::beside(&config.state_file)),
             pairing,
             window: !config.no_pairing_window,
             names: gate::Names::new(&config.host_name),

@@ -190,7 +190,8 @@ pub async fn run(
 
 async fn look_through(config: &Config) -> Result<Keeper, StartError> {
     let (folder, state_file) = (config.audio_dir.clone(), config.state_file.clone());
-    tokio::task::spawn_blocking(move || Keeper::open(&folder, &state_file))
+    let keep_duplicates = config.keep_duplicates;
+    tokio::task::spawn_blocking(move || Keeper::open(&folder, &state_file, keep_duplicates))
         .await
         .unwrap_or_else(|error| Err(io::Error::other(error)))
         .map_err(|error| StartError::AudioDir {

@@ -3,43 +3,42 @@
 
 mod cache;
 pub mod cover;
+mod draft;
+mod duplicates;
+mod index;
 mod keeper;
 mod open;
 mod padding;
 mod scan;
+mod shelf;
 mod tags;
 mod watch;
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::fs::Metadata;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use std::thread;
 use std::time::UNIX_EPOCH;
 
-use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use keeper::Order;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::room::{self, TrackId};
+use crate::room::TrackId;
 
+pub use index::Index;
 pub use keeper::{Keeper, News, Progress};
 pub use open::Opened;
 pub use padding::Padding;
 
 /// What is known of one track. Serialises as its row in `GET /index`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Track {
     /// Its name on the wire; no path ever is.
     pub track_id: TrackId,
-    /// The last part of its path; what is not Unicode in it is shown as U+FFFD.
-    pub file_name: String,
     /// In bytes.
     pub size: u64,
     /// The media type that phones are told.
@@ -49,17 +48,17 @@ pub struct Track {
     /// Of the music, in seconds.
     pub duration: f64,
     /// What is in the file besides the music, where the file tells.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub padding: Option<Padding>,
     /// What it is called.
     pub tags: Tags,
-    /// Where its cover is on the wire, if it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cover_url: Option<String>,
-    #[serde(skip)]
+    /// Whether the title is the file's own, and not made of its name.
+    is_titled: bool,
+    /// Of the sound, in kbit/s.
+    bit_rate: u32,
+    /// A sum of all its bytes, where somebody had to look at them.
+    content: Option<u64>,
     cover: Option<Cover>,
     /// Below the audio folder.
-    #[serde(skip)]
     path: PathBuf,
 }
 
@@ -69,10 +68,15 @@ enum Cover {
     /// In the track's own file.
     Embedded,
     /// In a file beside it: its path below the audio folder.
-    Beside(PathBuf, Version),
+    Beside(Arc<Path>, Version),
 }
 
 impl Track {
+    /// The last part of its path; what is not Unicode in it is shown as U+FFFD.
+    pub fn file_name(&self) -> Cow<'_, str> {
+        self.path.file_name().unwrap_or_default().to_string_lossy()
+    }
+
     /// Which bytes its cover is made of; `None` if it has none.
     pub fn cover_version(&self) -> Option<Version> {
         self.cover.as_ref().map(|cover| match cover {
@@ -88,11 +92,38 @@ impl Track {
             Cover::Beside(path, _) => track_id(path),
         })
     }
+}
 
-    fn set_cover(&mut self, cover: Option<Cover>) {
-        self.cover = cover;
-        let version = self.cover_version();
-        self.cover_url = version.map(|version| format!("/cover/{}?v={version}", self.track_id));
+impl Serialize for Track {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Row<'a> {
+            track_id: TrackId,
+            file_name: Cow<'a, str>,
+            size: u64,
+            mime: &'static str,
+            version: Version,
+            duration: f64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            padding: Option<Padding>,
+            tags: &'a Tags,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            cover_url: Option<String>,
+        }
+        let cover = self.cover_version();
+        Row {
+            track_id: self.track_id,
+            file_name: self.file_name(),
+            size: self.size,
+            mime: self.mime,
+            version: self.version,
+            duration: self.duration,
+            padding: self.padding,
+            tags: &self.tags,
+            cover_url: cover.map(|version| format!("/cover/{}?v={version}", self.track_id)),
+        }
+        .serialize(serializer)
     }
 }
 
@@ -140,133 +171,8 @@ impl std::fmt::Display for Version {
 }
 
 impl Serialize for Version {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
-    }
-}
-
-/// Every track, in the order in which a new queue plays them.
-#[derive(Debug)]
-pub struct Index {
-    root: PathBuf,
-    tracks: Vec<Track>,
-    by_id: HashMap<TrackId, usize>,
-    /// Files that were looked into and are no music.
-    others: Vec<(PathBuf, Version)>,
-    json: OnceLock<Json>,
-    gzip: OnceLock<Bytes>,
-}
-
-/// The body of `GET /index`, and what names its entity tag.
-#[derive(Debug)]
-struct Json {
-    bytes: Bytes,
-    sum: u64,
-}
-
-impl PartialEq for Index {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.root, &self.tracks, &self.others) == (&other.root, &other.tracks, &other.others)
-    }
-}
-
-impl Index {
-    fn empty(root: &Path) -> Self {
-        Index::new(root.into(), Vec::new(), Vec::new())
-    }
-
-    fn new(root: PathBuf, mut tracks: Vec<Track>, mut others: Vec<(PathBuf, Version)>) -> Self {
-        tracks.sort_by_cached_key(play_order);
-        let mut by_id = HashMap::with_capacity(tracks.len());
-        tracks.retain(|track| {
-            let next = by_id.len();
-            let is_new = !by_id.contains_key(&track.track_id);
-            if is_new {
-                by_id.insert(track.track_id, next);
-            } else {
-                tracing::warn!(file = ?track.path, "left out: another file has the same track id");
-                others.push((track.path.clone(), track.version));
-            }
-            is_new
-        });
-        others.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        Index {
-            root,
-            tracks,
-            by_id,
-            others,
-            json: OnceLock::new(),
-            gzip: OnceLock::new(),
-        }
-    }
-
-    /// How many tracks there are.
-    pub fn len(&self) -> usize {
-        self.tracks.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.tracks.is_empty()
-    }
-
-    /// The track of that id.
-    pub fn track(&self, id: TrackId) -> Option<&Track> {
-        self.by_id.get(&id).map(|i| &self.tracks[*i])
-    }
-
-    /// The body of `GET /index`. Blocks, for the first who asks for anything of it.
-    pub fn json(&self) -> Bytes {
-        self.written().bytes.clone()
-    }
-
-    fn written(&self) -> &Json {
-        self.json.get_or_init(|| {
-            let bytes = Bytes::from(serde_json::to_vec(&self.tracks).unwrap_or_default());
-            let sum = first_64_bits(Sha256::new_with_prefix(&bytes));
-            Json { bytes, sum }
-        })
-    }
-
-    /// The same, compressed.
-    pub fn gzip(&self) -> Bytes {
-        let compress = || {
-            let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-            // Into memory, which takes whatever it is given.
-            let _ = gzip.write_all(&self.written().bytes);
-            gzip.finish().unwrap_or_default().into()
-        };
-        self.gzip.get_or_init(compress).clone()
-    }
-
-    /// The entity tag of the one or of the other, quotes included.
-    pub fn etag(&self, gzipped: bool) -> String {
-        format!(
-            "\"{:016x}{}\"",
-            self.written().sum,
-            if gzipped { "-gzip" } else { "" }
-        )
-    }
-
-    /// What the room needs to know of it.
-    pub fn for_room(&self) -> room::Library {
-        let tracks = self.tracks.iter();
-        room::Library::versioned(
-            tracks.map(|track| (track.track_id, track.duration, track.version.0)),
-        )
-    }
-
-    /// Opens a track's file for reading. Blocks.
-    ///
-    /// # Errors
-    /// What the system said, or [`io::ErrorKind::NotFound`] when the path leads out of the audio folder by
-    /// now, or to something that is not a file.
-    pub fn open(&self, track: &Track) -> io::Result<Opened> {
-        self.open_below(&track.path)
-    }
-
-    fn open_below(&self, path: &Path) -> io::Result<Opened> {
-        open::open(&self.root, path)
     }
 }
 
@@ -333,19 +239,6 @@ impl Library {
     }
 }
 
-/// Folder by folder and album by album, each by track number where there is one, then by name.
-fn play_order(track: &Track) -> impl Ord + use<> {
-    let folder = track.path.parent().unwrap_or(Path::new(""));
-    let album = track.tags.album.as_deref().unwrap_or_default();
-    (
-        folder.to_string_lossy().to_lowercase(),
-        album.to_lowercase(),
-        track.tags.track_number.unwrap_or(u32::MAX),
-        track.file_name.to_lowercase(),
-        track.path.clone(),
-    )
-}
-
 /// The id of the track at `path` below the audio folder: it depends on the path alone, spelled
 /// with `/` and in Unicode's normal form C, so that it is the same on every system.
 fn track_id(path: &Path) -> TrackId {
@@ -360,6 +253,35 @@ fn track_id(path: &Path) -> TrackId {
         }
     }
     TrackId(first_64_bits(hash))
+}
+
+/// What the server keeps in a file or a folder of its own lies beside the state itself, as the store sees it, and not beside a
+/// link to it: `state_file` with `suffix` added to its name.
+fn beside(state_file: &Path, suffix: &str) -> PathBuf {
+    let resolved = state_file.canonicalize();
+    let state_file = resolved.as_deref().unwrap_or(state_file);
+    let mut name = state_file.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    state_file.with_file_name(name)
+}
+
+/// The files and folders that this server itself writes to, which may lie in the audio folder.
+fn ours(state_file: &Path) -> Vec<PathBuf> {
+    let absolute = |path: &Path| {
+        let folder = folder_of(path).canonicalize().ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    let beside = ["", cache::SUFFIX, shelf::SUFFIX].map(|suffix| beside(state_file, suffix));
+    let mut ours: Vec<_> = beside.iter().filter_map(|path| absolute(path)).collect();
+    ours.extend(absolute(state_file));
+    ours
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 fn first_64_bits(hash: Sha256) -> u64 {

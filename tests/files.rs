@@ -11,7 +11,6 @@ pub mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
@@ -672,8 +671,8 @@ async fn what_is_not_playable_music_is_left_out_and_the_rest_is_served() {
     );
     // By content, not by extension; and below folders, however they are called.
     fs::create_dir_all(audio.join("deep/Ünï \"quoted\" <b>")).unwrap();
-    fs::copy(
-        music::fixture("flac"),
+    fs::rename(
+        audio.join("fixture.flac"),
         audio.join("deep/Ünï \"quoted\" <b>/disguised.mp3"),
     )
     .unwrap();
@@ -683,6 +682,7 @@ async fn what_is_not_playable_music_is_left_out_and_the_rest_is_served() {
         .iter()
         .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
         .collect();
+    expected.retain(|name| name != "fixture.flac");
     expected.push("disguised.mp3".to_owned());
     expected.sort();
     let names: Vec<_> = rows
@@ -719,22 +719,6 @@ async fn what_is_not_playable_music_is_left_out_and_the_rest_is_served() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_no_text_does_not_stop_the_scan() {
-    let setup = Setup::fixtures();
-    let name = std::ffi::OsStr::from_bytes(b"caf\xe9.mp3");
-    fs::copy(
-        music::fixtures().join("untagged_song-name.mp3"),
-        setup.audio().join(name),
-    )
-    .unwrap();
-    let (_server, phone, rows) = library(setup).await;
-    assert!(rows.len() >= music::fixture_files().len());
-    for row in rows.values() {
-        phone.get(&file_of(row)).await.expect(200);
-    }
-}
-
-#[tokio::test]
 async fn track_ids_depend_on_the_path_alone() {
     let (mut server, mut phone, rows) = library(Setup::fixtures()).await;
     let ids = |rows: &BTreeMap<String, Value>| -> BTreeMap<String, Value> {
@@ -746,7 +730,8 @@ async fn track_ids_depend_on_the_path_alone() {
     server.stop().await;
     // Another file under the same name is the same track in another version.
     let name = "untagged_song-name.mp3";
-    fs::copy(music::fixture("mp3"), server.setup().audio().join(name)).unwrap();
+    let path = server.setup().audio().join(name);
+    fs::write(&path, [fs::read(&path).unwrap(), vec![0; 100]].concat()).unwrap();
     server.start_again().await;
     phone.moved_to(&server);
     let after = self::rows(&phone).await;

@@ -42,7 +42,7 @@ impl Server {
         fs::create_dir(path("audio")).unwrap();
         fs::create_dir(path("state")).unwrap();
         for n in 0..4 {
-            put_track(&path("audio").join(format!("{n}.wav")));
+            put_track(&path("audio").join(format!("{n}.wav")), 0x80 + n);
         }
         let disk = FaultyDisk::under(&path("state"));
         let mut child = Command::new(executable)
@@ -141,8 +141,9 @@ impl Server {
     }
 }
 
-/// A silent WAV of [`TRACK_SIZE`] that lasts longer than the measurement: 100 bytes make a second.
-fn put_track(path: &Path) {
+/// A silent WAV of [`TRACK_SIZE`] that lasts longer than the measurement: 100 bytes make a second. Its samples are all of one
+/// level; of another level, it is no copy.
+fn put_track(path: &Path, level: u8) {
     const HEADER: usize = 44;
     let samples = (TRACK_SIZE - HEADER) as u32;
     let (format, channels, rate, bytes, bits) = (1_u16, 1_u16, 100_u32, 1_u16, 8_u16);
@@ -159,6 +160,6 @@ fn put_track(path: &Path) {
     wav.extend(bits.to_le_bytes());
     wav.extend(b"data");
     wav.extend(samples.to_le_bytes());
-    wav.resize(TRACK_SIZE, 0x80);
+    wav.resize(TRACK_SIZE, level);
     fs::write(path, wav).unwrap();
 }

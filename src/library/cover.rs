@@ -1,7 +1,9 @@
-//! Covers: the embedded picture, or the one beside the track, scaled for a phone, and kept for the next one who asks.
+//! Covers: the embedded picture, or the one beside the track, scaled for a phone, and kept for the next one who asks: the
+//! last ones here, and more of them on disk (`shelf`).
 
 use std::collections::VecDeque;
 use std::io::{Cursor, Read};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -10,7 +12,8 @@ use image::imageops::FilterType;
 use image::{ImageReader, Limits};
 use tokio::sync::Semaphore;
 
-use super::{Cover, Index, Version, tags};
+use super::shelf::Shelf;
+use super::{Cover, Index, Track, Version, tags};
 use crate::room::TrackId;
 
 /// The longer side of a scaled cover, in pixels.
@@ -21,9 +24,9 @@ const LARGEST_SOURCE: u32 = 10_000;
 /// And files that are larger are not read, in bytes.
 const LARGEST_FILE: u64 = 32 << 20;
 /// What decoding one may take, in bytes.
-const MOST_MEMORY: u64 = 128 << 20;
-/// What is kept of scaled covers, in bytes.
-const CACHE: usize = 16 << 20;
+const MOST_MEMORY: u64 = 64 << 20;
+/// What is kept of scaled covers in memory, in bytes.
+const CACHE: usize = 4 << 20;
 /// How many are scaled at once: it is heavy work on a Pi, and the music comes first.
 const AT_ONCE: usize = 1;
 
@@ -31,64 +34,86 @@ const AT_ONCE: usize = 1;
 #[derive(Debug)]
 pub struct Covers {
     kept: Mutex<Kept>,
+    shelf: Shelf,
     turns: Arc<Semaphore>,
 }
 
-impl Default for Covers {
-    fn default() -> Self {
-        Covers {
-            kept: Mutex::default(),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
-        }
+/// Names the bytes that a cover is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Name {
+    /// The file: tracks beside a picture share it.
+    pub(super) picture: TrackId,
+    pub(super) version: Version,
+}
+
+impl Name {
+    fn of(track: &Track) -> Option<Self> {
+        Some(Name {
+            picture: track.picture()?,
+            version: track.cover_version()?,
+        })
     }
 }
 
 /// The most recently made ones, oldest first, and those that cannot be made.
 #[derive(Debug, Default)]
 struct Kept {
-    covers: VecDeque<(TrackId, Version, Option<Bytes>)>,
+    covers: VecDeque<(Name, Option<Bytes>)>,
     bytes: usize,
 }
 
 impl Covers {
+    /// With what is kept beside `state_file`.
+    pub fn beside(state_file: &Path) -> Self {
+        Covers {
+            kept: Mutex::default(),
+            shelf: Shelf::beside(state_file),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
     /// A track's cover as JPEG; `None` where there is none that can be shown.
     pub async fn get(self: &Arc<Self>, index: &Arc<Index>, id: TrackId) -> Option<Bytes> {
-        let track = index.track(id)?;
-        let (version, picture) = (track.cover_version()?, track.picture()?);
-        if let Some(known) = self.lock().find(picture, version) {
+        let name = Name::of(index.track(id)?)?;
+        if let Some(known) = self.lock().find(name) {
             return known;
+        }
+        let covers = self.clone();
+        // Whoever only wants one from the disk does not wait until others are made.
+        let found = tokio::task::spawn_blocking(move || covers.take_down(name));
+        if let Some(found) = found.await.ok()? {
+            return found;
         }
         let turn = self.turns.clone().acquire_owned().await.ok()?;
         // Whoever asked may have scrolled on and be gone: the work keeps its turn, and what it has made.
         let (covers, index) = (self.clone(), index.clone());
         let made = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            covers.make(&index, id, picture, version)
+            covers.make(&index, id, name)
         });
         made.await.ok()?
     }
 
-    fn make(
-        &self,
-        index: &Index,
-        id: TrackId,
-        picture: TrackId,
-        version: Version,
-    ) -> Option<Bytes> {
+    fn take_down(&self, name: Name) -> Option<Option<Bytes>> {
+        let found = self.shelf.find(name)?;
+        self.lock().keep(name, found.clone());
+        Some(found)
+    }
+
+    fn make(&self, index: &Index, id: TrackId, name: Name) -> Option<Bytes> {
         // Several phones ask for a cover at the same time: whoever waited finds it made.
-        if let Some(known) = self.lock().find(picture, version) {
+        if let Some(known) = self.lock().find(name) {
             return known;
         }
-        let made = make(index, id);
-        match &made {
-            Ok(cover) => self.lock().keep(picture, version, Some(cover.clone())),
-            Err(error) => {
-                tracing::warn!(track = %id, "the cover cannot be shown: {error}");
-                // A disk that is asleep now may be awake the next time.
-                if !matches!(error, NoCover::Io(_)) {
-                    self.lock().keep(picture, version, None);
-                }
-            }
+        let made = make(index, id, name.version);
+        if let Err(error) = &made {
+            tracing::warn!(track = %id, "the cover cannot be shown: {error}");
+        }
+        // A disk that is asleep now may be awake the next time.
+        if !matches!(made, Err(NoCover::Io(_) | NoCover::Changed)) {
+            let made = made.as_ref().ok();
+            self.lock().keep(name, made.cloned());
+            self.shelf.keep(name, made);
         }
         made.ok()
     }
@@ -99,17 +124,17 @@ impl Covers {
 }
 
 impl Kept {
-    fn find(&self, id: TrackId, version: Version) -> Option<Option<Bytes>> {
+    fn find(&self, name: Name) -> Option<Option<Bytes>> {
         let mut kept = self.covers.iter();
-        let found = kept.find(|kept| (kept.0, kept.1) == (id, version));
-        found.map(|kept| kept.2.clone())
+        let found = kept.find(|(kept, _)| *kept == name);
+        found.map(|(_, cover)| cover.clone())
     }
 
-    fn keep(&mut self, id: TrackId, version: Version, cover: Option<Bytes>) {
+    fn keep(&mut self, name: Name, cover: Option<Bytes>) {
         self.bytes += weight(cover.as_ref());
-        self.covers.push_back((id, version, cover));
+        self.covers.push_back((name, cover));
         while self.bytes > CACHE {
-            let Some((_, _, oldest)) = self.covers.pop_front() else {
+            let Some((_, oldest)) = self.covers.pop_front() else {
                 break;
             };
             self.bytes -= weight(oldest.as_ref());
@@ -130,23 +155,29 @@ enum NoCover {
     Image(#[from] image::ImageError),
     #[error("it is gone")]
     Gone,
+    #[error("its file has another version by now")]
+    Changed,
     #[error("its file has more than {} MB", LARGEST_FILE >> 20)]
     TooLarge,
 }
 
-fn make(index: &Index, id: TrackId) -> Result<Bytes, NoCover> {
+fn make(index: &Index, id: TrackId, version: Version) -> Result<Bytes, NoCover> {
     let track = index.track(id).ok_or(NoCover::Gone)?;
-    match track.cover.as_ref().ok_or(NoCover::Gone)? {
+    let cover = track.cover.as_ref().ok_or(NoCover::Gone)?;
+    let opened = match cover {
+        Cover::Embedded => index.open(track)?,
+        Cover::Beside(path, _) => index.open_below(path)?,
+    };
+    if Version::of(&opened.metadata) != version {
+        return Err(NoCover::Changed);
+    }
+    match cover {
         Cover::Embedded => {
-            let opened = index.open(track)?;
             let picture = tags::cover(&opened.file).ok_or(NoCover::Gone)?;
             scale(picture.data())
         }
-        Cover::Beside(path, _) => {
-            let opened = index.open_below(path)?;
-            if opened.metadata.len() > LARGEST_FILE {
-                return Err(NoCover::TooLarge);
-            }
+        Cover::Beside(..) if opened.metadata.len() > LARGEST_FILE => Err(NoCover::TooLarge),
+        Cover::Beside(..) => {
             let mut encoded = Vec::new();
             opened.file.take(LARGEST_FILE).read_to_end(&mut encoded)?;
             scale(&encoded)
@@ -201,7 +232,7 @@ mod tests {
     #[test]
     fn a_picture_bomb_is_refused_before_it_is_unpacked() {
         assert!(scale(&png(LARGEST_SOURCE + 1, 1)).is_err());
-        assert!(scale(&png(6_000, 6_000)).is_err(), "144 MB of pixels");
+        assert!(scale(&png(4_200, 4_200)).is_err(), "70 MB of pixels");
     }
 
     #[test]

@@ -7,19 +7,21 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
 use super::cache::Cache;
-use super::scan::{self, Found, Seen, Walked};
+use super::draft::{Draft, SETTLED, Sorted, Wetness};
+use super::scan::{self, Walked};
 use super::watch::{self, Watch};
-use super::{Cover, Index, Track, Version};
+use super::{Index, Version, ours};
 
 /// So few files are read before the server answers the first request; with more, it answers meanwhile.
 const FEW: usize = 200;
-/// A file that was written to a moment ago may be written to again: it is taken when it has been left alone for so long.
-const SETTLED: Duration = Duration::from_secs(2);
+/// And so much is read before that to find out which files are copies of one another, in bytes.
+const LITTLE: u64 = 64 << 20;
 /// When things change without an end, they are looked at all the same after so long.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A folder without notice of changes is looked through so often, and any is looked at, whether it is another by now.
@@ -78,8 +80,10 @@ pub struct Keeper {
     /// Which folder it was that was last looked through.
     place: Place,
     cache: Cache,
-    /// Files of our own, which are written to all the time.
+    /// Files and folders of our own, which are written to all the time.
     ours: Vec<PathBuf>,
+    /// Whether all copies of a recording are shown.
+    keep_duplicates: bool,
     index: Arc<Index>,
     /// Whether `index` is all there is.
     whole: bool,
@@ -91,6 +95,8 @@ pub struct Keeper {
     unsettled: HashMap<PathBuf, Version>,
     /// What is wrong with the folder, as it was last told.
     trouble: String,
+    /// How many copies have been said to be left out.
+    told_copies: usize,
 }
 
 /// What came of a look.
@@ -101,26 +107,36 @@ struct Looked {
 
 impl Keeper {
     /// Looks through `folder`, with the help of what was found last time. With only a few files to be read, they are
-    /// read; else that is left for [`Keeper::run`]. Blocks.
+    /// read; else that is left for [`Keeper::run`]. Of copies of one recording one is shown, unless `keep_duplicates`.
+    /// Blocks.
     ///
     /// # Errors
     /// What the system said when the folder cannot be read.
-    pub fn open(folder: &Path, state_file: &Path) -> io::Result<Self> {
+    pub fn open(folder: &Path, state_file: &Path, keep_duplicates: bool) -> io::Result<Self> {
         let root = folder.canonicalize()?;
         let cache = Cache::beside(state_file);
-        let ours = cache.ours(state_file);
-        let walked = scan::walk(&root, &ours)?;
+        let ours = ours(state_file);
+        // The one waits for the disk while the other works.
+        let (walked, index) = thread::scope(|scope| {
+            let walking = scope.spawn(|| scan::walk(&root, &ours));
+            let index = cache.load(&root, keep_duplicates);
+            let broken = |_| Err(io::Error::other("looking through it failed"));
+            (walking.join().unwrap_or_else(broken), index)
+        });
+        let walked = walked?;
         let mut keeper = Keeper {
             place: Place::of(&root)?,
-            index: Arc::new(cache.load(&root)),
+            index: Arc::new(index),
             cache,
             ours,
             root,
+            keep_duplicates,
             whole: false,
             told: HashSet::new(),
             unsettled_since: None,
             unsettled: HashMap::new(),
             trouble: String::new(),
+            told_copies: 0,
         };
         keeper.first(&walked);
         Ok(keeper)
@@ -141,19 +157,43 @@ impl Keeper {
         if walked.files.is_empty() && !cached.is_empty() {
             return self.complain(EMPTY);
         }
-        let Sorted { new, mut draft, .. } = Sorted::new(walked, &cached, &Wetness::Ignored, false);
+        let sorted = Sorted::new(walked, &cached, &Wetness::Ignored, false);
+        let is_as_it_was = sorted.is(&cached, walked);
+        let Sorted { new, mut draft, .. } = sorted;
         if new.len() > FEW {
             return;
         }
         scan::read_each(&self.root, &new, |seen, found| {
             draft.take(seen, found, &cached);
         });
-        self.leave_out(walked, &draft);
-        self.index = Arc::new(draft.into_index(&self.root, walked));
-        self.whole = true;
-        if *self.index != *cached {
-            self.cache.save(&self.index);
+        let undecided = self.undecided_bytes(&draft);
+        if undecided > LITTLE {
+            return;
         }
+        self.leave_out(walked, &draft);
+        self.whole = true;
+        if !is_as_it_was || undecided > 0 {
+            self.index = Arc::new(self.finish(draft, walked));
+            if *self.index != *cached {
+                self.cache.save(&self.index, self.keep_duplicates);
+            }
+        }
+        self.tell_copies();
+    }
+
+    fn undecided_bytes(&self, draft: &Draft) -> u64 {
+        if self.keep_duplicates {
+            0
+        } else {
+            draft.undecided_bytes()
+        }
+    }
+
+    fn finish(&self, mut draft: Draft, walked: &Walked) -> Index {
+        if !self.keep_duplicates {
+            draft.decide(&self.root);
+        }
+        draft.into_index(&self.root, walked, self.keep_duplicates)
     }
 
     /// Keeps the index true until `orders` are over, and tells `audience`, which says whether it could take it; news that
@@ -251,6 +291,7 @@ impl Keeper {
             (true, false) => Wetness::ByLooking(std::mem::take(&mut self.unsettled)),
         };
         let sorted = Sorted::new(&walked, &was, &wetness, forced);
+        let is_as_it_was = sorted.is(&was, &walked);
         let is_unsettled = !sorted.unsettled.is_empty();
         self.unsettled = sorted.unsettled;
         if is_unsettled {
@@ -269,24 +310,33 @@ impl Keeper {
                 Due::Progress(progress) => audience(News::Reading(progress)),
                 // A part of a library that was whole before would only take tracks away.
                 Due::Part if self.whole => true,
-                Due::Part => audience(News::Index {
-                    index: Arc::new(draft.clone().into_index(&self.root, &walked)),
-                    whole: false,
-                }),
+                Due::Part => {
+                    let part = if self.keep_duplicates {
+                        draft.clone()
+                    } else {
+                        draft.decided()
+                    };
+                    let index = part.into_index(&self.root, &walked, self.keep_duplicates);
+                    audience(News::Index {
+                        index: Arc::new(index),
+                        whole: false,
+                    })
+                }
             });
         });
         self.leave_out(&walked, &draft);
-        let index = draft.into_index(&self.root, &walked);
         self.place = place;
         self.trouble.clear();
-        if index != *was {
-            self.cache.save(&index);
+        if !is_as_it_was || self.undecided_bytes(&draft) > 0 {
+            let index = self.finish(draft, &walked);
+            if index != *was {
+                self.cache.save(&index, self.keep_duplicates);
+                self.index = Arc::new(index);
+            }
         }
-        let is_news = index.tracks != was.tracks || !self.whole || forced;
-        if is_news || index != *was {
-            self.index = Arc::new(index);
-        }
+        let is_news = self.index.tracks() != was.tracks() || !self.whole || forced;
         self.whole = true;
+        self.tell_copies();
         if is_news || !*taken {
             // Who has heard of the end of this once need not hear it at each further try.
             let was_taken = *taken;
@@ -302,6 +352,22 @@ impl Keeper {
         Ok(Looked {
             unsettled: is_unsettled,
         })
+    }
+
+    /// One line for all copies that are not shown, whenever there are more or fewer.
+    fn tell_copies(&mut self) {
+        let copies = self.index.duplicates();
+        if let Some(copy) = copies.first().filter(|_| copies.len() != self.told_copies) {
+            let of = self.index.track(copy.of).map(|track| &track.path);
+            tracing::info!(
+                copies = copies.len(),
+                "left out: what is there already in an equal or better copy, such as {:?}, for which {:?} is shown; \
+                 --keep-duplicates shows all",
+                copy.track.path,
+                of.unwrap_or(&copy.track.path),
+            );
+        }
+        self.told_copies = copies.len();
     }
 
     /// One line for each thing that may not be looked at, or would not be read, and none the next time.
@@ -367,112 +433,6 @@ impl Place {
     }
 }
 
-/// How it is known whether a file is still being written to.
-enum Wetness {
-    /// All are taken as they are.
-    Ignored,
-    /// It was changed a moment before now.
-    ByAge(SystemTime),
-    /// It is not as it was when it was looked at last.
-    ByLooking(HashMap<PathBuf, Version>),
-}
-
-impl Wetness {
-    fn is_wet(&self, seen: &Seen) -> bool {
-        match self {
-            Wetness::Ignored => false,
-            // One from the future is dry: a clock was wrong.
-            Wetness::ByAge(now) => seen
-                .modified
-                .and_then(|modified| now.duration_since(modified).ok())
-                .is_some_and(|age| age < SETTLED),
-            Wetness::ByLooking(before) => before.get(&seen.path) != Some(&seen.version),
-        }
-    }
-}
-
-/// What a walk found, by what is known of it.
-struct Sorted<'a> {
-    /// To be looked into.
-    new: Vec<&'a Seen>,
-    /// What is as it was.
-    draft: Draft,
-    /// What may still be written to: as it was, if it was there, or not there yet.
-    unsettled: HashMap<PathBuf, Version>,
-}
-
-impl<'a> Sorted<'a> {
-    /// With `anew`, what was no music is looked into again.
-    fn new(walked: &'a Walked, was: &Index, wetness: &Wetness, anew: bool) -> Self {
-        let known = was.tracks.iter().map(|track| (track.path.as_path(), track));
-        let mut known: HashMap<_, _> = known.collect();
-        let others = was.others.iter();
-        let others = others.map(|(path, version)| (path.as_path(), *version));
-        let others: HashMap<_, _> = others.collect();
-        let mut sorted = Sorted {
-            new: Vec::new(),
-            draft: Draft::default(),
-            unsettled: HashMap::new(),
-        };
-        for seen in &walked.files {
-            let path = seen.path.as_path();
-            let track = known.remove(path);
-            if let Some(track) = track.filter(|track| track.version == seen.version) {
-                sorted.draft.tracks.push(track.clone());
-            } else if !anew && others.get(path) == Some(&seen.version) {
-                sorted.draft.others.push((seen.path.clone(), seen.version));
-            } else if wetness.is_wet(seen) {
-                sorted.draft.tracks.extend(track.cloned());
-                sorted.unsettled.insert(seen.path.clone(), seen.version);
-            } else {
-                sorted.new.push(seen);
-            }
-        }
-        // What lies in a folder that cannot be read is not gone.
-        let unread = |path: &Path| walked.unread.iter().any(|folder| path.starts_with(folder));
-        let hidden = known.into_values().filter(|track| unread(&track.path));
-        sorted.draft.tracks.extend(hidden.cloned());
-        sorted
-    }
-}
-
-/// An index in the making.
-#[derive(Clone, Default)]
-struct Draft {
-    tracks: Vec<Track>,
-    others: Vec<(PathBuf, Version)>,
-    /// What would not be read, and why.
-    unread: Vec<(PathBuf, String)>,
-}
-
-impl Draft {
-    fn take(&mut self, seen: &Seen, found: Found, was: &Index) {
-        match found {
-            Found::Music(track) => self.tracks.push(*track),
-            Found::NotMusic => self.others.push((seen.path.clone(), seen.version)),
-            // It is what it was, as far as anybody knows.
-            Found::Nothing(why) => {
-                let before = was.tracks.iter().find(|track| track.path == seen.path);
-                self.tracks.extend(before.cloned());
-                self.unread.push((seen.path.clone(), why));
-            }
-        }
-    }
-
-    fn into_index(mut self, root: &Path, walked: &Walked) -> Index {
-        for track in &mut self.tracks {
-            if track.cover != Some(Cover::Embedded) {
-                let beside = track
-                    .path
-                    .parent()
-                    .and_then(|folder| walked.covers.get(folder));
-                track.set_cover(beside.map(|seen| Cover::Beside(seen.path.clone(), seen.version)));
-            }
-        }
-        Index::new(root.into(), self.tracks, self.others)
-    }
-}
-
 /// What a scan that takes a while has to tell.
 enum Due {
     Progress(Progress),
@@ -524,91 +484,7 @@ impl Teller {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
-
-    /// A folder with music in it, and an index of it.
-    fn folder() -> (tempfile::TempDir, PathBuf, Index) {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
-        fs::create_dir(root.join("album")).unwrap();
-        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fixture.flac");
-        for name in ["a.flac", "album/b.flac"] {
-            fs::copy(&fixture, root.join(name)).unwrap();
-        }
-        fs::write(root.join("notes.txt"), "no music").unwrap();
-        let walked = scan::walk(&root, &[]).unwrap();
-        let nothing = Index::empty(&root);
-        let Sorted { new, mut draft, .. } =
-            Sorted::new(&walked, &nothing, &Wetness::Ignored, false);
-        scan::read_each(&root, &new, |seen, found| draft.take(seen, found, &nothing));
-        let index = draft.into_index(&root, &walked);
-        assert_eq!((index.len(), index.others.len()), (2, 1));
-        (folder, root, index)
-    }
-
-    fn paths<'a>(seen: impl IntoIterator<Item = &'a Path>) -> Vec<&'a str> {
-        seen.into_iter()
-            .map(|path| path.to_str().unwrap())
-            .collect()
-    }
-
-    #[test]
-    fn only_what_has_changed_is_looked_into_and_what_was_no_music_when_somebody_insists() {
-        let (_folder, root, index) = folder();
-        fs::write(root.join("a.flac"), "other bytes").unwrap();
-        let walked = scan::walk(&root, &[]).unwrap();
-        for (anew, expected) in [(false, &["a.flac"][..]), (true, &["a.flac", "notes.txt"])] {
-            let sorted = Sorted::new(&walked, &index, &Wetness::Ignored, anew);
-            assert_eq!(
-                paths(sorted.new.iter().map(|seen| seen.path.as_path())),
-                expected
-            );
-        }
-    }
-
-    #[test]
-    fn a_track_that_is_being_written_to_stays_what_it_was_until_it_is_left_alone() {
-        let (_folder, root, index) = folder();
-        fs::write(root.join("a.flac"), "half").unwrap();
-        let walked = scan::walk(&root, &[]).unwrap();
-        let now = walked.files[0].modified.unwrap();
-        let later = now + SETTLED;
-        let unseen = Wetness::ByLooking(HashMap::new());
-        for wetness in [Wetness::ByAge(now), unseen] {
-            let sorted = Sorted::new(&walked, &index, &wetness, false);
-            assert_eq!(sorted.draft.tracks.len(), 2);
-            assert!(sorted.new.is_empty());
-            let seen = Wetness::ByLooking(sorted.unsettled);
-            for wetness in [Wetness::ByAge(later), seen] {
-                let sorted = Sorted::new(&walked, &index, &wetness, false);
-                assert_eq!(sorted.new.len(), 1);
-                assert!(sorted.unsettled.is_empty());
-            }
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_read_just_now_is_not_gone() {
-        let (_folder, root, index) = folder();
-        let mut walked = scan::walk(&root, &[]).unwrap();
-        walked.files.retain(|seen| !seen.path.starts_with("album"));
-        let gone = Sorted::new(&walked, &index, &Wetness::Ignored, false).draft;
-        assert_eq!(gone.tracks.len(), 1);
-        walked.unread.push("album".into());
-        let mut kept = Sorted::new(&walked, &index, &Wetness::Ignored, false).draft;
-        assert_eq!(kept.tracks.len(), 2);
-
-        kept.tracks.clear();
-        let why = Found::Nothing("the disk is asleep".into());
-        kept.take(&walked.files[0], why, &index);
-        assert_eq!(
-            paths(kept.tracks.iter().map(|track| track.path.as_path())),
-            ["a.flac"]
-        );
-        assert_eq!(kept.unread.len(), 1);
-    }
 
     #[test]
     fn many_orders_are_one_look_and_a_rescan_does_not_wait() {

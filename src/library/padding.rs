@@ -61,6 +61,12 @@ fn read(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// How long the ID3v2 tag is that `file` begins with, in bytes, with its header and footer; 0 when there is none.
+pub(super) fn tag_length(file: &File) -> u64 {
+    let head = read(file, 0, 10).unwrap_or_default();
+    id3_length(&head).unwrap_or(0)
+}
+
 /// How long an ID3v2 tag is that begins here, with its header and footer.
 fn id3_length(bytes: &[u8]) -> Option<u64> {
     let header = bytes.get(..10)?;

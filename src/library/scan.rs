@@ -3,23 +3,27 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, BufReader};
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::SystemTime;
 
+use sha2::{Digest, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
 use super::tags::{self, NotMusic};
-use super::{Cover, Track, Version, open, track_id};
+use super::{Cover, Track, Version, first_64_bits, open, track_id};
 
 /// What a cover beside the tracks is called, the better name first.
 const COVER_NAMES: [&str; 3] = ["cover", "folder", "front"];
 const COVER_EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+
+/// So much of a file is summed up at once, in bytes.
+const PIECE: usize = 64 << 10;
 
 /// A file, before anybody has looked into it.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +39,7 @@ pub(super) struct Seen {
 pub(super) struct Walked {
     pub(super) files: Vec<Seen>,
     /// The picture that stands for all tracks of a folder.
-    pub(super) covers: HashMap<PathBuf, Seen>,
+    pub(super) covers: HashMap<PathBuf, Cover>,
     /// What may not be looked at, and why.
     pub(super) left_out: Vec<(PathBuf, String)>,
     /// Folders that could not be read just now, below the audio folder: nobody knows what is in them.
@@ -63,11 +67,13 @@ pub(super) fn walk(root: &Path, ours: &[PathBuf]) -> io::Result<Walked> {
         .follow_links(true)
         .min_depth(1)
         .into_iter()
-        .filter_entry(|entry| !hidden(entry) && stays_inside(root, entry, &mut strays));
+        .filter_entry(|entry| {
+            let is_ours = || ours.iter().any(|ours| ours == entry.path());
+            !hidden(entry) && !is_ours() && stays_inside(root, entry, &mut strays)
+        });
     for entry in entries {
         match entry {
             Ok(entry) if entry.file_type().is_dir() => {}
-            Ok(entry) if ours.iter().any(|ours| ours == entry.path()) => {}
             Ok(entry) if entry.file_type().is_file() => walked.take(root, &entry),
             Ok(entry) => walked.leave_out(entry.path(), "it is not a regular file"),
             // The folder itself, and not something in it.
@@ -76,7 +82,9 @@ pub(super) fn walk(root: &Path, ours: &[PathBuf]) -> io::Result<Walked> {
         }
     }
     // Albums are read one after the other, as they will be played.
-    walked.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    walked
+        .files
+        .sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
     for stray in strays {
         walked.leave_out(&stray, "it is a link that leads out of the audio folder");
     }
@@ -98,9 +106,13 @@ impl Walked {
             modified: metadata.modified().ok(),
         };
         if let (Some(rank), Some(folder)) = (cover_rank(path), path.parent()) {
-            let better = |kept: &Seen| cover_rank(&kept.path).is_some_and(|kept| kept <= rank);
+            let better = |kept: &Cover| match kept {
+                Cover::Beside(path, _) => cover_rank(path).is_some_and(|kept| kept <= rank),
+                Cover::Embedded => false,
+            };
             if !self.covers.get(folder).is_some_and(better) {
-                self.covers.insert(folder.into(), seen);
+                let cover = Cover::Beside(path.into(), seen.version);
+                self.covers.insert(folder.into(), cover);
             }
         } else {
             self.files.push(seen);
@@ -151,30 +163,55 @@ fn cover_rank(path: &Path) -> Option<usize> {
     Some(among(&COVER_NAMES, path.file_stem())? * COVER_EXTENSIONS.len() + extension)
 }
 
-/// Looks into `files`, on as many threads as there are processors, and tells of each as soon as it is read. What is no
-/// music costs a log line where somebody would have expected it to be.
+/// Looks into `files`, and tells of each as soon as it is read. What is no music costs a log line where somebody would
+/// have expected it to be.
 pub(super) fn read_each(root: &Path, files: &[&Seen], mut tell: impl FnMut(&Seen, Found)) {
+    spread(
+        files,
+        |seen| read(root, seen),
+        |seen, found| tell(seen, found),
+    );
+}
+
+/// Sums up all bytes of each of `tracks`, and tells of each that is what it was.
+pub(super) fn sum_each(root: &Path, tracks: &[Arc<Track>], mut tell: impl FnMut(&Track, u64)) {
+    spread(
+        tracks,
+        |track| sum(root, track),
+        |track, sum| match sum {
+            Ok(sum) => tell(track, sum),
+            Err(error) => tracing::debug!(file = ?track.path, "it may be a copy: {error}"),
+        },
+    );
+}
+
+/// Does `work` on each of `items`, on as many threads as there are processors, and tells of each as soon as it is done.
+fn spread<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> R + Sync,
+    mut tell: impl FnMut(&T, R),
+) {
     let next = AtomicUsize::new(0);
     let (done, results) = mpsc::channel();
-    let work = |done: mpsc::Sender<(usize, Found)>| {
+    let take = |done: mpsc::Sender<(usize, R)>| {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(file) = files.get(at) else { return };
-            if done.send((at, read(root, file))).is_err() {
+            let Some(item) = items.get(at) else { return };
+            if done.send((at, work(item))).is_err() {
                 return;
             }
         }
     };
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
-        for _ in 0..threads.min(files.len()) {
+        for _ in 0..threads.min(items.len()) {
             let done = done.clone();
-            scope.spawn(|| work(done));
+            scope.spawn(|| take(done));
         }
         drop(done);
-        for (at, found) in results {
-            if let Some(file) = files.get(at) {
-                tell(file, found);
+        for (at, result) in results {
+            if let Some(item) = items.get(at) {
+                tell(item, result);
             }
         }
     });
@@ -199,25 +236,31 @@ fn describe(root: &Path, path: &Path) -> Result<Track, NotMusic> {
     let opened = open::open(root, path).map_err(NotMusic::Unreadable)?;
     let size = opened.metadata.len();
     let described = tags::describe(&opened.file, size, path)?;
-    let mut track = Track {
+    Ok(Track {
         track_id: track_id(path),
-        file_name: path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
         size,
         mime: described.mime,
         version: Version::of(&opened.metadata),
         duration: described.duration_sec,
         padding: described.padding,
         tags: described.tags,
-        cover_url: None,
-        cover: None,
+        is_titled: described.is_titled,
+        bit_rate: described.bit_rate,
+        content: None,
+        cover: described.has_cover.then_some(Cover::Embedded),
         path: path.into(),
-    };
-    track.set_cover(described.has_cover.then_some(Cover::Embedded));
-    Ok(track)
+    })
+}
+
+/// Of a file that is still what it was when it was looked into.
+fn sum(root: &Path, track: &Track) -> io::Result<u64> {
+    let opened = open::open(root, &track.path)?;
+    if Version::of(&opened.metadata) != track.version {
+        return Err(io::Error::other("it has changed"));
+    }
+    let mut sum = Sha256::new();
+    io::copy(&mut BufReader::with_capacity(PIECE, opened.file), &mut sum)?;
+    Ok(first_64_bits(sum))
 }
 
 /// One line for what is not taken. The path is quoted as Rust does, so a newline in it stays in the line.
@@ -246,22 +289,23 @@ mod tests {
             fs::write(root.join(name), "x").unwrap();
         }
         let walked = walk(&root, &[]).unwrap();
-        let covers: Vec<_> = walked
-            .covers
-            .values()
-            .map(|seen| seen.path.as_path())
-            .collect();
-        assert_eq!(covers, [Path::new("cover.png")]);
+        let covers: Vec<_> = walked.covers.values().collect();
+        assert!(
+            matches!(covers[..], [Cover::Beside(path, _)] if **path == *Path::new("cover.png")),
+            "{covers:?}"
+        );
     }
 
     #[test]
     fn what_the_server_writes_itself_is_none_of_the_music() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
-        for name in ["song.mp3", "state.json"] {
+        fs::create_dir(root.join("state.json.covers")).unwrap();
+        for name in ["song.mp3", "state.json", "state.json.covers/1"] {
             fs::write(root.join(name), "x").unwrap();
         }
-        let walked = walk(&root, &[root.join("state.json")]).unwrap();
+        let ours = ["state.json", "state.json.covers"].map(|name| root.join(name));
+        let walked = walk(&root, &ours).unwrap();
         let files: Vec<_> = walked
             .files
             .iter()

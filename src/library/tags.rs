@@ -12,10 +12,13 @@ use lofty::probe::Probe;
 use lofty::tag::{Accessor, Tag};
 
 use super::Tags;
-use super::padding::{Padding, padding};
+use super::padding::{Padding, padding, tag_length};
 
 /// Longer texts in tags are cut, in characters.
 const LONGEST_TEXT: usize = 300;
+
+/// Of a larger tag, in bytes, only the texts are read: it holds a picture that no phone needs.
+const LARGEST_TAG: u64 = 16 << 20;
 
 /// What was read from one file.
 #[derive(Debug, PartialEq)]
@@ -24,6 +27,10 @@ pub(super) struct Described {
     pub(super) duration_sec: f64,
     pub(super) padding: Option<Padding>,
     pub(super) tags: Tags,
+    /// Whether the title is of the tags, and not of the file's name.
+    pub(super) is_titled: bool,
+    /// Of the sound, in kbit/s.
+    pub(super) bit_rate: u32,
     pub(super) has_cover: bool,
 }
 
@@ -111,12 +118,15 @@ pub(super) fn describe(file: &File, size: u64, path: &Path) -> Result<Described,
     let duration_sec =
         duration_sec(&read, size).ok_or_else(|| unplayable("it holds no audio".into()))?;
     let tag = read.primary_tag().or_else(|| read.first_tag());
+    let (tags, is_titled) = tags(tag, path);
     let padded = (format == FileType::Mpeg).then(|| padding(file)).flatten();
     Ok(Described {
         mime,
         duration_sec: padded.map_or(duration_sec, |padded| padded.duration_sec),
         padding: padded.map(|padded| padded.padding),
-        tags: tags(tag, path),
+        tags,
+        is_titled,
+        bit_rate: read.properties().audio_bitrate().unwrap_or(0),
         has_cover: cover_of(&read).is_some(),
     })
 }
@@ -141,7 +151,11 @@ fn probe(file: &File) -> io::Result<Probe<BufReader<&File>>> {
 
 /// A tag or a cover that cannot be read must not cost the track: then it is tried again with less.
 fn parse(file: &File, found: Probe<BufReader<&File>>) -> lofty::error::Result<TaggedFile> {
-    let relaxed = || ParseOptions::new().parsing_mode(ParsingMode::Relaxed);
+    let relaxed = || {
+        ParseOptions::new()
+            .parsing_mode(ParsingMode::Relaxed)
+            .read_cover_art(tag_length(file) <= LARGEST_TAG)
+    };
     let again = |options| probe(file)?.options(options).read();
     found
         .options(relaxed())
@@ -164,16 +178,19 @@ fn duration_sec(read: &TaggedFile, size: u64) -> Option<f64> {
     (duration > 0.0 && size as f64 >= promised_bytes / 10.0).then_some(duration)
 }
 
-fn tags(tag: Option<&Tag>, path: &Path) -> Tags {
+/// What the file at `path` is called, and whether it says so itself.
+fn tags(tag: Option<&Tag>, path: &Path) -> (Tags, bool) {
     let text = |text: Option<std::borrow::Cow<'_, str>>| text.and_then(|text| clean(&text));
     let title = text(tag.and_then(Accessor::title));
-    Tags {
+    let is_titled = title.is_some();
+    let tags = Tags {
         title: title.unwrap_or_else(|| readable(path)),
         artist: text(tag.and_then(Accessor::artist)),
         album: text(tag.and_then(Accessor::album)),
         track_number: tag.and_then(Accessor::track).filter(|number| *number > 0),
         year: tag.and_then(Accessor::year).filter(|year| *year > 0),
-    }
+    };
+    (tags, is_titled)
 }
 
 /// One line of text; `None` when nothing is left.

@@ -75,7 +75,7 @@ fn matters(event: &Event, ours: &[PathBuf]) -> bool {
     };
     let is_left_out = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default();
-        name.as_encoded_bytes().starts_with(b".") || ours.contains(path)
+        name.as_encoded_bytes().starts_with(b".") || ours.iter().any(|ours| path.starts_with(ours))
     };
     let is_seen = event.paths.is_empty() || !event.paths.iter().all(is_left_out);
     written && is_seen
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_a_scan_would_find_the_same_after_is_not_noticed() {
-        let ours = [PathBuf::from("/music/state.json")];
+        let ours = ["/music/state.json", "/music/state.json.covers"].map(PathBuf::from);
         let created = EventKind::Create(CreateKind::File);
         let removed = EventKind::Remove(RemoveKind::Folder);
         let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
@@ -114,6 +114,7 @@ mod tests {
             ),
             (created, "/music/.a.mp3.part", false),
             (renamed, "/music/state.json", false),
+            (created, "/music/state.json.covers/1", false),
         ] {
             let event = Event::new(kind).add_path(path.into());
             assert_eq!(matters(&event, &ours), expected, "{event:?}");

@@ -1,6 +1,7 @@
 //! What is in a test's audio folder: the tagged fixtures, or long silent tracks that cost nothing.
 
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -55,8 +56,8 @@ pub fn put_long_tracks(folder: &Path) {
     }
 }
 
-/// Writes a WAV of that many seconds at that many bytes a second. Its samples are a hole in the
-/// file, so it takes no room on the disk and no time.
+/// Writes a WAV of that many seconds at that many bytes a second. It begins with a crackle of its own, or it would be a copy of
+/// others; the rest is a hole in the file, so it takes no room on the disk and no time.
 pub fn put_wav(path: &Path, seconds: u32, rate: u32) {
     let size = seconds * rate;
     let mut header = Vec::new();
@@ -72,7 +73,11 @@ pub fn put_wav(path: &Path, seconds: u32, rate: u32) {
     header.extend(8_u16.to_le_bytes()); // bits to a sample
     header.extend(b"data");
     header.extend(size.to_le_bytes());
+    let length = header.len() as u64 + u64::from(size);
+    let mut crackle = DefaultHasher::new();
+    path.hash(&mut crackle);
+    header.extend(crackle.finish().to_le_bytes());
     let mut file = File::create(path).unwrap();
     file.write_all(&header).unwrap();
-    file.set_len(header.len() as u64 + u64::from(size)).unwrap();
+    file.set_len(length).unwrap();
 }

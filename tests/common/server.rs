@@ -22,9 +22,10 @@ pub const CODE: &str = "748291";
 pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_lockstep");
 
 /// Every environment variable that the server listens to.
-pub const ENVIRONMENT: [&str; 9] = [
+pub const ENVIRONMENT: [&str; 10] = [
     "AUDIO_DIR",
     "STATE_FILE",
+    "KEEP_DUPLICATES",
     "LISTEN",
     "PAIRING_CODE",
     "LOCKSTEP_DEBUG",

@@ -64,6 +64,7 @@ async function queue() {
         await Promise.all(Array.from({ length: 500 }, (_, k) => cp(tiny, join(folder, `Song ${String(i + k).padStart(5, '0')} of the Long Evening.mp3`))));
       }
     },
+    flags: ['--keep-duplicates'],
   });
   const browser = await openBrowser();
   try {

@@ -57,7 +57,7 @@ test('a title with markup in it is that text everywhere', async (t) => {
   const browser = await openBrowser();
   t.after(() => browser.close());
   const server = await startServer({
-    fill: (folder) => Promise.all([`${evil}.wav`, `${evil}2.wav`].map((name) => writeFile(join(folder, name), tone(20)))),
+    fill: (folder) => Promise.all([`${evil}.wav`, `${evil}2.wav`].map((name, i) => writeFile(join(folder, name), tone(20 + i)))),
   });
   t.after(server.end);
   const ada = await openPhone(browser, server.url());

@@ -19,9 +19,10 @@ const SONGS = { 'Alpha Dance': 60, 'Beta Waltz': 60, 'Gamma March': 60, 'Delta B
  * @param {import('node:test').TestContext} t
  * @param {(folder: string) => Promise<unknown>} fill
  * @param {(ada: import('../support/phones.mjs').Phone, server: Awaited<ReturnType<typeof startServer>>) => Promise<void>} steps
+ * @param {string[]} [flags]
  */
-async function alone(t, fill, steps) {
-  const server = await startServer({ fill });
+async function alone(t, fill, steps, flags = []) {
+  const server = await startServer({ fill, flags });
   t.after(server.end);
   const ada = await openPhone(browser, server.url());
   t.after(ada.close);
@@ -524,7 +525,7 @@ test('a long queue has few rows in the page, scrolls to its end and is filtered'
     await ada.press('Play Song 0777 next');
     await ada.page.getByRole('searchbox', { name: 'Filter' }).fill('');
     await ada.until('the nudge', () => document.querySelector('#queue-pinned .next .title').textContent === 'Song 0777');
-  }));
+  }, ['--keep-duplicates']));
 
 /**
  * A second person, by script: pairs, and sends commands that match the state of the moment.

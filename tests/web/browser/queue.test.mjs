@@ -16,6 +16,7 @@ before(async () => {
   browser = await openBrowser();
   server = await startServer({
     fill: (folder) => Promise.all(Array.from({ length: 200 }, (_, i) => cp(join(FIXTURES, 'untagged_song-name.mp3'), join(folder, `Song ${String(i + 1).padStart(3, '0')}.mp3`)))),
+    flags: ['--keep-duplicates'],
   });
 });
 after(async () => {

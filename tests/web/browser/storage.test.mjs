@@ -141,9 +141,9 @@ async function watchMemory({ cdp }) {
 const budget = (/** @type {number} */ storageMb) => localStorage.setItem('lockstep.settings', JSON.stringify({ storageMb }));
 
 test('the ring is fetched ahead as far as there is room, and a nudged track at once, in the place of what is least needed', async (t) => {
-  const large = tone(65, { rate: 48_000, channels: 2 });
   const names = ['Alpha', 'Beta', 'Gamma', 'Delta', 'Epsilon', 'Zeta', 'Eta', 'Theta'];
-  const { ada } = await open(t, (folder) => Promise.all(names.map((name, i) => writeFile(join(folder, `${i} ${name}.wav`), large))));
+  const lengths = Object.fromEntries(names.map((name, i) => [`${i} ${name}`, 65]));
+  const { ada } = await open(t, tones(lengths, { rate: 48_000, channels: 2 }));
   // Four of 12.5 MB each, and not a fifth.
   await ada.read(budget, 50);
   await ada.page.reload();
