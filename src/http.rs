@@ -14,6 +14,7 @@ mod range;
 mod router;
 mod socket;
 mod sync;
+mod uplink;
 mod validators;
 
 use std::convert::Infallible;
@@ -66,6 +67,7 @@ pub struct App {
     house: House,
     library: Arc<Library>,
     covers: Arc<Covers>,
+    uplink: Arc<uplink::Uplink>,
     pairing: Pairing,
     /// Whether the code is shown to everybody until somebody is paired.
     window: bool,
@@ -87,6 +89,7 @@ impl App {
             house,
             library,
             covers: Arc::default(),
+            uplink: Arc::default(),
             pairing,
             window: !config.no_pairing_window,
             names: gate::Names::new(&config.host_name),
