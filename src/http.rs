@@ -2,6 +2,7 @@
 //! Statuses live in `error`, routes in `router`; nothing in here decides what happens in the room.
 
 mod app;
+mod buffer;
 mod control;
 mod encoding;
 mod error;

@@ -18,12 +18,13 @@ use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::Body;
+use super::buffer::{self, Buffer};
 use super::uplink::{Passage, Place};
 use crate::library::Version;
 use crate::wire::Download;
 
 /// Read at once, in bytes.
-const PIECE: u64 = 64 << 10;
+const PIECE: u64 = buffer::SIZE as u64;
 /// After so many bytes in one go it is others' turn.
 const TURN: u64 = 512 << 10;
 /// Progress is told at most so often.
@@ -116,32 +117,30 @@ impl Source {
 
     /// Reads a piece; blocks on the disk.
     fn read(&self, piece: Piece) -> io::Result<Bytes> {
-        let mut bytes = vec![0; piece.length];
-        let got = self.file.read_at(&mut bytes, piece.from)?;
-        bytes.truncate(got);
-        self.sound(bytes, piece)
+        let mut buffer = Buffer::take();
+        let got = self.file.read_at(buffer.space(piece.length), piece.from)?;
+        self.sound(buffer.into_bytes(got), piece)
     }
 
     /// The same, if the system has it in memory.
     fn read_at_once(&self, piece: Piece) -> Option<io::Result<Bytes>> {
-        let mut bytes = vec![0; piece.length];
-        let into = &mut [IoSliceMut::new(&mut bytes)];
+        let mut buffer = Buffer::take();
+        let into = &mut [IoSliceMut::new(buffer.space(piece.length))];
         // It is not there, or this file system cannot tell.
         let got = preadv2(&self.file, into, piece.from, ReadWriteFlags::NOWAIT).ok()?;
-        bytes.truncate(got);
-        Some(self.sound(bytes, piece))
+        Some(self.sound(buffer.into_bytes(got), piece))
     }
 
     /// An error unless the file is what it was: then the connection breaks, and nobody takes what came for the whole, nor old
     /// bytes and new ones for one file.
-    fn sound(&self, bytes: Vec<u8>, piece: Piece) -> io::Result<Bytes> {
+    fn sound(&self, bytes: Bytes, piece: Piece) -> io::Result<Bytes> {
         if bytes.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if piece.look && Version::of(&self.file.metadata()?) != self.version {
             return Err(io::Error::other("the file was changed while it was sent"));
         }
-        Ok(bytes.into())
+        Ok(bytes)
     }
 }
 
