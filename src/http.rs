@@ -2,6 +2,7 @@
 //! Statuses live in `error`, routes in `router`; nothing in here decides what happens in the room.
 
 mod app;
+mod buffer;
 mod control;
 mod encoding;
 mod error;
@@ -14,6 +15,7 @@ mod range;
 mod router;
 mod socket;
 mod sync;
+mod uplink;
 mod validators;
 
 use std::convert::Infallible;
@@ -66,6 +68,7 @@ pub struct App {
     house: House,
     library: Arc<Library>,
     covers: Arc<Covers>,
+    uplink: Arc<uplink::Uplink>,
     pairing: Pairing,
     /// Whether the code is shown to everybody until somebody is paired.
     window: bool,
@@ -87,6 +90,7 @@ impl App {
             house,
             library,
             covers: Arc::new(Covers::beside(&config.state_file)),
+            uplink: Arc::default(),
             pairing,
             window: !config.no_pairing_window,
             names: gate::Names::new(&config.host_name),

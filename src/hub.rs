@@ -241,6 +241,23 @@ impl Hub {
         self.view.borrow().clone()
     }
 
+    /// [`Room::awaits`], of the room as last committed.
+    pub fn awaits(&self, member: MemberId, track: TrackId) -> bool {
+        self.view.borrow().room.awaits(member, track)
+    }
+
+    /// Ends as soon as the view is another than it was at this call.
+    pub fn next_change(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut view = self.view.clone();
+        view.mark_unchanged();
+        async move {
+            if view.changed().await.is_err() {
+                // Without a hub nothing changes any more.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Whether there is still somebody to ask.
     pub fn is_alive(&self) -> bool {
         !self.requests.is_closed()

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::phone::{Block, EventStream, queue};
 use common::{PATIENCE, Phone, Setup, TestServer, durable, in_time, music};
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -391,6 +392,49 @@ async fn everybody_sees_how_far_a_download_is() {
     drop(response);
     let over = |view: &Value| view["live"]["listeners"]["m2"]["download"].is_null();
     alice.wait_until("its end", over).await;
+}
+
+#[tokio::test]
+async fn downloads_of_several_phones_are_told_together_and_at_most_twice_a_second() {
+    let setup = Setup::empty();
+    music::put_wav(&setup.audio().join("large.wav"), 16_000, 16_000);
+    let server = setup.start().await;
+    let mut alice = Phone::listening(&server).await;
+    let path = format!("/file/{}", alice.current());
+    let mut phones = Vec::new();
+    for _ in 0..4 {
+        phones.push(Phone::listening(&server).await);
+    }
+    let all = |view: &Value| view["live"]["listeners"].as_object().unwrap().len() == 5;
+    alice.wait_until("everybody", all).await;
+
+    let downloads = phones.iter().map(|phone| async {
+        let mut response = phone.request(Method::GET, &path).send().await.unwrap();
+        while response.chunk().await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    let told = async {
+        let (began, mut told) = (Instant::now(), Vec::new());
+        while began.elapsed() < Duration::from_secs(3) {
+            told.push(alice.live_event("progress").await.payload);
+        }
+        (began.elapsed(), told)
+    };
+    let (took, told) = tokio::select! {
+        told = told => told,
+        _ = join_all(downloads) => panic!("the downloads were over before anybody heard of them"),
+    };
+    let most = 2 + (took.as_secs_f64() * 2.0) as usize;
+    assert!(told.len() <= most, "{} in {took:?}", told.len());
+    let received = |live: &Value, phone: &Phone| {
+        live["listeners"][&phone.member]["download"]["receivedBytes"].as_u64()
+    };
+    let moved = |pair: &[Value], phone: &Phone| {
+        received(&pair[0], phone).is_some_and(|before| received(&pair[1], phone) > Some(before))
+    };
+    let together = |pair: &[Value]| phones.iter().all(|phone| moved(pair, phone));
+    assert!(told.windows(2).any(together), "{told:#?}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,12 +18,13 @@ use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::Body;
-use crate::hub::Hub;
-use crate::room::{MemberId, TrackId};
+use super::buffer::{self, Buffer};
+use super::uplink::{Passage, Place};
+use crate::library::Version;
 use crate::wire::Download;
 
 /// Read at once, in bytes.
-const PIECE: u64 = 64 << 10;
+const PIECE: u64 = buffer::SIZE as u64;
 /// After so many bytes in one go it is others' turn.
 const TURN: u64 = 512 << 10;
 /// Progress is told at most so often.
@@ -32,9 +33,7 @@ const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 /// Tells the hub how far a download is, as the system takes its bytes.
 #[derive(Debug)]
 pub(super) struct Progress {
-    hub: Hub,
-    member: MemberId,
-    track_id: TrackId,
+    passage: Passage,
     size: u64,
     /// Where in the file the answer begins, the next byte to be written is, and the last one will have been.
     from: u64,
@@ -46,17 +45,9 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Of `part` of a file of `size` bytes.
-    pub(super) fn new(
-        hub: Hub,
-        member: MemberId,
-        track_id: TrackId,
-        size: u64,
-        part: Range<u64>,
-    ) -> Self {
+    pub(super) fn new(place: Place, size: u64, part: Range<u64>) -> Self {
         Progress {
-            hub,
-            member,
-            track_id,
+            passage: Passage::new(place),
             size,
             from: part.start,
             at: part.start,
@@ -67,6 +58,7 @@ impl Progress {
 
     /// So many bytes more are written; whether that was all. The answer's head counts along: it is small.
     pub(super) fn wrote(&mut self, bytes: usize) -> bool {
+        self.passage.moved(bytes as u64);
         self.at = self.end.min(self.at + bytes as u64);
         if self
             .told
@@ -79,12 +71,13 @@ impl Progress {
 
     fn tell(&mut self) {
         self.told = Some((Instant::now(), self.at));
+        let place = &self.passage.place;
         let download = Download {
-            track_id: self.track_id,
+            track_id: place.track_id,
             received_bytes: self.at,
             size: self.size,
         };
-        self.hub.report_download(self.member, self.from, download);
+        place.hub.report_download(place.member, self.from, download);
     }
 }
 
@@ -95,27 +88,84 @@ impl Drop for Progress {
         if self.told.is_some_and(|(_, told)| told != self.at) {
             self.tell();
         }
-        self.hub.end_download(self.member, self.track_id);
+        self.passage.end();
+        let place = &self.passage.place;
+        place.hub.end_download(place.member, place.track_id);
+    }
+}
+
+/// The file that is sent, in the version that it was opened in.
+#[derive(Debug)]
+pub(super) struct Source {
+    file: File,
+    version: Version,
+}
+
+/// A piece of a file, still to be read.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    from: u64,
+    length: usize,
+    /// Whether to look if the file is still the same.
+    look: bool,
+}
+
+impl Source {
+    pub(super) fn new(file: File, version: Version) -> Self {
+        Source { file, version }
+    }
+
+    /// Reads a piece; blocks on the disk.
+    fn read(&self, piece: Piece) -> io::Result<Bytes> {
+        let mut buffer = Buffer::take();
+        let got = self.file.read_at(buffer.space(piece.length), piece.from)?;
+        self.sound(buffer.into_bytes(got), piece)
+    }
+
+    /// The same, if the system has it in memory.
+    fn read_at_once(&self, piece: Piece) -> Option<io::Result<Bytes>> {
+        let mut buffer = Buffer::take();
+        let into = &mut [IoSliceMut::new(buffer.space(piece.length))];
+        // It is not there, or this file system cannot tell.
+        let got = preadv2(&self.file, into, piece.from, ReadWriteFlags::NOWAIT).ok()?;
+        Some(self.sound(buffer.into_bytes(got), piece))
+    }
+
+    /// An error unless the file is what it was: then the connection breaks, and nobody takes what came for the whole, nor old
+    /// bytes and new ones for one file.
+    fn sound(&self, bytes: Bytes, piece: Piece) -> io::Result<Bytes> {
+        if bytes.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if piece.look && Version::of(&self.file.metadata()?) != self.version {
+            return Err(io::Error::other("the file was changed while it was sent"));
+        }
+        Ok(bytes)
     }
 }
 
 /// The body.
 pub(super) struct FileBody {
-    file: Arc<File>,
+    source: Arc<Source>,
     next: u64,
     end: u64,
+    place: Place,
+    /// What it waits for while others go first.
+    aside: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     /// How many bytes are left of this turn.
     turn: u64,
 }
 
 impl FileBody {
-    /// `part` of `file`.
-    pub(super) fn new(file: File, part: Range<u64>) -> Self {
+    /// `part` of `source`.
+    pub(super) fn new(source: Source, part: Range<u64>, place: Place) -> Self {
         FileBody {
-            file: Arc::new(file),
+            source: Arc::new(source),
             next: part.start,
             end: part.end,
+            place,
+            aside: None,
             reading: None,
             turn: TURN,
         }
@@ -125,32 +175,50 @@ impl FileBody {
         self.boxed_unsync()
     }
 
-    fn length(&self) -> usize {
-        PIECE.min(self.end - self.next) as usize
-    }
-
-    /// The next piece, if the system has it in memory.
-    fn read_at_once(&self) -> Option<io::Result<Bytes>> {
-        let mut piece = vec![0; self.length()];
-        let into = &mut [IoSliceMut::new(&mut piece)];
-        match preadv2(&self.file, into, self.next, ReadWriteFlags::NOWAIT) {
-            Ok(got) => {
-                piece.truncate(got);
-                Some(Ok(piece.into()))
-            }
-            // It is not there, or this file system cannot tell.
-            Err(_) => None,
+    /// The next piece. Before the last one is sent, and now and then before, the file must be known to be the same.
+    fn piece(&self) -> Piece {
+        let left = self.end - self.next;
+        Piece {
+            from: self.next,
+            length: PIECE.min(left) as usize,
+            look: left <= PIECE || self.turn <= PIECE,
         }
     }
 
-    fn read(&self) -> JoinHandle<io::Result<Bytes>> {
-        let (file, from, length) = (self.file.clone(), self.next, self.length());
-        spawn_blocking(move || {
-            let mut piece = vec![0; length];
-            let got = file.read_at(&mut piece, from)?;
-            piece.truncate(got);
-            Ok(piece.into())
-        })
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.turn == 0 {
+            self.turn = TURN;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        loop {
+            if let Some(aside) = &mut self.aside {
+                ready!(aside.as_mut().poll(cx));
+            }
+            self.aside = self.place.stand_aside();
+            if self.aside.is_none() {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let mut reading = if let Some(reading) = self.reading.take() {
+            reading
+        } else {
+            ready!(self.poll_turn(cx));
+            let piece = self.piece();
+            if let Some(read) = self.source.read_at_once(piece) {
+                return Poll::Ready(read);
+            }
+            let source = self.source.clone();
+            spawn_blocking(move || source.read(piece))
+        };
+        let Poll::Ready(read) = Pin::new(&mut reading).poll(cx) else {
+            self.reading = Some(reading);
+            return Poll::Pending;
+        };
+        Poll::Ready(read.unwrap_or_else(|error| Err(io::Error::other(error))))
     }
 }
 
@@ -165,31 +233,8 @@ impl hyper::body::Body for FileBody {
         if self.is_end_stream() {
             return Poll::Ready(None);
         }
-        if self.turn == 0 {
-            self.turn = TURN;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let at_once = match self.reading {
-            Some(_) => None,
-            None => self.read_at_once(),
-        };
-        let read = if let Some(read) = at_once {
-            read
-        } else {
-            let mut reading = self.reading.take().unwrap_or_else(|| self.read());
-            let Poll::Ready(read) = Pin::new(&mut reading).poll(cx) else {
-                self.reading = Some(reading);
-                return Poll::Pending;
-            };
-            read.unwrap_or_else(|error| Err(io::Error::other(error)))
-        };
-        let piece = match read {
-            // The file has shrunk: an error, so that the connection breaks and nobody takes it for the whole.
-            Ok(piece) if piece.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
-            other => other,
-        };
-        Poll::Ready(Some(piece.map(|piece| {
+        let read = ready!(self.poll_read(cx));
+        Poll::Ready(Some(read.map(|piece| {
             self.next += piece.len() as u64;
             self.turn = self.turn.saturating_sub(piece.len() as u64);
             Frame::data(piece)

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use hyper::body::Incoming;
 use hyper::header::{
@@ -13,11 +14,12 @@ use tokio::task::block_in_place;
 
 use super::encoding::takes_gzip;
 use super::error::ApiError;
-use super::file::{FileBody, Progress};
+use super::file::{FileBody, Progress, Source};
 use super::gate::Paired;
 use super::range::{Asked, ByteRange};
 use super::socket::Line;
-use super::validators::{self, Outcome, Validators};
+use super::uplink::Place;
+use super::validators::{self, Modified, Outcome, Validators};
 use super::{App, Body, empty, full};
 use crate::library::{Index, Track, Version};
 
@@ -79,7 +81,7 @@ fn answer(
 ) -> Result<Response<Body>, ApiError> {
     let mut response = match validators::evaluate(headers, validators, 0) {
         Outcome::Failed => return Err(ApiError::PreconditionFailed),
-        Outcome::NotModified => not_modified(),
+        Outcome::NotModified => return Ok(not_modified(caching, validators)),
         Outcome::Send(_) => Response::new(body()),
     };
     set(&mut response, media_type, caching, validators);
@@ -115,15 +117,13 @@ pub(super) async fn file(
     let version = Version::of(&opened.metadata);
     let size = opened.metadata.len();
     let caching = caching(request, version)?;
-    let validators = Validators::new(format!("\"{version}\""), opened.metadata.modified().ok());
+    let modified = opened.metadata.modified().ok();
+    let modified = modified.and_then(|at| Modified::new(at, SystemTime::now()));
+    let validators = Validators::new(format!("\"{version}\""), modified);
     let head = *request.method() == Method::HEAD;
     let (status, part) = match validators::evaluate(request.headers(), &validators, size) {
         Outcome::Failed => return Err(ApiError::PreconditionFailed),
-        Outcome::NotModified => {
-            let mut response = not_modified();
-            set(&mut response, track.mime, caching, &validators);
-            return Ok(response);
-        }
+        Outcome::NotModified => return Ok(not_modified(caching, &validators)),
         // RFC 9110, 14.2: a range means nothing but to GET.
         Outcome::Send(_) if head => (StatusCode::OK, None),
         Outcome::Send(Asked::Nothing) => return Err(ApiError::RangeNotSatisfiable { size }),
@@ -135,14 +135,15 @@ pub(super) async fn file(
     let body = if head {
         empty()
     } else {
-        line.carry(Progress::new(
-            paired.hub.clone(),
-            paired.member,
-            track.track_id,
-            size,
-            bytes.clone(),
-        ));
-        FileBody::new(opened.file, bytes).boxed()
+        let place = Place {
+            hub: paired.hub.clone(),
+            member: paired.member,
+            track_id: track.track_id,
+            uplink: app.uplink.clone(),
+        };
+        line.carry(Progress::new(place.clone(), size, bytes.clone()));
+        let source = Source::new(opened.file, version);
+        FileBody::new(source, bytes, place).boxed()
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -175,10 +176,20 @@ fn caching(request: &Request<Incoming>, version: Version) -> Result<&'static str
     }
 }
 
-fn not_modified() -> Response<Body> {
+/// What a cache holds is still so. RFC 9110, 15.4.5: it is told nothing else of it.
+fn not_modified(caching: &'static str, validators: &Validators) -> Response<Body> {
     let mut response = Response::new(empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
+    set_caching(&mut response, caching, validators);
     response
+}
+
+fn set_caching(response: &mut Response<Body>, caching: &'static str, validators: &Validators) {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    if let Ok(etag) = HeaderValue::try_from(&validators.etag) {
+        headers.insert(ETAG, etag);
+    }
 }
 
 fn set(
@@ -187,16 +198,13 @@ fn set(
     caching: &'static str,
     validators: &Validators,
 ) {
+    set_caching(response, caching, validators);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
-    if let Ok(etag) = HeaderValue::try_from(&validators.etag) {
-        headers.insert(ETAG, etag);
-    }
-    if let Some(Ok(date)) = validators
+    let modified = validators
         .modified
-        .map(|time| HeaderValue::try_from(httpdate::fmt_http_date(time)))
-    {
+        .map(|modified| httpdate::fmt_http_date(modified.told()));
+    if let Some(Ok(date)) = modified.map(HeaderValue::try_from) {
         headers.insert(LAST_MODIFIED, date);
     }
 }

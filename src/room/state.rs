@@ -383,6 +383,14 @@ impl Room {
         position_sec.min(duration.unwrap_or(f64::INFINITY))
     }
 
+    /// Whether `member` hears nothing, or makes others wait, until it has `track`: it listens, and has not said that it has it,
+    /// and it is the current one.
+    pub fn awaits(&self, member: MemberId, track: TrackId) -> bool {
+        self.current() == Some(track)
+            && self.live.listeners.contains(&member)
+            && !self.is_ready(member, track)
+    }
+
     /// Whether nobody need wait for `member` before `track`.
     pub(super) fn is_ready(&self, member: MemberId, track: TrackId) -> bool {
         self.live

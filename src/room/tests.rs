@@ -424,3 +424,26 @@ fn after_a_restart_whoever_plays_on_knows_better_than_the_anchor_though_it_comes
     );
     assert_eq!(room.position_sec(90_100.0), 31.5);
 }
+
+#[test]
+fn a_listener_awaits_the_current_track_until_it_has_it_or_cannot_play_it() {
+    let mut room = room(2);
+    run(&mut room, pair(4));
+    newcomer(&mut room, 3);
+    let awaits = |room: &Room, n, track| room.awaits(MemberId(n), TrackId(track));
+    assert!(
+        awaits(&room, 3, 1) && !awaits(&room, 3, 2),
+        "the current one"
+    );
+    assert!(!awaits(&room, 1, 1), "it has it");
+    assert!(!awaits(&room, 4, 1), "it does not listen");
+    ask(&mut room, 1, Control::Next);
+    assert!(awaits(&room, 3, 2) && !awaits(&room, 3, 1));
+    let track_id = TrackId(2);
+    let unplayable = Control::AckDownload {
+        track_id,
+        playable: false,
+    };
+    ask(&mut room, 3, unplayable);
+    assert!(!awaits(&room, 3, 2));
+}

@@ -10,6 +10,7 @@
 
 pub mod faulty_disk;
 pub mod music;
+pub mod network;
 pub mod phone;
 pub mod raw;
 pub mod server;

@@ -1,0 +1,133 @@
+//! Server and phones in network namespaces of their own, with a cable between them that can be pulled or made narrow.
+//!
+//! A test starts itself again inside a fresh network namespace, so it needs nothing of this machine's own network, and
+//! only the right to make namespaces.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// Set in the process that is inside.
+const INSIDE: &str = "LOCKSTEP_TEST_INSIDE";
+/// The address that the server has on its end of the cable.
+pub const SERVER: &str = "10.77.0.1";
+
+/// Runs the test of that name again in a network namespace of its own; `true` in there.
+pub fn inside(test: &str) -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    let output = command
+        .arg("--net")
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    // Told only when it matters: its own "test result" is not one of this run's.
+    let said =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(
+        output.status.success(),
+        "inside the namespace:\n{}\n{}",
+        said[0],
+        said[1]
+    );
+    false
+}
+
+/// A namespace for phones, and the cable to it.
+pub struct OutOfTown {
+    keeper: Child,
+}
+
+impl OutOfTown {
+    /// Lays the cable.
+    pub fn new() -> Self {
+        let keeper = Command::new("unshare")
+            .args(["--net", "sleep", "300"])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let town = OutOfTown { keeper };
+        let pid = town.keeper.id().to_string();
+        town.wait_until_there();
+        ip(&["link", "set", "lo", "up"]);
+        ip(&[
+            "link", "add", "house", "type", "veth", "peer", "name", "phone", "netns", &pid,
+        ]);
+        ip(&["address", "add", "10.77.0.1/24", "dev", "house"]);
+        ip(&["link", "set", "house", "up"]);
+        town.ip(&["address", "add", "10.77.0.2/24", "dev", "phone"]);
+        town.ip(&["link", "set", "phone", "up"]);
+        town
+    }
+
+    /// The keeper is in a namespace of its own only once `unshare` has become `sleep`.
+    fn wait_until_there(&self) {
+        let name = format!("/proc/{}/comm", self.keeper.id());
+        while std::fs::read_to_string(&name).unwrap().trim() != "sleep" {
+            thread::yield_now();
+        }
+    }
+
+    fn ip(&self, arguments: &[&str]) {
+        let net = format!("--net=/proc/{}/ns/net", self.keeper.id());
+        let status = Command::new("nsenter")
+            .arg(net)
+            .arg("ip")
+            .args(arguments)
+            .status();
+        assert!(status.unwrap().success(), "ip {arguments:?}");
+    }
+
+    /// From here on nothing arrives, and nobody is told.
+    pub fn pull_the_cable(&self) {
+        self.ip(&["link", "set", "phone", "down"]);
+    }
+
+    /// Lets no more than so much through from the server to the phones, in a unit that `tc` knows.
+    pub fn narrow_the_cable(&self, rate: &str) {
+        let shaped = ["qdisc", "add", "dev", "house", "root", "tbf", "rate", rate];
+        let status = Command::new("tc")
+            .args(shaped)
+            .args(["burst", "16kb", "latency", "200ms"])
+            .status();
+        assert!(status.unwrap().success(), "tc {shaped:?}");
+    }
+
+    /// Runs `task` with every socket that it opens in there.
+    pub fn run<F: Future<Output = ()>>(
+        &self,
+        task: impl FnOnce() -> F + Send + 'static,
+    ) -> thread::JoinHandle<()> {
+        let namespace = File::open(format!("/proc/{}/ns/net", self.keeper.id())).unwrap();
+        thread::spawn(move || {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(task());
+        })
+    }
+}
+
+impl Drop for OutOfTown {
+    fn drop(&mut self) {
+        let _ = self.keeper.kill();
+        let _ = self.keeper.wait();
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    let status = Command::new("ip").args(arguments).status().unwrap();
+    assert!(status.success(), "ip {arguments:?}");
+}
