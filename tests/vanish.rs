@@ -18,40 +18,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::namespace::{inside, ip};
 use common::{Phone, Setup, TestServer};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// Set in the process that is inside.
-const INSIDE: &str = "LOCKSTEP_TEST_INSIDE";
 const SERVER: &str = "10.77.0.1";
-
-/// Runs the test of that name again in a network namespace of its own; `true` in there.
-fn inside(test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    let output = command
-        .arg("--net")
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "1")
-        .output()
-        .unwrap();
-    // Told only when it matters: its own "test result" is not one of this run's.
-    let said =
-        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    assert!(
-        output.status.success(),
-        "inside the namespace:\n{}\n{}",
-        said[0],
-        said[1]
-    );
-    false
-}
 
 /// A namespace with one phone in it, and the cable to it.
 struct OutOfTown {
@@ -124,11 +95,6 @@ impl Drop for OutOfTown {
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
     }
-}
-
-fn ip(arguments: &[&str]) {
-    let status = Command::new("ip").args(arguments).status().unwrap();
-    assert!(status.success(), "ip {arguments:?}");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::Body;
+use super::downloads::Begun;
 use crate::hub::Hub;
 use crate::room::{MemberId, TrackId};
 use crate::wire::Download;
@@ -107,17 +108,19 @@ pub(super) struct FileBody {
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     /// How many bytes are left of this turn.
     turn: u64,
+    _begun: Begun,
 }
 
 impl FileBody {
     /// `part` of `file`.
-    pub(super) fn new(file: File, part: Range<u64>) -> Self {
+    pub(super) fn new(file: File, part: Range<u64>, begun: Begun) -> Self {
         FileBody {
             file: Arc::new(file),
             next: part.start,
             end: part.end,
             reading: None,
             turn: TURN,
+            _begun: begun,
         }
     }
 

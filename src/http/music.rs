@@ -135,6 +135,8 @@ pub(super) async fn file(
     let body = if head {
         empty()
     } else {
+        let begun = app.downloads.begin(paired.member);
+        let begun = begun.ok_or(ApiError::TooManyDownloads)?;
         line.carry(Progress::new(
             paired.hub.clone(),
             paired.member,
@@ -142,7 +144,7 @@ pub(super) async fn file(
             size,
             bytes.clone(),
         ));
-        FileBody::new(opened.file, bytes).boxed()
+        FileBody::new(opened.file, bytes, begun).boxed()
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

@@ -15,6 +15,7 @@ use super::cache::Cache;
 use super::scan::{self, Found, Seen, Walked};
 use super::watch::{self, Watch};
 use super::{Cover, Index, Track, Version};
+use crate::metrics::Metrics;
 
 /// So few files are read before the server answers the first request; with more, it answers meanwhile.
 const FEW: usize = 200;
@@ -91,6 +92,7 @@ pub struct Keeper {
     unsettled: HashMap<PathBuf, Version>,
     /// What is wrong with the folder, as it was last told.
     trouble: String,
+    metrics: Arc<Metrics>,
 }
 
 /// What came of a look.
@@ -105,7 +107,8 @@ impl Keeper {
     ///
     /// # Errors
     /// What the system said when the folder cannot be read.
-    pub fn open(folder: &Path, state_file: &Path) -> io::Result<Self> {
+    pub fn open(folder: &Path, state_file: &Path, metrics: Arc<Metrics>) -> io::Result<Self> {
+        let began = Instant::now();
         let root = folder.canonicalize()?;
         let cache = Cache::beside(state_file);
         let ours = cache.ours(state_file);
@@ -121,8 +124,10 @@ impl Keeper {
             unsettled_since: None,
             unsettled: HashMap::new(),
             trouble: String::new(),
+            metrics,
         };
         keeper.first(&walked);
+        keeper.metrics.scans.observe(began.elapsed());
         Ok(keeper)
     }
 
@@ -146,6 +151,7 @@ impl Keeper {
             return;
         }
         scan::read_each(&self.root, &new, |seen, found| {
+            self.metrics.files_read.add(1);
             draft.take(seen, found, &cached);
         });
         self.leave_out(walked, &draft);
@@ -192,15 +198,19 @@ impl Keeper {
             let watch = watch
                 .get_or_insert_with(|| watch::watch(&self.root, self.ours.clone(), notice.clone()));
             let is_told = self.is_told(Some(watch));
+            let began = Instant::now();
             let mut part = |news| match news {
                 News::Index { whole: false, .. } if !tells_parts => true,
                 news => audience(news),
             };
-            rest = match self.look(wanted.forced, is_told, &mut taken, &mut part) {
+            let looked = self.look(wanted.forced, is_told, &mut taken, &mut part);
+            self.metrics.scans.observe(began.elapsed());
+            rest = match looked {
                 Ok(Looked { unsettled: true }) => SETTLED,
                 Ok(_) if taken => SLOW,
                 Ok(_) => AGAIN,
                 Err(error) => {
+                    self.metrics.failed_scans.add(1);
                     self.complain(&error.to_string());
                     AGAIN
                 }
@@ -264,6 +274,7 @@ impl Keeper {
         let Sorted { new, mut draft, .. } = sorted;
         let mut teller = Teller::new(new.len());
         scan::read_each(&self.root, &new, |seen, found| {
+            self.metrics.files_read.add(1);
             draft.take(seen, found, &was);
             teller.tell(|due| match due {
                 Due::Progress(progress) => audience(News::Reading(progress)),

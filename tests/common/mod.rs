@@ -10,6 +10,7 @@
 
 pub mod faulty_disk;
 pub mod music;
+pub mod namespace;
 pub mod phone;
 pub mod raw;
 pub mod server;

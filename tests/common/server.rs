@@ -22,7 +22,7 @@ pub const CODE: &str = "748291";
 pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_lockstep");
 
 /// Every environment variable that the server listens to.
-pub const ENVIRONMENT: [&str; 9] = [
+pub const ENVIRONMENT: [&str; 10] = [
     "AUDIO_DIR",
     "STATE_FILE",
     "LISTEN",
@@ -32,6 +32,7 @@ pub const ENVIRONMENT: [&str; 9] = [
     "ALIGNMENT",
     "NO_PAIRING_WINDOW",
     "HOST_NAME",
+    "MAX_CONNECTIONS",
 ];
 
 /// What a server will find when it starts.
