@@ -18,6 +18,9 @@
 //! With `--deaf 50`, another question: what listeners that never read cost the others until they are cut off. The same phones
 //! listen, one seeks a hundred times a second, and the deaf ones come and are got rid of in every other stretch of time.
 //!
+//! With `--slow 300`, what so many clients cost those who press that send or read as slowly as they can: `slowhttptest`, which must
+//! be installed, in its three ways.
+//!
 //! Ends with 1 when a goal is missed, with 0 when all are met.
 //!
 //! One write of the state is two fsyncs, of the file and of its folder.
@@ -40,6 +43,8 @@ pub mod faulty_disk;
 mod figures;
 #[path = "hammer/server.rs"]
 mod server;
+#[path = "hammer/slow.rs"]
+mod slow;
 #[path = "hammer/storm.rs"]
 mod storm;
 
@@ -73,6 +78,9 @@ struct Arguments {
     /// Measures what so many listeners that never read cost the others, and nothing else
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     deaf: Option<u32>,
+    /// Measures what so many slow senders or slow readers cost those who press, and nothing else
+    #[arg(long, conflicts_with = "deaf", value_parser = clap::value_parser!(u32).range(1..))]
+    slow: Option<u32>,
 }
 
 type Figure = fn(&Storm) -> f64;
@@ -82,6 +90,8 @@ type Times = fn(&Calm) -> &[Vec<f64>];
 const STORM_GOAL: f64 = 10.0;
 /// A p99, in what it is when nothing is in the way.
 const P99_GOAL: f64 = 1.2;
+/// The same of commands among slow clients.
+const SLOW_P99_GOAL: f64 = 1.5;
 /// How often the phone seeks, in the calm and among the deaf.
 const CALM_PAUSE: Duration = Duration::from_millis(100);
 const DEAF_PAUSE: Duration = Duration::from_millis(10);
@@ -93,9 +103,10 @@ const SLICE: Duration = Duration::from_secs(1);
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let server = Server::start().await;
-    let met = match arguments.deaf {
-        Some(deaf) => listen_among_deaf(&server, &arguments, deaf as usize).await,
-        None => slow_disk(&server, &arguments).await,
+    let met = match (arguments.deaf, arguments.slow) {
+        (Some(deaf), _) => listen_among_deaf(&server, &arguments, deaf as usize).await,
+        (None, Some(slow)) => press_among_slow(&server, &arguments, slow as usize).await,
+        (None, None) => slow_disk(&server, &arguments).await,
     };
     ExitCode::from(u8::from(!met))
 }
@@ -200,6 +211,38 @@ async fn listen_among_deaf(server: &Server, arguments: &Arguments, deaf: usize) 
         ratio <= P99_GOAL,
         "1.2 at most",
     )
+}
+
+/// Whether what slow clients cost is within the goal.
+async fn press_among_slow(server: &Server, arguments: &Arguments, slow: usize) -> bool {
+    let mut house = House::gather(server, arguments.listeners, DEAF_PAUSE).await;
+    let rounds = arguments.rounds.unwrap_or(5) as usize;
+    println!(
+        "| command to answer | nobody slow | {slow} slow | ratio | nobody slow, twice: ratio |"
+    );
+    println!("| --- | ---: | ---: | ---: | ---: |");
+    let mut ratios = Vec::new();
+    for way in &slow::WAYS {
+        let found = slow::run(server, &mut house, way, slow, rounds).await;
+        let [one, two] = &found.without;
+        let both = [&one[..], &two[..]].concat();
+        let p50 = |rounds: &[Vec<f64>]| quantile(&rounds.concat(), 0.50);
+        let what = format!("{}, p50 ms", way.name);
+        let twice = p50(two) / p50(one);
+        println!("{}", row(&what, p50(&both), p50(&found.with), Some(twice)));
+        let (without, with) = (usual_p99(&both), usual_p99(&found.with));
+        let what = format!("{}, p99 ms, median of {rounds} rounds", way.name);
+        let twice = usual_p99(two) / usual_p99(one);
+        println!("{}", row(&what, without, with, Some(twice)));
+        ratios.push((what, with / without));
+    }
+    println!();
+    let mut met = true;
+    for (what, ratio) in ratios {
+        let what = format!("{what}, ratio");
+        met &= judge(&what, ratio, ratio <= SLOW_P99_GOAL, "1.5 at most");
+    }
+    met
 }
 
 /// The same calm on the disk as it is, on the slow one, and on the disk as it is once more.

@@ -71,6 +71,16 @@ pub struct Config {
     #[arg(long, env = "ALIGNMENT", value_enum, default_value_t = Alignment::Clock)]
     pub alignment: Alignment,
 
+    /// How many connections may be open at once; one address gets at most a quarter of them, this machine itself all
+    #[arg(
+        long,
+        env = "MAX_CONNECTIONS",
+        value_name = "N",
+        default_value_t = 4096,
+        value_parser = clap::value_parser!(u32).range(8..=1_000_000)
+    )]
+    pub max_connections: u32,
+
     /// A name that phones may reach this server by, besides addresses and local names; may be repeated
     #[arg(long, env = "HOST_NAME", value_name = "NAME", value_delimiter = ',')]
     pub host_name: Vec<String>,

@@ -4,13 +4,17 @@
 mod app;
 mod buffer;
 mod control;
+mod crowd;
+mod downloads;
 mod encoding;
 mod error;
 mod events;
 mod file;
 mod gate;
+mod metrics;
 mod music;
 mod pair;
+mod protocol;
 mod range;
 mod router;
 mod socket;
@@ -30,26 +34,32 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::time::Instant;
 
+use self::crowd::{Crowd, Place};
+use self::downloads::Downloads;
+use self::error::ApiError;
 use self::socket::Socket;
 use crate::config::Config;
 use crate::hub::{Hub, Life};
 use crate::library::Library;
 use crate::library::cover::Covers;
+use crate::metrics::Metrics;
 use crate::pairing::Pairing;
 
-/// How long a client may take to send a request's head, and a connection may be idle before it.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long running answers may take once the server closes.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(3);
 /// After accepting has failed (out of file descriptors, say), it is tried again this much later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Bytes of one answer that wait here to be taken by the system.
-const MOST_BUFFERED: usize = 64 << 10;
+/// What goes wrong again and again is said so often.
+const SAID_AGAIN: Duration = Duration::from_secs(60);
+/// So many are told at a time that there is no room for them, for so long at most; others see their connection closed.
+const TURNED_AWAY: usize = 16;
+const TURNING_AWAY: Duration = Duration::from_secs(2);
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -70,6 +80,9 @@ pub struct App {
     covers: Arc<Covers>,
     uplink: Arc<uplink::Uplink>,
     pairing: Pairing,
+    crowd: Crowd,
+    downloads: Downloads,
+    metrics: Arc<Metrics>,
     /// Whether the code is shown to everybody until somebody is paired.
     window: bool,
     names: gate::Names,
@@ -78,11 +91,13 @@ pub struct App {
 }
 
 impl App {
-    /// `url` is how phones in the house reach this server.
+    /// `most` connections are let in at once; `url` is how phones in the house reach this server.
     pub fn new(
         house: House,
         library: Arc<Library>,
         pairing: Pairing,
+        metrics: Arc<Metrics>,
+        most: usize,
         config: &Config,
         url: String,
     ) -> Self {
@@ -92,6 +107,9 @@ impl App {
             covers: Arc::new(Covers::beside(&config.state_file)),
             uplink: Arc::default(),
             pairing,
+            crowd: Crowd::new(most),
+            downloads: Downloads::default(),
+            metrics,
             window: !config.no_pairing_window,
             names: gate::Names::new(&config.host_name),
             debug: config.debug,
@@ -110,15 +128,37 @@ pub async fn serve(
 ) {
     let app = Arc::new(app);
     let running = GracefulShutdown::new();
+    let door = Arc::new(Semaphore::new(TURNED_AWAY));
+    // Whoever is to make room has its socket until it is gone; only then is there one for the next.
+    let sockets = app.crowd.standing().most + TURNED_AWAY + 1;
+    let sockets = Arc::new(Semaphore::new(sockets));
+    let (mut trouble, mut crush) = (Seldom::default(), Seldom::default());
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let accept = async {
+            let socket = sockets.clone().acquire_owned().await;
+            let (stream, peer) = listener.accept().await?;
+            Ok((stream, peer, socket.map_err(io::Error::other)?))
+        };
+        let accepted: io::Result<_> = tokio::select! {
+            accepted = accept => accepted,
             _ = closing.wait_for(|closing| *closing) => break,
         };
         match accepted {
-            Ok((stream, peer)) => serve_connection(stream, peer, &app, &running),
+            Ok((stream, peer, socket)) => match app.crowd.enter(peer.ip()) {
+                Ok(entered) => serve_connection(stream, peer, entered, socket, &app, &running),
+                Err(full) => {
+                    if crush.is_due() {
+                        tracing::warn!("no room for another connection of {}: {full}", peer.ip());
+                    }
+                    turn_away(stream, socket, &door);
+                }
+            },
+            // Whoever gave up while waiting is no trouble.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!("cannot accept a connection: {error}");
+                if trouble.is_due() {
+                    tracing::warn!("cannot accept connections for now: {error}");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -137,26 +177,60 @@ pub async fn serve(
 fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
+    (place, leave): (Place, oneshot::Receiver<()>),
+    counted: OwnedSemaphorePermit,
     app: &Arc<App>,
     running: &GracefulShutdown,
 ) {
-    let socket = Socket::new(stream, peer);
+    let socket = Socket::new(stream, peer, place, app.metrics.clone());
     let (app, line) = (app.clone(), socket.line());
     let service = service_fn(move |request: Request<Incoming>| {
         let (app, line) = (app.clone(), line.clone());
         async move { Ok::<_, Infallible>(router::answer(&app, &line, request).await) }
     });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MOST_BUFFERED)
-        .serve_connection(socket, service);
+    let connection = protocol::new().serve_connection(socket, service);
     let connection = running.watch(connection);
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!("a connection ended: {error}");
+        tokio::select! {
+            ended = connection => if let Err(error) = ended {
+                tracing::debug!("a connection ended: {error}");
+            },
+            Ok(()) = leave => tracing::debug!("a connection made room"),
         }
+        drop(counted);
     });
+}
+
+/// Says that there is no room.
+fn turn_away(stream: TcpStream, counted: OwnedSemaphorePermit, door: &Arc<Semaphore>) {
+    let Ok(turn) = door.clone().try_acquire_owned() else {
+        return;
+    };
+    let service = service_fn(|_: Request<Incoming>| async {
+        Ok::<_, Infallible>(ApiError::Full.into_response())
+    });
+    let connection = protocol::new()
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::spawn(async move {
+        let _held = (turn, counted);
+        // Whether it was heard does not matter.
+        let _ = tokio::time::timeout(TURNING_AWAY, connection).await;
+    });
+}
+
+/// Of what happens again and again, lets one through each minute.
+#[derive(Default)]
+struct Seldom(Option<Instant>);
+
+impl Seldom {
+    fn is_due(&mut self) -> bool {
+        let is_due = self.0.is_none_or(|then| then.elapsed() >= SAID_AGAIN);
+        if is_due {
+            self.0 = Some(Instant::now());
+        }
+        is_due
+    }
 }
 
 /// A body that is all there.

@@ -10,6 +10,7 @@ mod lead;
 mod outbox;
 mod pace;
 mod presence;
+mod tally;
 mod task;
 mod work;
 
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::library::Progress;
+use crate::metrics::Metrics;
 use crate::room::{Command, Departure, Held, MemberId, Rejection, Room, TrackId};
 use crate::store::Store;
 use crate::wire::{self, Role};
@@ -214,6 +216,7 @@ impl Hub {
         room: Room,
         store: Store,
         settings: Settings,
+        metrics: Arc<Metrics>,
         life: watch::Receiver<Life>,
     ) -> (Hub, tokio::task::JoinHandle<()>) {
         let (requests, request_queue) = mpsc::channel(QUEUE);
@@ -224,7 +227,7 @@ impl Hub {
             aligned: settings.aligned,
         };
         let (views, view) = watch::channel(view);
-        let task = task::Task::new(views, store, settings, signals.clone());
+        let task = task::Task::new(views, store, settings, metrics, signals.clone());
         let running = tokio::spawn(task.run(request_queue, signal_queue, life));
         (
             Hub {

@@ -15,6 +15,7 @@
 //! | [`http`] | requests and answers; the only place that knows statuses |
 //! | [`address`] | by which address phones reach this machine, and the QR code of it |
 //! | [`config`], [`clock`] | flags and environment; the server's clock |
+//! | [`metrics`], [`descriptors`] | what is counted of all this; how many files and sockets may be open |
 //!
 //! # The way of a command
 //!
@@ -27,9 +28,11 @@
 pub mod address;
 pub mod clock;
 pub mod config;
+pub mod descriptors;
 pub mod http;
 pub mod hub;
 pub mod library;
+pub mod metrics;
 pub mod pairing;
 pub mod room;
 pub mod store;
@@ -45,6 +48,7 @@ use tokio::sync::watch;
 use config::{Alignment, Config};
 use hub::{Hub, Life};
 use library::{Keeper, Library, News, Progress};
+use metrics::Metrics;
 use pairing::Pairing;
 use store::{Loaded, Store, StoreError};
 
@@ -117,8 +121,10 @@ pub async fn run(
     reading: impl Fn(Progress) + Send + 'static,
 ) -> Result<(), StartError> {
     let store = Store::open(&config.state_file)?;
+    let most = descriptors::room_for(config.max_connections as usize);
+    let metrics = Arc::new(Metrics::default());
     let keeper = tokio::select! {
-        keeper = look_through(&config) => keeper?,
+        keeper = look_through(&config, &metrics) => keeper?,
         _ = closing.wait_for(|closing| *closing) => return Ok(()),
     };
     let state_error = |error: String| StartError::State {
@@ -141,7 +147,7 @@ pub async fn run(
             // A part of the library would only take from a queue that knows the whole; and an empty folder is more likely a
             // disk that is not mounted than music given up.
             let takes_parts = room.durable.queue.is_empty();
-            let (hub, task) = Hub::start(room, store, settings, hub_life);
+            let (hub, task) = Hub::start(room, store, settings, metrics.clone(), hub_life);
             let index = keeper.index();
             if takes_parts || (keeper.is_whole() && !index.is_empty()) {
                 let library = room::Command::Library(Arc::new(index.for_room()));
@@ -178,7 +184,7 @@ pub async fn run(
     });
     let audience = audience(&house, reading);
     let library = Library::keep(keeper, takes_parts, audience).map_err(StartError::Watch)?;
-    let app = http::App::new(house, library, pairing, &config, url);
+    let app = http::App::new(house, library, pairing, metrics, most, &config, url);
     tokio::select! {
         () = http::serve(listener, app, closing, &life) => {
             life.send_replace(Life::Over);
@@ -188,10 +194,11 @@ pub async fn run(
     }
 }
 
-async fn look_through(config: &Config) -> Result<Keeper, StartError> {
+async fn look_through(config: &Config, metrics: &Arc<Metrics>) -> Result<Keeper, StartError> {
     let (folder, state_file) = (config.audio_dir.clone(), config.state_file.clone());
-    let keep_duplicates = config.keep_duplicates;
-    tokio::task::spawn_blocking(move || Keeper::open(&folder, &state_file, keep_duplicates))
+    let (keep_duplicates, metrics) = (config.keep_duplicates, metrics.clone());
+    let open = move || Keeper::open(&folder, &state_file, keep_duplicates, metrics);
+    tokio::task::spawn_blocking(open)
         .await
         .unwrap_or_else(|error| Err(io::Error::other(error)))
         .map_err(|error| StartError::AudioDir {

@@ -17,7 +17,7 @@ mod tests;
 
 pub use apply::apply;
 pub use command::{Command, Control, Departure, Held, Moment, Rejection};
-pub use event::{Event, EventKind};
+pub use event::{Event, EventKind, Shrink};
 pub use id::{IdError, KeyHash, MemberId, TrackId};
 pub use patch::PatchOp;
 pub use state::{

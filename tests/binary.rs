@@ -41,13 +41,21 @@ async fn help_explains_each_flag_and_its_environment() {
         "--leave-grace-ms",
         "--alignment",
         "--host-name",
+        "--max-connections",
         "--no-pairing-window",
         "--reset-state",
     ];
     for word in flags.into_iter().chain(ENVIRONMENT) {
         assert!(exit.stdout.contains(word), "no {word} in\n{}", exit.stdout);
     }
-    for default in ["./audio", "./state.json", "0.0.0.0:8080", "2000", "clock"] {
+    for default in [
+        "./audio",
+        "./state.json",
+        "0.0.0.0:8080",
+        "2000",
+        "clock",
+        "4096",
+    ] {
         assert!(
             exit.stdout.contains(default),
             "no default {default} in\n{}",
@@ -106,6 +114,7 @@ async fn a_wrong_setting_is_one_clear_line() {
         ("--leave-grace-ms=-1".to_owned(), "-1"),
         ("--leave-grace-ms=1.5".to_owned(), "1.5"),
         ("--alignment=stars".to_owned(), "stars"),
+        ("--max-connections=7".to_owned(), "max-connections"),
         ("--pairing-code=".to_owned(), "pairing-code"),
         ("--frobnicate".to_owned(), "--frobnicate"),
         ("--debug=maybe".to_owned(), "debug"),

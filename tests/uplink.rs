@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use common::network::{OutOfTown, SERVER, inside};
+use common::network::{HOUSE, OutOfTown, inside};
 use common::{Phone, Setup, in_time, music};
 use reqwest::Method;
 use serde_json::Value;
@@ -102,8 +102,8 @@ async fn fetch(phones: &[Phone], track: &str, bytes: u64) -> Vec<Download> {
 async fn at_the_end_of_a_narrow_cable<F: Future<Output = ()>>(
     scene: impl FnOnce(SocketAddr) -> F + Send + 'static,
 ) {
-    let town = OutOfTown::new();
-    let server = three_tracks().listen(&format!("{SERVER}:0")).start().await;
+    let town = OutOfTown::connected();
+    let server = three_tracks().listen(&format!("{HOUSE}:0")).start().await;
     town.narrow_the_cable(RATE);
     let address = server.address();
     let scene = town.run(move || scene(address));

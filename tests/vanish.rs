@@ -11,7 +11,7 @@ pub mod common;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use common::network::{OutOfTown, SERVER, inside};
+use common::network::{HOUSE, OutOfTown, inside};
 use common::{Phone, Setup, TestServer};
 
 #[tokio::test]
@@ -19,9 +19,9 @@ async fn a_phone_out_of_range_is_waited_for_no_more_after_fifteen_seconds() {
     if !inside("a_phone_out_of_range_is_waited_for_no_more_after_fifteen_seconds") {
         return;
     }
-    let town = OutOfTown::new();
+    let town = OutOfTown::connected();
     let setup = Setup::long_tracks()
-        .listen(&format!("{SERVER}:0"))
+        .listen(&format!("{HOUSE}:0"))
         .flag("--leave-grace-ms=2000");
     let server: TestServer = setup.start().await;
     let mut home = Phone::listening(&server).await;

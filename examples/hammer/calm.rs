@@ -113,6 +113,13 @@ impl House {
         self.deliveries(server, &seeks).await
     }
 
+    /// Times commands for that long, from the press to its answer.
+    pub(crate) async fn time_commands(&mut self, server: &Server, span: Duration) -> Vec<f64> {
+        let began = Instant::now();
+        let seeks = self.seek(server, || began.elapsed() < span).await;
+        seeks.values().map(|seek| seek.end - seek.start).collect()
+    }
+
     /// Seeks for as long as that holds; says which counts that made, and from when to when each took.
     async fn seek(
         &mut self,

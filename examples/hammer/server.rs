@@ -51,6 +51,7 @@ impl Server {
             .arg("--state-file")
             .arg(path("state").join("state.json"))
             .args(["--listen", "127.0.0.1:0", "--pairing-code", CODE])
+            .args(["--max-connections", "20000"])
             .envs(disk.environment())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -126,6 +127,17 @@ impl Server {
         let answer = request.bearer_auth(token).send().await.unwrap();
         let snapshot: Value = answer.json().await.unwrap();
         snapshot["live"]["listeners"].as_object().unwrap().len()
+    }
+
+    /// How many connections are open.
+    pub(crate) async fn connections(&self) -> usize {
+        let answer = Server::client().get(self.url("/metrics")).send().await;
+        let metrics = answer.unwrap().text().await.unwrap();
+        let counts = metrics
+            .lines()
+            .filter(|line| line.starts_with("lockstep_connections{"))
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<usize>().ok());
+        counts.sum()
     }
 
     /// Where it is.

@@ -39,6 +39,7 @@ impl Server {
             .arg("--state-file")
             .arg(folder.path().join("state.json"))
             .args(["--listen", "127.0.0.1:0", "--pairing-code", CODE])
+            .args(["--max-connections", "20000"])
             .arg(format!("--leave-grace-ms={}", grace.as_millis()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -16,9 +16,9 @@ use crate::hub::{Accepted, Refused};
 use crate::room::{Command, Control, Rejection, TrackId};
 
 /// The largest body that is read, in bytes.
-const LARGEST_BODY: usize = 16 << 10;
+pub(super) const LARGEST_BODY: usize = 16 << 10;
 /// How long a client may take to send it.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,9 +6,13 @@ use hyper::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RETRY_AFTER
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
-use super::{Body, full};
+use super::{Body, downloads, full};
 use crate::hub::Refused;
 use crate::room::Rejection;
+
+/// What is tried again by then may well find room.
+const DOWNLOAD_PAUSE: Duration = Duration::from_secs(1);
+const HOUSE_PAUSE: Duration = Duration::from_secs(10);
 
 /// Why a request is not answered as it would like.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,13 @@ pub(super) enum ApiError {
     TooManyTries { retry_after: Duration },
     #[error("the house has been asked for the same a moment ago; try again in {} s", seconds(*.retry_after))]
     TooSoon { retry_after: Duration },
+    #[error("this device has {} downloads under way already", downloads::MOST)]
+    TooManyDownloads,
+    #[error(
+        "too many connections are open; try again in {} s",
+        seconds(HOUSE_PAUSE)
+    )]
+    Full,
     #[error(
         "the state file is damaged: {0}; the server leaves it alone until somebody mends it or starts with --reset-state"
     )]
@@ -91,11 +102,11 @@ impl ApiError {
             ApiError::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             ApiError::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             ApiError::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
-            ApiError::TooManyTries { .. } | ApiError::TooSoon { .. } => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            ApiError::TooManyTries { .. }
+            | ApiError::TooSoon { .. }
+            | ApiError::TooManyDownloads => StatusCode::TOO_MANY_REQUESTS,
             ApiError::Damaged(_) | ApiError::Unreadable => StatusCode::INTERNAL_SERVER_ERROR,
-            ApiError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::Unavailable(_) | ApiError::Full => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -120,6 +131,12 @@ impl ApiError {
             }
             ApiError::TooManyTries { retry_after } | ApiError::TooSoon { retry_after } => {
                 headers.insert(RETRY_AFTER, seconds(retry_after).into());
+            }
+            ApiError::TooManyDownloads => {
+                headers.insert(RETRY_AFTER, seconds(DOWNLOAD_PAUSE).into());
+            }
+            ApiError::Full => {
+                headers.insert(RETRY_AFTER, seconds(HOUSE_PAUSE).into());
             }
             ApiError::RangeNotSatisfiable { size } => {
                 if let Ok(range) = HeaderValue::try_from(format!("bytes */{size}")) {

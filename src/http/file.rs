@@ -19,6 +19,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::Body;
 use super::buffer::{self, Buffer};
+use super::downloads::Begun;
 use super::uplink::{Passage, Place};
 use crate::library::Version;
 use crate::wire::Download;
@@ -155,11 +156,12 @@ pub(super) struct FileBody {
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     /// How many bytes are left of this turn.
     turn: u64,
+    _begun: Begun,
 }
 
 impl FileBody {
     /// `part` of `source`.
-    pub(super) fn new(source: Source, part: Range<u64>, place: Place) -> Self {
+    pub(super) fn new(source: Source, part: Range<u64>, place: Place, begun: Begun) -> Self {
         FileBody {
             source: Arc::new(source),
             next: part.start,
@@ -168,6 +170,7 @@ impl FileBody {
             aside: None,
             reading: None,
             turn: TURN,
+            _begun: begun,
         }
     }
 

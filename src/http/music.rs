@@ -135,6 +135,8 @@ pub(super) async fn file(
     let body = if head {
         empty()
     } else {
+        let begun = app.downloads.begin(paired.member);
+        let begun = begun.ok_or(ApiError::TooManyDownloads)?;
         let place = Place {
             hub: paired.hub.clone(),
             member: paired.member,
@@ -143,7 +145,7 @@ pub(super) async fn file(
         };
         line.carry(Progress::new(place.clone(), size, bytes.clone()));
         let source = Source::new(opened.file, version);
-        FileBody::new(source, bytes, place).boxed()
+        FileBody::new(source, bytes, place, begun).boxed()
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

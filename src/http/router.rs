@@ -2,13 +2,15 @@
 
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::json;
 
 use super::error::ApiError;
 use super::gate::{self, Paired};
 use super::socket::Line;
-use super::{App, Body, House, app, control, empty, events, full, json, music, pair, sync};
+use super::{
+    App, Body, House, app, control, empty, events, full, json, metrics, music, pair, sync,
+};
 use crate::clock;
 use crate::room::MemberId;
 
@@ -23,6 +25,7 @@ pub(super) async fn answer(app: &App, line: &Line, request: Request<Incoming>) -
         Err(error) => Err(error),
     };
     let mut response = answer.unwrap_or_else(ApiError::into_response);
+    app.metrics.answers.count(response.status().as_u16());
     let headers = response.headers_mut();
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -50,19 +53,21 @@ async fn route(
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
     let post = *request.method() == Method::POST;
     let wrong = |allowed| Err(ApiError::MethodNotAllowed(allowed));
+    let paired = |headers: &HeaderMap| gate::paired(app, headers).inspect(|_| line.know());
     let parts: Vec<&str> = path.strip_prefix('/').unwrap_or(&path).split('/').collect();
     match parts[..] {
         ["healthz"] if get => healthz(app),
+        ["metrics"] if get => metrics::answer(app, line, request.headers()),
         ["qr"] if get => pair::qr(app, request.headers()),
         ["code"] if get => pair::code(app, line.peer(), request.headers()),
         ["pair"] if post => pair::pair(app, line.peer(), request).await,
         [name @ ("leave" | "rename" | "rescan" | "sync" | "tune" | "tuning")] if post => {
-            let paired = gate::paired(app, request.headers())?;
+            let paired = paired(request.headers())?;
             let response = uncounted(app, &paired, name, request).await;
             Ok(named(response, paired.member))
         }
         ["pair" | "leave" | "rename" | "rescan" | "sync" | "tune" | "tuning"] => wrong("POST"),
-        ["healthz" | "qr" | "code"] => wrong("GET, HEAD"),
+        ["healthz" | "metrics" | "qr" | "code"] => wrong("GET, HEAD"),
 
         ["index" | "snapshot" | "events" | "clock"]
         | ["cover" | "file", _]
@@ -70,7 +75,7 @@ async fn route(
             if !get {
                 return wrong("GET, HEAD");
             }
-            let paired = gate::paired(app, request.headers())?;
+            let paired = paired(request.headers())?;
             let response = match parts[..] {
                 ["clock"] => Ok(told_time(received_ms)),
                 _ => guarded(app, &paired, line, &parts, &request).await,
@@ -81,9 +86,16 @@ async fn route(
         [name] => match control::parser(name) {
             Some(_) if !post => wrong("POST"),
             Some(parse) => {
-                let paired = gate::paired(app, request.headers())?;
-                let response = control::command(&paired, parse, request).await;
-                Ok(named(response, paired.member))
+                let response = match paired(request.headers()) {
+                    Ok(paired) => {
+                        let response = control::command(&paired, parse, request).await;
+                        named(response, paired.member)
+                    }
+                    Err(error) => error.into_response(),
+                };
+                let label = (name.to_owned(), response.status().as_u16());
+                app.metrics.commands.count(label);
+                Ok(response)
             }
             None => page(&path, get, &request),
         },

@@ -14,8 +14,10 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
+use super::crowd::Place;
 use super::file::Progress;
 use crate::hub::{Outbox, Outlet, Silence};
+use crate::metrics::Metrics;
 
 /// An event stream ends when what was sent on it is not taken for so long. With a heartbeat every 5 s and
 /// the grace, a phone out of range is gone within 15 s.
@@ -40,6 +42,8 @@ struct Shared {
     write: OwnedWriteHalf,
     silence: Silence,
     carried: Mutex<Carried>,
+    place: Place,
+    metrics: Arc<Metrics>,
 }
 
 /// What the answer that is under way wants to do with what is written.
@@ -56,6 +60,11 @@ impl Line {
     /// Who is at the other end.
     pub(super) fn peer(&self) -> SocketAddr {
         self.0.peer
+    }
+
+    /// Somebody who is paired has asked on this connection.
+    pub(super) fn know(&self) {
+        self.0.place.know();
     }
 
     /// Whether the other end went silent, for those who outlive the socket.
@@ -96,9 +105,12 @@ impl Shared {
     fn wrote(&self, bytes: usize) {
         let mut carried = self.carried();
         if let Carried::Download(download) = &mut *carried {
+            self.metrics.sent_files.add(bytes as u64);
             if download.wrote(bytes) {
                 *carried = Carried::Nothing;
             }
+        } else {
+            self.metrics.sent_others.add(bytes as u64);
         }
     }
 
@@ -132,7 +144,9 @@ struct Past(Weak<Shared>);
 impl Outlet for Past {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let shared = self.0.upgrade().ok_or(io::ErrorKind::NotConnected)?;
-        shared.watch(shared.write.try_write(bytes))
+        let written = shared.watch(shared.write.try_write(bytes))?;
+        shared.metrics.sent_events.add(written as u64);
+        Ok(written)
     }
 }
 
@@ -143,8 +157,13 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Sets the socket up.
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+    /// Sets the socket up. It keeps its place until it is closed.
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        place: Place,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         if let Err(error) = set_up(&stream) {
             tracing::debug!("cannot set up a connection: {error}");
         }
@@ -156,6 +175,8 @@ impl Socket {
                 write,
                 silence: Silence::default(),
                 carried: Mutex::new(Carried::Nothing),
+                place,
+                metrics,
             })),
         }
     }
@@ -249,7 +270,9 @@ impl Write for Socket {
             _ => return Poll::Ready(Ok(())),
         };
         outbox.poll_drain(cx, |cx, bytes| {
-            shared.poll_write(cx, |half| half.try_write(bytes))
+            let written = ready!(shared.poll_write(cx, |half| half.try_write(bytes)))?;
+            shared.metrics.sent_events.add(written as u64);
+            Poll::Ready(Ok(written))
         })
     }
 

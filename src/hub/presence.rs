@@ -17,6 +17,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// One that went silent is out within 15 s: 5 until the next heartbeat, 7 in which nothing of it is taken, and this.
 const VANISHED_GRACE: Duration = Duration::from_secs(2);
 
+/// Streams of one device at once. A browser has six connections to a server, for all of its tabs; more are what a network that
+/// breaks again and again has left behind, until the system notices.
+const MOST_STREAMS: usize = 8;
+
 /// Names an open event stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(u64);
@@ -145,6 +149,13 @@ impl Presence {
         }
         self.sort_remotes(member);
         id
+    }
+
+    /// The oldest stream of a device that has one too many: the newest is the one that somebody is at the other end of.
+    pub(super) fn surplus(&self, member: MemberId) -> Option<StreamId> {
+        let own = self.streams.iter().filter(|(_, s)| s.member == member);
+        let own: Vec<_> = own.map(|(id, _)| *id).collect();
+        (own.len() > MOST_STREAMS).then(|| own.into_iter().min())?
     }
 
     fn is_listening(&self, member: MemberId) -> bool {
@@ -449,6 +460,21 @@ mod tests {
         let departed = settle(&mut presence, &mut room, start + 3 * GRACE);
         assert_eq!(departed, [depart(Departure::Left)]);
         assert!(room.live.listeners.is_empty());
+    }
+
+    #[test]
+    fn of_too_many_streams_of_a_device_the_oldest_is_to_end_and_those_of_others_stay() {
+        let (room, start) = (room(), Instant::now());
+        let mut presence = Presence::new(&room, GRACE, start);
+        presence.open(MemberId(2), Role::Listener, None, start);
+        let mut open = |role| presence.open(M1, role, None, start);
+        let streams: Vec<_> = (0..MOST_STREAMS).map(|_| open(Role::Listener)).collect();
+        assert_eq!(presence.surplus(M1), None);
+        presence.open(M1, Role::Remote, None, start);
+        assert_eq!(presence.surplus(M1), Some(streams[0]));
+        presence.close(streams[0], Departure::Left, start);
+        assert_eq!(presence.surplus(M1), None);
+        assert!(presence.is_listening(M1));
     }
 
     #[test]

@@ -14,9 +14,11 @@ use super::herald::Herald;
 use super::lead::Writes;
 use super::pace::Pace;
 use super::presence::{Presence, Seen, StreamId};
+use super::tally::Tally;
 use super::{Accepted, Life, Refused, Request, Settings, Signal, StreamGuard, Subscribe, View};
 use crate::clock;
-use crate::room::{self, Command, Control, Event, Moment, Rejection, Room};
+use crate::metrics::Metrics;
+use crate::room::{self, Command, Control, Departure, Event, Moment, Rejection, Room};
 use crate::store::Store;
 use crate::wire::{Message, Tuning, TuningSound};
 
@@ -79,6 +81,8 @@ pub(super) struct Task {
     sound_at: Instant,
     /// What the last writes took.
     writes: Writes,
+    metrics: Arc<Metrics>,
+    tally: Tally,
     /// When something may be due that nobody asks for.
     look_at: Instant,
     retry_at: Option<Instant>,
@@ -94,10 +98,12 @@ impl Task {
         views: watch::Sender<View>,
         store: Store,
         settings: Settings,
+        metrics: Arc<Metrics>,
         signals: mpsc::UnboundedSender<Signal>,
     ) -> Self {
         let room = views.borrow().room.clone();
         let now = Instant::now();
+        let tally = Tally::new(metrics.clone(), &room, now);
         Task {
             presence: Presence::new(&room, settings.leave_grace, now),
             room,
@@ -112,6 +118,8 @@ impl Task {
             pace: Pace::new(now),
             sound_at: now,
             writes: Writes::default(),
+            metrics,
+            tally,
             look_at: now,
             retry_at: None,
             unsure: false,
@@ -284,6 +292,10 @@ impl Task {
         }
         let now = Instant::now();
         let stream = self.presence.open(wish.member, wish.role, wish.held, now);
+        if let Some(oldest) = self.presence.surplus(wish.member) {
+            self.presence.close(oldest, Departure::Left, now);
+            self.herald.end(vec![oldest]).await;
+        }
         self.pace.live_changed();
         self.look_at = now;
         let view = self.publish();
@@ -458,11 +470,14 @@ impl Task {
             Ok(()) => {
                 self.retry_at = None;
                 self.unsure = false;
-                self.writes.took(batch.since.elapsed());
+                let took = batch.since.elapsed();
+                self.writes.took(took);
+                self.metrics.commits.observe(took);
                 self.commit(batch).await;
             }
             Err(error) => {
                 tracing::error!("the state could not be written, so nothing has changed: {error}");
+                self.metrics.failed_commits.add(1);
                 let retry_at = Instant::now() + RETRY;
                 self.retry_at = Some(retry_at);
                 self.unsure = true;
@@ -494,6 +509,7 @@ impl Task {
         self.look_at = Instant::now();
         self.pace.live_changed();
         self.room = batch.next;
+        self.tally.count(&batch.events, &self.room, Instant::now());
         let ended: Vec<_> = batch
             .accepted
             .into_iter()

@@ -17,6 +17,7 @@ use super::draft::{Draft, SETTLED, Sorted, Wetness};
 use super::scan::{self, Walked};
 use super::watch::{self, Watch};
 use super::{Index, Version, ours};
+use crate::metrics::Metrics;
 
 /// So few files are read before the server answers the first request; with more, it answers meanwhile.
 const FEW: usize = 200;
@@ -97,6 +98,7 @@ pub struct Keeper {
     trouble: String,
     /// How many copies have been said to be left out.
     told_copies: usize,
+    metrics: Arc<Metrics>,
 }
 
 /// What came of a look.
@@ -112,7 +114,13 @@ impl Keeper {
     ///
     /// # Errors
     /// What the system said when the folder cannot be read.
-    pub fn open(folder: &Path, state_file: &Path, keep_duplicates: bool) -> io::Result<Self> {
+    pub fn open(
+        folder: &Path,
+        state_file: &Path,
+        keep_duplicates: bool,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
+        let began = Instant::now();
         let root = folder.canonicalize()?;
         let cache = Cache::beside(state_file);
         let ours = ours(state_file);
@@ -137,8 +145,10 @@ impl Keeper {
             unsettled: HashMap::new(),
             trouble: String::new(),
             told_copies: 0,
+            metrics,
         };
         keeper.first(&walked);
+        keeper.metrics.scans.observe(began.elapsed());
         Ok(keeper)
     }
 
@@ -164,6 +174,7 @@ impl Keeper {
             return;
         }
         scan::read_each(&self.root, &new, |seen, found| {
+            self.metrics.files_read.add(1);
             draft.take(seen, found, &cached);
         });
         let undecided = self.undecided_bytes(&draft);
@@ -232,15 +243,19 @@ impl Keeper {
             let watch = watch
                 .get_or_insert_with(|| watch::watch(&self.root, self.ours.clone(), notice.clone()));
             let is_told = self.is_told(Some(watch));
+            let began = Instant::now();
             let mut part = |news| match news {
                 News::Index { whole: false, .. } if !tells_parts => true,
                 news => audience(news),
             };
-            rest = match self.look(wanted.forced, is_told, &mut taken, &mut part) {
+            let looked = self.look(wanted.forced, is_told, &mut taken, &mut part);
+            self.metrics.scans.observe(began.elapsed());
+            rest = match looked {
                 Ok(Looked { unsettled: true }) => SETTLED,
                 Ok(_) if taken => SLOW,
                 Ok(_) => AGAIN,
                 Err(error) => {
+                    self.metrics.failed_scans.add(1);
                     self.complain(&error.to_string());
                     AGAIN
                 }
@@ -305,6 +320,7 @@ impl Keeper {
         let Sorted { new, mut draft, .. } = sorted;
         let mut teller = Teller::new(new.len());
         scan::read_each(&self.root, &new, |seen, found| {
+            self.metrics.files_read.add(1);
             draft.take(seen, found, &was);
             teller.tell(|due| match due {
                 Due::Progress(progress) => audience(News::Reading(progress)),

@@ -111,13 +111,15 @@ export function createDownloads({ store, shelf, onOutdated, onNoRoom, onAside })
     const status = error instanceof ApiError ? error.status : null;
     // While the server is away altogether, no track is worse than another.
     const away = status === null && store.get().connection !== 'open';
-    vainTries = gained || away ? 0 : vainTries + 1;
+    // Nor while it says itself when it can be asked again.
+    const retryMs = error instanceof ApiError ? error.retryAfterSec * 1_000 : 0;
+    vainTries = gained || away || retryMs > 0 ? 0 : vainTries + 1;
     if (status === 404 || vainTries >= VAIN_TRIES) {
       putAside(track);
       if (status === 404) onOutdated();
       return;
     }
-    const waitMs = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)] ?? 0;
+    const waitMs = Math.max(RETRY_MS[Math.min(failures, RETRY_MS.length - 1)] ?? 0, retryMs);
     failures += 1;
     await new Promise((resolve) => {
       const cancel = after(waitMs, () => resolve(null));

@@ -1,7 +1,5 @@
-//! Server and phones in network namespaces of their own, with a cable between them that can be pulled or made narrow.
-//!
-//! A test starts itself again inside a fresh network namespace, so it needs nothing of this machine's own network, and
-//! only the right to make namespaces.
+//! Machines of their own: network namespaces, with a cable between them. A test that needs them starts itself again inside a
+//! fresh one, so it needs nothing of this machine's own network, and only the right to make namespaces.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -12,8 +10,10 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Set in the process that is inside.
 const INSIDE: &str = "LOCKSTEP_TEST_INSIDE";
-/// The address that the server has on its end of the cable.
-pub const SERVER: &str = "10.77.0.1";
+/// The address of the house.
+pub const HOUSE: &str = "10.77.0.1";
+/// The address out of town.
+pub const AWAY: &str = "10.77.0.2";
 
 /// Runs the test of that name again in a network namespace of its own; `true` in there.
 pub fn inside(test: &str) -> bool {
@@ -43,14 +43,14 @@ pub fn inside(test: &str) -> bool {
     false
 }
 
-/// A namespace for phones, and the cable to it.
+/// A namespace besides the house's, and the cable to it.
 pub struct OutOfTown {
     keeper: Child,
 }
 
 impl OutOfTown {
-    /// Lays the cable.
-    pub fn new() -> Self {
+    /// Founds the town and lays the cable.
+    pub fn connected() -> Self {
         let keeper = Command::new("unshare")
             .args(["--net", "sleep", "300"])
             .stdin(Stdio::null())
@@ -63,9 +63,10 @@ impl OutOfTown {
         ip(&[
             "link", "add", "house", "type", "veth", "peer", "name", "phone", "netns", &pid,
         ]);
-        ip(&["address", "add", "10.77.0.1/24", "dev", "house"]);
+        ip(&["address", "add", &format!("{HOUSE}/24"), "dev", "house"]);
         ip(&["link", "set", "house", "up"]);
-        town.ip(&["address", "add", "10.77.0.2/24", "dev", "phone"]);
+        town.ip(&["link", "set", "lo", "up"]);
+        town.ip(&["address", "add", &format!("{AWAY}/24"), "dev", "phone"]);
         town.ip(&["link", "set", "phone", "up"]);
         town
     }
@@ -78,9 +79,15 @@ impl OutOfTown {
         }
     }
 
-    fn ip(&self, arguments: &[&str]) {
+    /// What enters it: a command line that another one follows.
+    pub fn enter(&self) -> [String; 2] {
         let net = format!("--net=/proc/{}/ns/net", self.keeper.id());
-        let status = Command::new("nsenter")
+        ["nsenter".into(), net]
+    }
+
+    fn ip(&self, arguments: &[&str]) {
+        let [enter, net] = self.enter();
+        let status = Command::new(enter)
             .arg(net)
             .arg("ip")
             .args(arguments)
@@ -88,12 +95,12 @@ impl OutOfTown {
         assert!(status.unwrap().success(), "ip {arguments:?}");
     }
 
-    /// From here on nothing arrives, and nobody is told.
+    /// From then on no packet passes.
     pub fn pull_the_cable(&self) {
         self.ip(&["link", "set", "phone", "down"]);
     }
 
-    /// Lets no more than so much through from the server to the phones, in a unit that `tc` knows.
+    /// Lets no more than so much through from the house to the town, in a unit that `tc` knows.
     pub fn narrow_the_cable(&self, rate: &str) {
         let shaped = ["qdisc", "add", "dev", "house", "root", "tbf", "rate", rate];
         let status = Command::new("tc")
@@ -104,10 +111,10 @@ impl OutOfTown {
     }
 
     /// Runs `task` with every socket that it opens in there.
-    pub fn run<F: Future<Output = ()>>(
+    pub fn run<T: Send + 'static, F: Future<Output = T>>(
         &self,
         task: impl FnOnce() -> F + Send + 'static,
-    ) -> thread::JoinHandle<()> {
+    ) -> thread::JoinHandle<T> {
         let namespace = File::open(format!("/proc/{}/ns/net", self.keeper.id())).unwrap();
         thread::spawn(move || {
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
@@ -115,7 +122,7 @@ impl OutOfTown {
                 .enable_all()
                 .build()
                 .unwrap();
-            runtime.block_on(task());
+            runtime.block_on(task())
         })
     }
 }
@@ -127,7 +134,8 @@ impl Drop for OutOfTown {
     }
 }
 
-fn ip(arguments: &[&str]) {
+/// Changes the network that this process is in.
+pub fn ip(arguments: &[&str]) {
     let status = Command::new("ip").args(arguments).status().unwrap();
     assert!(status.success(), "ip {arguments:?}");
 }

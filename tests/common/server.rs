@@ -33,6 +33,7 @@ pub const ENVIRONMENT: [&str; 10] = [
     "ALIGNMENT",
     "NO_PAIRING_WINDOW",
     "HOST_NAME",
+    "MAX_CONNECTIONS",
 ];
 
 /// What a server will find when it starts.

@@ -90,3 +90,26 @@ test('parts are cut at the same places wherever a download broke, and nothing co
   assert.deepEqual([entry?.parts, ...sizes], [3, PART_BYTES, PART_BYTES, 1_000]);
   assert.deepEqual(new Uint8Array(await /** @type {Blob} */ (await shelf.read('a')).arrayBuffer()), whole);
 });
+
+test('a server that has too much to do is asked again when it says, as often as it takes', async (t) => {
+  /** @type {number[]} */
+  const askedMs = [];
+  let nowMs = 0;
+  const { store } = await phone(t, () => {
+    askedMs.push(nowMs);
+    if (askedMs.length > 5) return new Response('music');
+    return Response.json({ detail: 'ten downloads already' }, { status: 429, headers: { 'Retry-After': '4' } });
+  });
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const end = store.until(({ held }) => held.has('a'), 60_000);
+  store.update({ index: /** @type {any} */ (indexOf(track('a', 5))) });
+  while (!store.get().held.has('a') && nowMs < 60_000) {
+    await new Promise(setImmediate);
+    t.mock.timers.tick(100);
+    nowMs += 100;
+  }
+  assert.ok(await end);
+  const waits = askedMs.slice(1).map((at, i) => at - (askedMs[i] ?? 0));
+  assert.equal(waits.length, 5);
+  assert.ok(waits.every((ms) => ms >= 4_000 && ms < 6_000), String(waits));
+});
