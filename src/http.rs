@@ -7,6 +7,8 @@ mod encoding;
 mod error;
 mod events;
 mod file;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gate;
 mod music;
 mod pair;
@@ -15,6 +17,7 @@ mod router;
 mod socket;
 mod sync;
 mod validators;
+mod while_paired;
 
 use std::convert::Infallible;
 use std::io;

@@ -12,12 +12,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::Body;
 use crate::hub::Hub;
 use crate::room::{MemberId, TrackId};
 use crate::wire::Download;
@@ -119,10 +117,6 @@ impl FileBody {
             reading: None,
             turn: TURN,
         }
-    }
-
-    pub(super) fn boxed(self) -> Body {
-        self.boxed_unsync()
     }
 
     fn length(&self) -> usize {

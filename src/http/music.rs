@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
@@ -18,6 +19,7 @@ use super::gate::Paired;
 use super::range::{Asked, ByteRange};
 use super::socket::Line;
 use super::validators::{self, Outcome, Validators};
+use super::while_paired::WhilePaired;
 use super::{App, Body, empty, full};
 use crate::library::{Index, Track, Version};
 
@@ -142,7 +144,8 @@ pub(super) async fn file(
             size,
             bytes.clone(),
         ));
-        FileBody::new(opened.file, bytes).boxed()
+        let body = FileBody::new(opened.file, bytes);
+        WhilePaired::new(body, paired.hub.clone(), paired.member).boxed_unsync()
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
