@@ -3,6 +3,8 @@
 
 mod cache;
 pub mod cover;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod keeper;
 mod open;
 mod padding;
