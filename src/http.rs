@@ -10,6 +10,8 @@ mod encoding;
 mod error;
 mod events;
 mod file;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gate;
 mod metrics;
 mod music;
@@ -21,6 +23,7 @@ mod socket;
 mod sync;
 mod uplink;
 mod validators;
+mod while_paired;
 
 use std::convert::Infallible;
 use std::io;

@@ -261,6 +261,12 @@ impl Hub {
         }
     }
 
+    /// Whether a device is paired, as last committed.
+    pub fn is_paired(&self, member: MemberId) -> bool {
+        let view = self.view.borrow();
+        view.room.durable.clients.contains_key(&member)
+    }
+
     /// Whether there is still somebody to ask.
     pub fn is_alive(&self) -> bool {
         !self.requests.is_closed()

@@ -5,6 +5,8 @@ mod cache;
 pub mod cover;
 mod draft;
 mod duplicates;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod index;
 mod keeper;
 mod open;

@@ -175,15 +175,11 @@ impl Store {
     pub fn save(&self, room: &Room) -> io::Result<()> {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         lock.keep()?;
-        let written = Written {
-            durable: &room.durable,
-            private: &room.private,
-        };
         let mut file = tempfile::Builder::new()
             .prefix(&self.prefix)
             .suffix(UNFINISHED)
             .tempfile_in(&self.folder)?;
-        file.write_all(&serde_json::to_vec(&written)?)?;
+        file.write_all(&spell(room)?)?;
         file.as_file().sync_all()?;
         file.persist(&self.path)?;
         File::open(&self.folder)?.sync_all()
@@ -211,6 +207,17 @@ impl Store {
         File::open(&self.folder)?.sync_all()?;
         Ok(Some(aside))
     }
+}
+
+/// The bytes of `room`'s state file.
+///
+/// # Errors
+/// None that a room could cause: all of it has a place in JSON.
+pub fn spell(room: &Room) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&Written {
+        durable: &room.durable,
+        private: &room.private,
+    })
 }
 
 /// A room from the bytes of a state file.

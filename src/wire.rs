@@ -101,6 +101,14 @@ pub struct RenameRequest {
     pub client_name: String,
 }
 
+/// What is asked of `POST /unpair`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnpairRequest {
+    /// Which device is no longer to be paired.
+    pub member_id: MemberId,
+}
+
 /// What is asked of `POST /sync`, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -283,7 +283,9 @@ async fn every_guarded_route_asks_for_a_token() {
         (Method::GET, "/clock"),
         (Method::GET, "/debug/state"),
         (Method::POST, "/leave"),
+        (Method::POST, "/unpair"),
         (Method::POST, "/rename"),
+        (Method::POST, "/rescan"),
         (Method::POST, "/sync"),
         (Method::POST, "/tune"),
         (Method::POST, "/tuning"),
@@ -377,6 +379,27 @@ async fn the_code_is_shown_while_the_window_is_open_and_then_to_loopback_and_pai
             .header("cache-control")
             .is_some_and(|value| value.contains("no-store"))
     );
+}
+
+/// Whoever answers for a name may let it lead a browser on the server's own machine here.
+#[tokio::test]
+async fn loopback_is_shown_the_code_by_an_address_and_not_by_a_name() {
+    let server = TestServer::start().await;
+    let phone = Phone::pair(&server).await;
+    let bearer = format!("Authorization: Bearer {}", phone.token);
+    for (name, shown) in [
+        ("127.0.0.1:8080", true),
+        ("localhost:8080", true),
+        ("[::1]", true),
+        ("party.lan:8080", false),
+        ("evil.local", false),
+    ] {
+        let host = format!("Host: {name}");
+        let answer = raw::get(server.address(), "/code", &[&host]).await;
+        assert_eq!(answer.status == 200, shown, "{name}");
+        let as_paired = raw::get(server.address(), "/code", &[&host, &bearer]).await;
+        assert_eq!(as_paired.status, 200, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -151,7 +151,7 @@ pub(super) async fn read(body: Incoming) -> Result<bytes::Bytes, ApiError> {
     }
 }
 
-fn if_match(headers: &HeaderMap) -> Result<u64, ApiError> {
+pub(super) fn if_match(headers: &HeaderMap) -> Result<u64, ApiError> {
     let mut values = headers.get_all("if-match-event").iter();
     let value = values.next().ok_or(ApiError::PreconditionRequired)?;
     let digits = value

@@ -12,12 +12,10 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::Body;
 use super::buffer::{self, Buffer};
 use super::downloads::Begun;
 use super::uplink::{Passage, Place};
@@ -172,10 +170,6 @@ impl FileBody {
             turn: TURN,
             _begun: begun,
         }
-    }
-
-    pub(super) fn boxed(self) -> Body {
-        self.boxed_unsync()
     }
 
     /// The next piece. Before the last one is sent, and now and then before, the file must be known to be the same.

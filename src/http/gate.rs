@@ -1,10 +1,10 @@
 //! Who gets in: by which name the server was called (DNS rebinding), from which page (cross-site requests),
 //! and with whose token.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, COOKIE, HOST, HeaderValue, ORIGIN};
+use hyper::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN};
 
 use super::error::ApiError;
 use super::{App, House};
@@ -14,6 +14,9 @@ use crate::room::{KeyHash, MemberId};
 
 /// The cookie that carries a device's token.
 pub(super) const COOKIE_NAME: &str = "clientId";
+
+/// Which pages a request may have come from (Fetch Metadata, 2.3). Browsers send it where the page is secure.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Endings of names that no public name server answers for, so no outsider's page can have one.
 const LOCAL_ENDINGS: [&str; 4] = [".local", ".lan", ".home.arpa", ".internal"];
@@ -36,23 +39,34 @@ impl Names {
     /// Whether a `Host` header means this server.
     fn allow(&self, host: &str) -> bool {
         let name = name_of(host).trim_end_matches('.').to_ascii_lowercase();
-        let bare = name
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
-        if let Some(v6) = bare {
-            return v6.parse::<Ipv6Addr>().is_ok();
+        if name == "localhost" || address_of(&name).is_some() {
+            return true;
         }
         let spelled = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-        if !name.bytes().all(spelled) {
-            return false;
-        }
-        name == "localhost"
-            || name.parse::<IpAddr>().is_ok()
-            || LOCAL_ENDINGS
+        name.bytes().all(spelled)
+            && (LOCAL_ENDINGS
                 .iter()
                 .any(|ending| name.len() > ending.len() && name.ends_with(ending))
-            || self.0.contains(&name)
+                || self.0.contains(&name))
     }
+}
+
+/// The address that a `Host` without its port is, if it is one.
+fn address_of(name: &str) -> Option<IpAddr> {
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    match bare {
+        Some(v6) => v6.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => name.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    }
+}
+
+/// Whether the server was called by an address or as `localhost`, and not by a name that others answer for.
+pub(super) fn called_by_address(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let name = host.map(|host| name_of(host).to_ascii_lowercase());
+    name.is_some_and(|name| name == "localhost" || address_of(&name).is_some())
 }
 
 /// A `Host` without its port.
@@ -120,6 +134,13 @@ pub(super) fn hub(app: &App) -> Result<&Hub, ApiError> {
     }
 }
 
+/// Whether the browser says that another origin's page has caused the request. To `SameSite` all ports of a host are one site,
+/// so the cookie alone does not tell.
+fn from_elsewhere(headers: &HeaderMap) -> bool {
+    let site = headers.get(FETCH_SITE);
+    site.is_some_and(|site| site == "cross-site" || site == "same-site")
+}
+
 fn token(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers
         .get(AUTHORIZATION)
@@ -131,6 +152,9 @@ fn token(headers: &HeaderMap) -> Option<&str> {
                 .then_some(token.trim())
         });
     let cookie = || {
+        if from_elsewhere(headers) {
+            return None;
+        }
         headers
             .get_all(COOKIE)
             .iter()
@@ -190,6 +214,44 @@ mod tests {
             headers.insert(HOST, "party.lan:8080".parse().unwrap());
             headers.insert(ORIGIN, origin.parse().unwrap());
             assert_eq!(same_site(&names, &headers).is_ok(), fine, "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_counts_only_where_no_other_origins_page_has_caused_the_request() {
+        for (site, counts) in [
+            (None, true),
+            (Some("same-origin"), true),
+            (Some("none"), true),
+            (Some("same-site"), false),
+            (Some("cross-site"), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, HeaderValue::from_static("clientId=abc"));
+            if let Some(site) = site {
+                headers.insert(FETCH_SITE, HeaderValue::from_static(site));
+            }
+            assert_eq!(token(&headers).is_some(), counts, "{site:?}");
+            headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer abc"));
+            assert_eq!(token(&headers), Some("abc"), "{site:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_no_address() {
+        for (host, by_address) in [
+            ("127.0.0.1:8080", true),
+            ("[::1]:8080", true),
+            ("192.168.1.7", true),
+            ("LocalHost:8080", true),
+            ("lockstep.local:8080", false),
+            ("::1", false),
+            ("[127.0.0.1]", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, host.parse().unwrap());
+            assert_eq!(called_by_address(&headers), by_address, "{host}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
@@ -20,6 +21,7 @@ use super::range::{Asked, ByteRange};
 use super::socket::Line;
 use super::uplink::Place;
 use super::validators::{self, Modified, Outcome, Validators};
+use super::while_paired::WhilePaired;
 use super::{App, Body, empty, full};
 use crate::library::{Index, Track, Version};
 
@@ -145,7 +147,8 @@ pub(super) async fn file(
         };
         line.carry(Progress::new(place.clone(), size, bytes.clone()));
         let source = Source::new(opened.file, version);
-        FileBody::new(source, bytes, place, begun).boxed()
+        let body = FileBody::new(source, bytes, place, begun);
+        WhilePaired::new(body, paired.hub.clone(), paired.member).boxed_unsync()
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

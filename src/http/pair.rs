@@ -15,7 +15,7 @@ use crate::address;
 use crate::hub::Accepted;
 use crate::pairing::{self, Refused};
 use crate::room::Command;
-use crate::wire::{PairRequest, RenameRequest};
+use crate::wire::{PairRequest, RenameRequest, UnpairRequest};
 
 /// The longest name a device may have, in characters.
 const LONGEST_NAME: usize = 40;
@@ -95,15 +95,33 @@ pub(super) async fn leave(paired: &Paired<'_>) -> Result<Response<Body>, ApiErro
     Ok(response)
 }
 
+/// `POST /unpair`: of whichever device. It contradicts nothing that others ask for, so it needs no event count.
+pub(super) async fn unpair(
+    paired: &Paired<'_>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, ApiError> {
+    let body = control::read(request.into_body()).await?;
+    let UnpairRequest { member_id: other } = control::from_json(&body)?;
+    let member = paired.member;
+    let command = Command::Unpair { member, other };
+    let Accepted { room } = paired.hub.submit(command).await?;
+    tracing::info!("{other} is no longer paired: {member} has seen to it");
+    let mut response = json(&json!({ "eventCount": room.durable.event_count }));
+    if other == member {
+        set_cookie(&mut response, "", 0);
+    }
+    Ok(response)
+}
+
 /// `GET /code`: for this machine itself, for paired devices, and for everybody while the window is open.
 pub(super) fn code(
     app: &App,
     peer: SocketAddr,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    let may_see = peer.ip().to_canonical().is_loopback()
-        || window_open(app)
-        || gate::paired(app, headers).is_ok();
+    // Whoever answers for a name, on the network of the house, may let it lead this machine's own browser here.
+    let from_here = peer.ip().to_canonical().is_loopback() && gate::called_by_address(headers);
+    let may_see = from_here || window_open(app) || gate::paired(app, headers).is_ok();
     if !may_see {
         return Err(ApiError::Forbidden(
             "ask somebody who is paired already for the code, or look at the server's terminal",
@@ -157,7 +175,7 @@ fn set_cookie(response: &mut Response<Body>, token: &str, seconds: u32) {
 }
 
 /// A name in one line of text that can be seen, and that turns nothing around it; empty when nothing of it can be.
-fn tidy(name: &str) -> String {
+pub(super) fn tidy(name: &str) -> String {
     let printable = name.replace(|c: char| c.is_control() || is_unseen(c), " ");
     let words: Vec<_> = printable.split_whitespace().collect();
     let line: String = words.join(" ").chars().take(LONGEST_NAME).collect();

@@ -32,6 +32,7 @@ pub(super) async fn answer(app: &App, line: &Line, request: Request<Incoming>) -
     }
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
         ("referrer-policy", "no-referrer"),
         ("cross-origin-resource-policy", "same-origin"),
     ] {
@@ -61,12 +62,16 @@ async fn route(
         ["qr"] if get => pair::qr(app, request.headers()),
         ["code"] if get => pair::code(app, line.peer(), request.headers()),
         ["pair"] if post => pair::pair(app, line.peer(), request).await,
-        [name @ ("leave" | "rename" | "rescan" | "sync" | "tune" | "tuning")] if post => {
+        [name @ ("leave" | "unpair" | "rename" | "rescan" | "sync" | "tune" | "tuning")]
+            if post =>
+        {
             let paired = paired(request.headers())?;
             let response = uncounted(app, &paired, name, request).await;
             Ok(named(response, paired.member))
         }
-        ["pair" | "leave" | "rename" | "rescan" | "sync" | "tune" | "tuning"] => wrong("POST"),
+        ["pair" | "leave" | "unpair" | "rename" | "rescan" | "sync" | "tune" | "tuning"] => {
+            wrong("POST")
+        }
         ["healthz" | "metrics" | "qr" | "code"] => wrong("GET, HEAD"),
 
         ["index" | "snapshot" | "events" | "clock"]
@@ -112,6 +117,7 @@ async fn uncounted(
 ) -> Result<Response<Body>, ApiError> {
     match name {
         "leave" => pair::leave(paired).await,
+        "unpair" => pair::unpair(paired, request).await,
         "rename" => pair::rename(paired, request).await,
         "rescan" => Ok(rescan(app)),
         "sync" => sync::report(paired, request).await,

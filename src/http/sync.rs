@@ -1,6 +1,7 @@
 //! In step over HTTP: what listeners say of it, the delays of their speakers, and the sounds by which those are compared.
 //! None of it contradicts what anybody else asks for, so it needs no event count.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use hyper::body::Incoming;
@@ -11,7 +12,7 @@ use super::error::ApiError;
 use super::gate::Paired;
 use super::{Body, control, empty, json};
 use crate::hub::Accepted;
-use crate::room::{Command, LARGEST_DELAY_MS};
+use crate::room::{Command, LARGEST_DELAY_MS, MemberId};
 use crate::wire::{self, SyncReport, TuneRequest, TuningRequest};
 
 /// Nothing that a listener reports takes longer, in milliseconds.
@@ -23,10 +24,15 @@ pub(super) async fn report(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
     let body = control::read(request.into_body()).await?;
-    let report: SyncReport = control::from_json(&body)?;
-    check(&report)?;
-    paired.hub.report_sync(paired.member, report);
+    paired.hub.report_sync(paired.member, said(&body)?);
     Ok(nothing())
+}
+
+/// What a report says, if that is possible.
+pub(super) fn said(body: &[u8]) -> Result<SyncReport, ApiError> {
+    let report = control::from_json(body)?;
+    check(&report)?;
+    Ok(report)
 }
 
 /// `POST /tune`.
@@ -35,7 +41,15 @@ pub(super) async fn tune(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
     let body = control::read(request.into_body()).await?;
-    let TuneRequest { mut delays } = control::from_json(&body)?;
+    let (member, delays) = (paired.member, delays(&body)?);
+    let command = Command::Tune { member, delays };
+    let Accepted { room } = paired.hub.submit(command).await?;
+    Ok(json(&json!({ "eventCount": room.durable.event_count })))
+}
+
+/// The delays that are asked for, in milliseconds, at least one.
+pub(super) fn delays(body: &[u8]) -> Result<BTreeMap<MemberId, f64>, ApiError> {
+    let TuneRequest { mut delays } = control::from_json(body)?;
     if delays.is_empty() {
         return Err(ApiError::BadRequest("delays must name a device".into()));
     }
@@ -43,10 +57,7 @@ pub(super) async fn tune(
         in_range("a delay", *delay_ms, -LARGEST_DELAY_MS..=LARGEST_DELAY_MS)?;
         *delay_ms = wire::tenths(*delay_ms);
     }
-    let member = paired.member;
-    let command = Command::Tune { member, delays };
-    let Accepted { room } = paired.hub.submit(command).await?;
-    Ok(json(&json!({ "eventCount": room.durable.event_count })))
+    Ok(delays)
 }
 
 /// `POST /tuning`.

@@ -493,7 +493,9 @@ impl Task {
     /// What an accepted command means for who is connected; the streams that are to end.
     fn follow(&mut self, command: Command) -> Vec<StreamId> {
         match command {
-            Command::Leave { member } => return self.presence.forget(member),
+            Command::Leave { member } | Command::Unpair { other: member, .. } => {
+                return self.presence.forget(member);
+            }
             Command::Control {
                 member,
                 control: Control::AckDownload { track_id, .. },

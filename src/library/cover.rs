@@ -148,7 +148,7 @@ fn weight(cover: Option<&Bytes>) -> usize {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum NoCover {
+pub(super) enum NoCover {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("{0}")]
@@ -185,7 +185,7 @@ fn make(index: &Index, id: TrackId, version: Version) -> Result<Bytes, NoCover> 
     }
 }
 
-fn scale(encoded: &[u8]) -> Result<Bytes, NoCover> {
+pub(super) fn scale(encoded: &[u8]) -> Result<Bytes, NoCover> {
     let mut reader = ImageReader::new(Cursor::new(encoded)).with_guessed_format()?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST_SOURCE);

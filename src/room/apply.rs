@@ -45,6 +45,7 @@ pub fn apply(room: &Room, command: &Command, at: Moment) -> Result<(Room, Vec<Ev
         Command::Rename { member, name } => turn.rename(*member, name)?,
         Command::Tune { member, delays } => turn.tune(*member, delays)?,
         Command::Leave { member } => turn.leave(*member)?,
+        Command::Unpair { member, other } => turn.unpair(*member, *other)?,
         Command::Arrive { member, held } => turn.arrive(*member, *held)?,
         Command::Depart { member, how } => turn.depart(
             *member,
@@ -325,11 +326,30 @@ impl Turn {
         if !self.room.durable.clients.contains_key(&member) {
             return Err(Rejection::NotPaired);
         }
-        self.depart(member, Shrink::Left);
-        Arc::make_mut(&mut self.room.private.keys).retain(|_, owner| *owner != member);
-        Arc::make_mut(&mut self.room.durable.clients).remove(&member);
-        self.emit(EventKind::ClientLeft { member_id: member });
+        self.forget(member, None);
         Ok(())
+    }
+
+    fn unpair(&mut self, member: MemberId, other: MemberId) -> Result<(), Rejection> {
+        let clients = &self.room.durable.clients;
+        if !clients.contains_key(&member) {
+            return Err(Rejection::NotPaired);
+        }
+        if !clients.contains_key(&other) {
+            return Err(Rejection::UnknownMember);
+        }
+        self.forget(other, Some(member).filter(|member| *member != other));
+        Ok(())
+    }
+
+    fn forget(&mut self, member_id: MemberId, removed_by: Option<MemberId>) {
+        self.depart(member_id, Shrink::Left);
+        Arc::make_mut(&mut self.room.private.keys).retain(|_, owner| *owner != member_id);
+        Arc::make_mut(&mut self.room.durable.clients).remove(&member_id);
+        self.emit(EventKind::ClientLeft {
+            member_id,
+            removed_by,
+        });
     }
 
     fn arrive(&mut self, member: MemberId, held: Option<Held>) -> Result<(), Rejection> {

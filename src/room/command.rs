@@ -121,6 +121,13 @@ pub enum Command {
         /// Which.
         member: MemberId,
     },
+    /// Somebody sees to it that a device is no longer paired.
+    Unpair {
+        /// Who says so; any device may.
+        member: MemberId,
+        /// Which; the same one leaves.
+        other: MemberId,
+    },
     /// A paired device began to listen.
     Arrive {
         /// Which.

@@ -43,7 +43,11 @@ pub enum EventKind {
     /// A device's speaker has another delay.
     ClientTuned { member_id: MemberId, delay_ms: f64 },
     /// A device is no longer paired.
-    ClientLeft { member_id: MemberId },
+    ClientLeft {
+        member_id: MemberId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        removed_by: Option<MemberId>,
+    },
     /// A wait began.
     BarrierOpened {
         #[serde(rename = "type")]

@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 #[error("not a valid {0}")]
 pub struct IdError(&'static str);
 
+/// One spelling only: `from_str_radix` would take a sign, and capitals.
+fn is_hex(text: &str) -> bool {
+    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    text.bytes().all(hex)
+}
+
 /// Names a track: 64 bits, shown as 16 lower-case hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrackId(pub u64);
@@ -24,8 +30,7 @@ impl FromStr for TrackId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if text.len() != 16 || !text.bytes().all(hex) {
+        if text.len() != 16 || !is_hex(text) {
             return Err(IdError("track id"));
         }
         u64::from_str_radix(text, 16)
@@ -82,7 +87,7 @@ impl FromStr for KeyHash {
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         let mut hash = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
+        if text.len() != 64 || !is_hex(text) {
             return Err(IdError("key"));
         }
         for (i, byte) in hash.iter_mut().enumerate() {
@@ -111,3 +116,28 @@ macro_rules! serde_as_string {
     )*};
 }
 serde_as_string!(TrackId, MemberId, KeyHash);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        let key = KeyHash([0x0f; 32]).to_string();
+        assert_eq!(key.parse(), Ok(KeyHash([0x0f; 32])));
+        for other in [
+            key.to_uppercase(),
+            key.replacen("0f", "+f", 1),
+            key.replacen("0f", " f", 1),
+            key[1..].into(),
+        ] {
+            assert!(other.parse::<KeyHash>().is_err(), "{other}");
+        }
+        for other in ["+123456789abcdef", "0123456789ABCDEF", "123456789abcdef"] {
+            assert!(other.parse::<TrackId>().is_err(), "{other}");
+        }
+        for other in ["m", "m0", "m01", "m+1", "M1", "m4294967296"] {
+            assert!(other.parse::<MemberId>().is_err(), "{other}");
+        }
+    }
+}

@@ -105,6 +105,48 @@ fn each_device_that_is_tuned_anew_is_an_event_and_the_others_are_none() {
 }
 
 #[test]
+fn a_device_that_another_one_removes_is_waited_for_no_more_and_its_token_is_worth_nothing() {
+    let mut room = room(1);
+    newcomer(&mut room, 2);
+    let opened = ask(&mut room, 1, Control::Play { position_sec: 5.0 });
+    assert_eq!(opened, ["barrier.opened"]);
+    let unpair = |member, other| Command::Unpair {
+        member: MemberId(member),
+        other: MemberId(other),
+    };
+    let (removed, events) = apply(&room, &unpair(1, 2), AT).unwrap();
+    let names: Vec<_> = events.iter().map(|event| event.kind.name()).collect();
+    assert_eq!(names, ["barrier.shrunk", "barrier.release", "client.left"]);
+    let told = serde_json::to_value(&events[2].kind).unwrap();
+    assert_eq!(
+        told,
+        serde_json::json!({ "memberId": "m2", "removedBy": "m1" })
+    );
+    let owners: Vec<_> = removed.private.keys.values().collect();
+    assert_eq!(owners, [&MemberId(1)]);
+    for (room, command, rejection) in [
+        (&removed, unpair(1, 2), Rejection::UnknownMember),
+        (&removed, unpair(2, 1), Rejection::NotPaired),
+        (&room, unpair(9, 1), Rejection::NotPaired),
+        (&room, unpair(1, 9), Rejection::UnknownMember),
+    ] {
+        assert_eq!(apply(room, &command, AT), Err(rejection), "{command:?}");
+    }
+}
+
+#[test]
+fn a_device_that_removes_itself_leaves() {
+    let room = room(2);
+    let member = MemberId(1);
+    let itself = Command::Unpair {
+        member,
+        other: member,
+    };
+    let left = apply(&room, &Command::Leave { member }, AT);
+    assert_eq!(apply(&room, &itself, AT), left);
+}
+
+#[test]
 fn a_speakers_delay_is_kept_when_its_device_gets_another_name_or_another_token() {
     let mut room = room(1);
     let (member, name) = (MemberId(1), "Kitchen".to_owned());

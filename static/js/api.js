@@ -89,6 +89,14 @@ export async function rename(clientName) {
 }
 
 /**
+ * @param {MemberId} memberId who is no longer to be paired
+ * @returns {Promise<void>}
+ */
+export async function unpair(memberId) {
+  await post('/unpair', { memberId }, {});
+}
+
+/**
  * @param {import('./types.js').SyncReport} report
  * @returns {Promise<void>}
  */

@@ -1,7 +1,7 @@
 // Wiring only: makes the parts, ties them to the store, and starts.
 
 import { createAcks } from './acks.js';
-import { ApiError, getCode, rename, sentenceOf, sound, tune } from './api.js';
+import { ApiError, getCode, rename, sentenceOf, sound, tune, unpair } from './api.js';
 import { RANK, ranks, urgent } from './cache.js';
 import { askToPersist, openBack } from './cache/back.js';
 import { openKnown } from './cache/known.js';
@@ -29,6 +29,7 @@ import { createJoin } from './ui/join.js';
 import { createMeasure } from './ui/measure.js';
 import { carry } from './ui/motion.js';
 import { createNow } from './ui/now.js';
+import { createPaired } from './ui/paired.js';
 import { createQueue } from './ui/queue.js';
 import { createSettings } from './ui/settings.js';
 import { createTabs } from './ui/tabs.js';
@@ -84,7 +85,7 @@ const conductor = createConductor({
   read: async (trackId) => (await shelf).read(trackId),
   onWake: () => session.woke(),
 });
-const session = createSession({ store, place: conductor.place, known: openKnown() });
+const session = createSession({ store, place: conductor.place, known: openKnown(), say });
 createMediaSession({ store, press, gesture: touched });
 
 /** Opening storage takes its time, and the door need not wait for it. */
@@ -163,6 +164,7 @@ const settings = createSettings({
     }
   },
   figures: createFiguresSheet(figures),
+  paired: createPaired(async (member) => void (await attempt(unpair(member)))),
   tryDelay: (trialDelayMs) => store.update({ trialDelayMs }),
   delay: async (delayMs) => {
     const { memberId } = store.get();
@@ -221,9 +223,9 @@ function refusal(error) {
 async function openDoor() {
   invite.close();
   settings.close();
-  join.open(null, store.get().settings.name);
+  join.open(null, store.get().settings.name, store.get().trouble);
   const code = await getCode().catch(() => null);
-  if (code && store.get().view === 'join') join.open(code, store.get().settings.name);
+  if (code && store.get().view === 'join') join.open(code, store.get().settings.name, null);
 }
 
 let drawn = false;

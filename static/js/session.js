@@ -4,11 +4,12 @@ import { ApiError, getClock, getIndex, getSnapshot, leave, pair, sentenceOf } fr
 import { steady } from './cache/known.js';
 import { createClockSync } from './clocksync.js';
 import { inTurn } from './in-turn.js';
-import { byId, enter, fold } from './state.js';
+import { byId, enter, fold, memberName } from './state.js';
 import { createStream } from './stream.js';
 import { after, sleep } from './timer.js';
 
 /** @typedef {import('./store.js').Store} Store */
+/** @typedef {import('./types.js').MemberId} MemberId */
 /** @typedef {import('./types.js').Message} Message */
 /** @typedef {import('./types.js').TrackId} TrackId */
 
@@ -21,8 +22,9 @@ const RETRY_MS = 2_000;
  * @param {() => {trackId: TrackId, positionSec: number, serverMs: number | null} | null} options.place what
  *   sounds here now, and when that is on the server's clock
  * @param {Promise<import('./cache/known.js').Known>} options.known
+ * @param {(text: string) => void} options.say
  */
-export function createSession({ store, place, known }) {
+export function createSession({ store, place, known, say }) {
   const clock = createClockSync({
     onEstimate: (estimate) => store.update({ clock: estimate }),
     onSilence: () => stream.suspect(),
@@ -58,6 +60,7 @@ export function createSession({ store, place, known }) {
   function take(message) {
     const { room } = store.get();
     if (!room) return;
+    if (message.event === 'client.left' && tellRemoval(room, message)) return;
     const next = fold(room, message, performance.now());
     if (message.event === 'snapshot') {
       store.update({ room: next, connection: 'open', trouble: null });
@@ -77,6 +80,22 @@ export function createSession({ store, place, known }) {
       // What does not change the queue, as a cover, is told by nothing else.
       if (read === total) refreshIndex();
     }
+  }
+
+  /**
+   * Says who has removed whom; whether that was this phone, which is out then.
+   * @param {import('./types.js').Room} room as it was
+   * @param {Message} message
+   */
+  function tellRemoval(room, { payload, eventCount }) {
+    const { memberId: gone, removedBy } = /** @type {{memberId: MemberId, removedBy?: MemberId}} */ (payload);
+    // Told twice, or it left by itself.
+    if (eventCount <= room.eventCount || removedBy === undefined) return false;
+    const by = memberName(room, removedBy);
+    const { memberId } = store.get();
+    if (gone === memberId) out(`${by} has removed this phone.`);
+    else say(removedBy === memberId ? `${memberName(room, gone)} is removed.` : `${by} has removed ${memberName(room, gone)}.`);
+    return gone === memberId;
   }
 
   const refreshRoom = inTurn(async () => {
@@ -121,10 +140,14 @@ export function createSession({ store, place, known }) {
     stream.open();
   }
 
-  function out() {
+  /** By its own wish, which the end of the stream may tell of before the answer does. */
+  let leaving = false;
+
+  /** @param {string | null} why if there is more to say than that this phone is not paired */
+  function out(why = null) {
     stream.close();
     clock.stop();
-    store.update({ view: 'join', room: null, memberId: null, connection: 'connecting', trouble: null, clock: null });
+    store.update({ view: 'join', room: null, memberId: null, connection: 'connecting', trouble: why, clock: null });
   }
 
   /**
@@ -133,7 +156,8 @@ export function createSession({ store, place, known }) {
    */
   function mayRecover(error) {
     if (error instanceof ApiError && error.status === 401) {
-      out();
+      // In the room it was paired a while ago.
+      out(store.get().view === 'room' && !leaving ? 'This phone is no longer paired.' : null);
       return false;
     }
     // In the room the status line says that the server is away; before it nothing else does.
@@ -170,8 +194,13 @@ export function createSession({ store, place, known }) {
     join: async (code, name) => go(await pair(code, name)),
 
     leave: async () => {
-      await leave();
-      out();
+      leaving = true;
+      try {
+        await leave();
+        out();
+      } finally {
+        leaving = false;
+      }
     },
 
     /** After this phone became a remote control, or a listener again. */

@@ -187,6 +187,19 @@ export function memberName(room, member) {
 }
 
 /**
+ * Everybody else who is paired, in the order of pairing, and whether they are here.
+ * @param {Snapshot} room
+ * @param {MemberId | null} you
+ * @returns {{member: MemberId, name: string, here: boolean}[]}
+ */
+export function pairedRows(room, you) {
+  const others = Object.keys(room.clients).filter((member) => member !== you);
+  return others
+    .sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)))
+    .map((member) => ({ member, name: memberName(room, member), here: member in room.live.listeners }));
+}
+
+/**
  * How much later than others this phone's speaker sounds, in milliseconds.
  * @param {Pick<import('./types.js').AppState, 'room' | 'memberId' | 'trialDelayMs'>} state
  */

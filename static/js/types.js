@@ -188,7 +188,8 @@
  * @property {Room | null} room
  * @property {ReadonlyMap<TrackId, Track>} index
  * @property {'connecting' | 'open' | 'reconnecting'} connection
- * @property {string | null} trouble Why there is no connection, in the server's own words if it gave any.
+ * @property {string | null} trouble Why there is no connection, in the server's own words if it gave any; or why this phone is
+ *   at the door again.
  * @property {ReadonlySet<TrackId>} held Whole on this phone, in the version of the index.
  * @property {ReadonlyMap<TrackId, Unable>} unplayable
  * @property {ReadonlySet<TrackId>} ready At hand in the player, which can begin with them at once.

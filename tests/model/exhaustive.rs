@@ -120,6 +120,10 @@ impl World {
             }
             take(Command::Excuse { member });
             take(Command::Leave { member });
+            take(Command::Unpair {
+                member: anybody,
+                other: member,
+            });
             take(Command::Rename { member, name });
             let delays = [(anybody, 0.0), (member, 1.0 + count as f64)].into();
             take(Command::Tune { member, delays });

@@ -59,6 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (member.clone(), 0..3u8).prop_map(|(m, n)| Step::Rename(m, n)),
         1 => (member.clone(), 0..=MEMBERS, -2..3i8).prop_map(|(m, n, ms)| Step::Tune(m, n, ms)),
         1 => member.clone().prop_map(Step::Leave),
+        1 => (member.clone(), 0..=MEMBERS).prop_map(|(m, n)| Step::Unpair(m, n)),
         8 => (member.clone(), prop::option::of((track(), position()))).prop_map(|(m, h)| Step::Arrive(m, h)),
         1 => (member.clone(), any::<bool>()).prop_map(|(m, v)| Step::Depart(m, v)),
         1 => member.prop_map(Step::Excuse),

@@ -41,6 +41,8 @@ pub(crate) enum Step {
     /// A device says that another one's speaker is so many milliseconds late; the second device may be none.
     Tune(u8, u8, i8),
     Leave(u8),
+    /// A device removes another one, which may be itself, or none.
+    Unpair(u8, u8),
     Arrive(u8, Option<(Track, f64)>),
     /// Vanished, or with a closed stream.
     Depart(u8, bool),
@@ -207,6 +209,8 @@ impl World {
                     delays: [(member, 1.0)].into(),
                 });
                 self.take(Command::Leave { member });
+                let other = self.member(0).unwrap_or(member);
+                self.take(Command::Unpair { member, other });
             }
             Step::Pair => self.pair(),
             Step::PairAgain(m) => self.pair_again(m),
@@ -216,6 +220,11 @@ impl World {
             }),
             Step::Tune(m, other, delay_ms) => self.tune(m, other, delay_ms.into()),
             Step::Leave(m) => self.about(m, |member| Command::Leave { member }),
+            Step::Unpair(m, other) => {
+                if let (Some(member), Some(other)) = (self.member(m), self.member_or_none(other)) {
+                    self.take(Command::Unpair { member, other });
+                }
+            }
             Step::Arrive(m, held) => {
                 let held = held.and_then(|(track, position_sec)| {
                     let track_id = self.track(track)?;
@@ -276,13 +285,17 @@ impl World {
         }
     }
 
-    /// One device tunes another, and itself as well; the last of all numbers is nobody's.
-    fn tune(&mut self, m: u8, other: u8, delay_ms: f64) {
-        let other = match other {
+    /// The last of all numbers is nobody's.
+    fn member_or_none(&self, n: u8) -> Option<MemberId> {
+        match n {
             MEMBERS => Some(MemberId(0)),
-            _ => self.member(other),
-        };
-        if let (Some(member), Some(other)) = (self.member(m), other) {
+            _ => self.member(n),
+        }
+    }
+
+    /// One device tunes another, and itself as well.
+    fn tune(&mut self, m: u8, other: u8, delay_ms: f64) {
+        if let (Some(member), Some(other)) = (self.member(m), self.member_or_none(other)) {
             let delays = [(member, -delay_ms), (other, delay_ms)].into();
             self.take(Command::Tune { member, delays });
         }

@@ -47,18 +47,20 @@ export function createJoin(on) {
     /**
      * @param {string | null} knownCode `null` opens the door anew
      * @param {string} lastName
+     * @param {string | null} why this phone is at the door again, if there is more to say than that
      */
-    open: (knownCode, lastName) => {
+    open: (knownCode, lastName, why) => {
       // The code comes late: by then somebody may be typing.
       if (knownCode !== null) {
         if (code.value !== '') return;
-        complain(null);
+        code.setAttribute('aria-invalid', 'false');
         code.value = knownCode;
         setText(hint, 'Filled in for you: this page may know it.');
         if (document.activeElement === code) code.select();
         return;
       }
       complain(null);
+      setText(error, why ?? '');
       code.value = '';
       name.value = lastName;
       setText(hint, 'Six digits, on the server’s screen or any phone that has joined.');

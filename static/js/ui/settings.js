@@ -1,4 +1,5 @@
-// What belongs to this phone alone: its name, sound or none, its speaker's delay, its storage; and leaving.
+// What belongs to this phone alone: its name, sound or none, its speaker's delay, its storage; who else is paired; and
+// leaving.
 
 import { byteSize } from '../format.js';
 import { LEAST_STORAGE_MB, MOST_STORAGE_MB, clampStorage } from '../settings.js';
@@ -17,6 +18,7 @@ import { createSheet } from './sheets.js';
  * @param {() => Promise<{kind: string, usedBytes: number, fixed: boolean}>} on.storage `fixed`: the browser
  *   does not tell how much there is room for.
  * @param {(state: AppState) => void} on.figures draws them
+ * @param {(state: AppState) => void} on.paired draws them
  * @param {(delayMs: number | null) => void} on.tryDelay `null`: no more
  * @param {(delayMs: number) => Promise<void>} on.delay
  * @param {(on: boolean) => void} on.tick
@@ -83,6 +85,7 @@ export function createSettings(on) {
     showDelay(delayMs);
     setAttribute(tick, 'aria-pressed', String(tuning?.kind === 'tick'));
     on.figures(state);
+    on.paired(state);
     showStorage();
   }
 

@@ -53,6 +53,10 @@ pub(super) fn must_refuse(room: &Room, command: &Command) -> Option<Rejection> {
         | Command::Rename { member, .. }
         | Command::Leave { member }
         | Command::Arrive { member, .. } => stranger(member),
+        Command::Unpair { member, other } => stranger(member).or_else(|| {
+            let unknown = !durable.clients.contains_key(other);
+            unknown.then_some(Rejection::UnknownMember)
+        }),
         Command::Tune { member, delays } => stranger(member).or_else(|| {
             let known = |tuned| durable.clients.contains_key(tuned);
             (!delays.keys().all(known)).then_some(Rejection::UnknownMember)
@@ -98,7 +102,9 @@ impl<'a> Asked<'a> {
                     asked.said(*member).held.insert(held.track_id);
                 }
             }
-            Command::Depart { member, .. } | Command::Leave { member } => {
+            Command::Depart { member, .. }
+            | Command::Leave { member }
+            | Command::Unpair { other: member, .. } => {
                 asked.listeners.remove(member);
                 asked.holdings.remove(member);
             }
@@ -212,7 +218,7 @@ impl<'a> Asked<'a> {
     /// Why members that leave the barrier in this step do.
     pub(super) fn reason(&self) -> &'static str {
         match self.command {
-            Command::Leave { .. } => "left",
+            Command::Leave { .. } | Command::Unpair { .. } => "left",
             Command::Depart { how, .. } => match how {
                 Departure::Left => "left",
                 Departure::Vanished => "vanished",
@@ -239,7 +245,7 @@ impl<'a> Asked<'a> {
                 let news = delays.iter().filter(|(m, ms)| clients[m].delay_ms != **ms);
                 news.map(|_| "client.tuned").collect()
             }
-            Command::Leave { member } => {
+            Command::Leave { member } | Command::Unpair { other: member, .. } => {
                 let mut events = self.departure(*member);
                 events.push("client.left");
                 events

@@ -114,11 +114,17 @@ impl<'a> Story<'a> {
                 }
                 other => panic!("{other:?} tunes nobody so"),
             },
-            EventKind::ClientLeft { member_id } => {
-                assert!(
-                    matches!(self.asked.command, Command::Leave { member } if member == member_id),
-                    "nobody asked {member_id} to leave"
-                );
+            EventKind::ClientLeft {
+                member_id,
+                removed_by,
+            } => {
+                let (gone, by) = match self.asked.command {
+                    Command::Leave { member } => (member, None),
+                    Command::Unpair { member, other } if member == other => (other, None),
+                    Command::Unpair { member, other } => (other, Some(*member)),
+                    other => panic!("{other:?} removes nobody"),
+                };
+                assert_eq!((member_id, *removed_by), (gone, by), "who is gone");
                 self.view.clients.remove(member_id);
             }
             EventKind::BarrierOpened { .. } => {

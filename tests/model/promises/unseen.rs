@@ -90,7 +90,9 @@ impl Asked<'_> {
                 keys.retain(|kept, owner| owner != member || kept == old_key);
                 keys.insert(*key, *member);
             }
-            Command::Leave { member } => keys.retain(|_, owner| owner != member),
+            Command::Leave { member } | Command::Unpair { other: member, .. } => {
+                keys.retain(|_, owner| owner != member);
+            }
             _ => {}
         }
         keys

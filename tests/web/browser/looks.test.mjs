@@ -29,7 +29,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       await journey(t.name, () => [phone], async () => {
         const shot = (/** @type {string} */ view) => phone.shot(`${view}-${size}-${colorScheme}`);
         const still = () => phone.until('an end of motion', () => document.getAnimations().every((motion) => motion.playState !== 'running' || motion.effect.getTiming().iterations === Infinity));
-        await phone.until('the code', () => document.querySelector('#join-code').value.length === 6);
+        await phone.until('the door', () => !document.querySelector('#join-view').hidden);
         await shot('join');
         await phone.join(`${size} ${colorScheme}`);
         await phone.holds(2);
@@ -74,7 +74,7 @@ test('nothing sticks out of any window, and every target is large enough', async
         assert.deepEqual(await phone.read(misfits), [], `${where} at ${width}×${height}`);
       }
     };
-    await phone.until('the code', () => document.querySelector('#join-code').value.length === 6);
+    await phone.until('the door', () => !document.querySelector('#join-view').hidden);
     await check('Join');
     await phone.join('A guest with a name that goes on and on');
     await phone.holds(2);

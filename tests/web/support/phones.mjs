@@ -6,7 +6,8 @@ import { chromium } from 'playwright-core';
 import { LIMIT_MS, LOOK_EVERY_MS, SHOTS, rests, runs } from './eyes.mjs';
 import { CODE } from './server.mjs';
 
-export function openBrowser() {
+/** @param {string[]} [names] what leads to this machine, besides its own names */
+export function openBrowser(names = ['party.lan']) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
@@ -14,7 +15,7 @@ export function openBrowser() {
       '--disable-gpu',
       '--disable-quic',
       '--disable-background-networking',
-      '--host-resolver-rules=MAP party.lan 127.0.0.1',
+      `--host-resolver-rules=${names.map((name) => `MAP ${name} 127.0.0.1`).join()}`,
     ],
   });
 }

@@ -20,6 +20,8 @@ async function enter(t) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   /** @type {string[]} */
   const asked = [];
+  /** @type {string[]} */
+  const said = [];
   /** @type {ReadableStreamDefaultController[]} */
   const streams = [];
   /** @type {Record<string, (signal: AbortSignal) => Response | Promise<Response>>} */
@@ -41,13 +43,13 @@ async function enter(t) {
   const state = { view: 'starting', room: null, memberId: null, index: new Map(), connection: 'connecting', settings: {}, clock: null };
   const store = createStore(/** @type {any} */ (state));
   const known = { tracks: () => new Map(), take: (/** @type {any} */ index) => index };
-  const session = createSession({ store, place: () => null, known: Promise.resolve(/** @type {any} */ (known)) });
+  const session = createSession({ store, place: () => null, known: Promise.resolve(/** @type {any} */ (known)), say: (text) => said.push(text) });
   t.after(async () => {
     await session.leave();
     await turns();
   });
   return {
-    session, store, answers,
+    session, store, answers, said,
     asked: () => asked.splice(0),
     say: (/** @type {object} */ data) => streams.at(-1)?.enqueue(message(data)),
     breakOff: () => streams.at(-1)?.error(new Error('broken')),
@@ -166,4 +168,59 @@ test('a stream that is lost asks for something small, and leads to the door wher
   breakOff();
   await turns();
   assert.equal(store.get().view, 'join');
+  assert.equal(store.get().trouble, 'This phone is no longer paired.');
+});
+
+const left = (/** @type {string} */ memberId, /** @type {object} */ more = {}) =>
+  ({ event: 'client.left', payload: { memberId, ...more, patch: [{ op: 'remove', path: `/clients/${memberId}` }] }, eventCount: 8 });
+
+test('a phone that is removed by another one is at the door, and told by whom', async (t) => {
+  const { session, store, answers, said, say } = await enter(t);
+  await session.start();
+  await turns();
+  say(snapshot);
+  await turns();
+  answers['/clock'] = () => Response.json({ status: 401 }, { status: 401 });
+  say(left('m1', { removedBy: 'm2' }));
+  await turns();
+  assert.equal(store.get().view, 'join');
+  assert.equal(store.get().trouble, 'Phone 2 has removed this phone.');
+  assert.deepEqual(said, []);
+});
+
+test('that another phone is removed is said once, and that one leaves is not', async (t) => {
+  for (const [more, text] of /** @type {[object, string[]][]} */ ([
+    [{ removedBy: 'm1' }, ['Phone 2 is removed.']],
+    [{ removedBy: 'm3' }, ['Phone 3 has removed Phone 2.']],
+    [{}, []],
+  ])) {
+    await t.test(JSON.stringify(more), async (t) => {
+      const { session, store, said, say } = await enter(t);
+      await session.start();
+      await turns();
+      say(snapshot);
+      for (let twice = 0; twice < 2; twice += 1) say(left('m2', more));
+      await turns();
+      assert.deepEqual(said, text);
+      assert.deepEqual(Object.keys(store.get().room?.clients ?? {}), ['m1']);
+    });
+  }
+});
+
+test('a phone that leaves is told nothing, though its stream ends before the answer comes', async (t) => {
+  const { session, store, answers, say, breakOff } = await enter(t);
+  await session.start();
+  await turns();
+  say(snapshot);
+  await turns();
+  answers['/clock'] = () => Response.json({ status: 401 }, { status: 401 });
+  let answer = (/** @type {Response} */ _) => {};
+  answers['/leave'] = () => new Promise((resolve) => (answer = resolve));
+  const gone = session.leave();
+  breakOff();
+  await turns();
+  assert.deepEqual([store.get().view, store.get().trouble], ['join', null]);
+  answer(new Response(null, { status: 204 }));
+  await gone;
+  answers['/leave'] = () => new Response(null, { status: 204 });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import {
-  currentTrack, fold, listenerRows, memberName, nextUp, percent, ringOrder, segueNow, trackAfter, waitedFor, wantsToPlay,
+  currentTrack, fold, listenerRows, memberName, nextUp, pairedRows, percent, ringOrder, segueNow, trackAfter, waitedFor, wantsToPlay,
 } from '../../../static/js/state.js';
 import { barrier, playing, room } from '../support/rooms.mjs';
 
@@ -148,4 +148,15 @@ test('listeners come in the order of pairing', () => {
 
 test('percent is whole, and 100 only at the end', () => {
   assert.deepEqual([percent(0, 10), percent(999, 1000), percent(10, 10), percent(3, 0)], [0, 99, 100, 0]);
+});
+
+test('who else is paired is told in the order of pairing, here or not', () => {
+  const clients = Object.fromEntries(['m10', 'm2', 'm1', 'm3'].map((member) => [member, { name: member === 'm3' ? 'Cay' : '' }]));
+  const listener = { role: 'remote', download: null, playable: true };
+  const house = room({ clients, live: { anchorAtMs: null, segue: null, listeners: { m3: listener, m1: listener } } });
+  assert.deepEqual(pairedRows(house, 'm1'), [
+    { member: 'm2', name: 'Phone 2', here: false },
+    { member: 'm3', name: 'Cay', here: true },
+    { member: 'm10', name: 'Phone 10', here: false },
+  ]);
 });
