@@ -13,6 +13,7 @@ pub mod music;
 pub mod phone;
 pub mod raw;
 pub mod server;
+pub mod town;
 
 pub use phone::{Answer, Event, Phone, durable};
 pub use server::{CODE, Exit, Setup, TestServer};
