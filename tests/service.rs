@@ -92,7 +92,8 @@ async fn a_socket_that_was_opened_for_it_is_served() {
     // Descriptor 3 is the first that is handed over, as sd_listen_fds(3) has it.
     let hand_over = format!("LISTEN_PID=$$ exec {EXECUTABLE} \"$@\" 3<&0 </dev/null");
     let setup = setup.started_by(["sh", "-c", &hand_over, "sh"]);
-    let mut command = setup.env([("LISTEN_FDS", "1")]).command();
+    let setup = setup.env([("LISTEN_FDS", "1")]);
+    let mut command = setup.command();
     let inherited = socket.as_fd().try_clone_to_owned().unwrap();
     let mut child = command
         .stdin(Stdio::from(inherited))
