@@ -29,17 +29,19 @@ pub(crate) struct Manager(Option<(UnixDatagram, SocketAddr)>);
 
 impl Manager {
     pub(crate) fn from_env() -> Self {
-        let reach = || {
-            let name = env::var("NOTIFY_SOCKET").ok()?;
-            let address = match name.strip_prefix('@') {
-                Some(name) => SocketAddr::from_abstract_name(name),
-                None => SocketAddr::from_pathname(name),
-            };
-            let socket = UnixDatagram::unbound().ok()?;
-            socket.set_nonblocking(true).ok()?;
-            Some((socket, address.ok()?))
+        let name = env::var("NOTIFY_SOCKET").ok();
+        Manager(name.and_then(|name| Self::reach(&name).ok()))
+    }
+
+    fn reach(name: &str) -> io::Result<(UnixDatagram, SocketAddr)> {
+        let address = match name.strip_prefix('@') {
+            Some(name) => SocketAddr::from_abstract_name(name),
+            None => SocketAddr::from_pathname(name),
         };
-        Manager(reach())
+        let socket = UnixDatagram::unbound()?;
+        // Whoever does not listen is not waited for.
+        socket.set_nonblocking(true)?;
+        Ok((socket, address?))
     }
 
     /// Tells it `news`, lines of `NAME=VALUE`.
@@ -91,9 +93,8 @@ mod tests {
         let path = folder.path().join("notify");
         let heard = UnixDatagram::bind(&path).unwrap();
         heard.set_nonblocking(true).unwrap();
-        let address = SocketAddr::from_pathname(path).unwrap();
-        let manager = Manager(Some((UnixDatagram::unbound().unwrap(), address)));
-        (manager, heard, folder)
+        let manager = Manager::reach(path.to_str().unwrap()).unwrap();
+        (Manager(Some(manager)), heard, folder)
     }
 
     #[tokio::test(start_paused = true)]
