@@ -1,8 +1,9 @@
-//! By which address phones reach this machine, and the QR code of it.
+//! By which addresses phones reach this machine, and the QR code of the first of them.
 
 use std::io::Cursor;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
+use if_addrs::Interface;
 use image::{DynamicImage, ImageFormat, Luma};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -10,13 +11,54 @@ use qrcode::render::unicode::Dense1x2;
 /// The URL of the server bound to `local`, as a phone in the house reaches it.
 pub fn url(local: SocketAddr) -> String {
     let ip = if local.ip().is_unspecified() {
-        outward()
-            .or_else(inward)
-            .unwrap_or(Ipv4Addr::LOCALHOST.into())
+        best(outward(), &interfaces())
     } else {
         local.ip()
     };
-    format!("http://{}", SocketAddr::new(ip, local.port()))
+    url_of(ip, local.port())
+}
+
+/// An address besides that of the QR code.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Other {
+    /// The URL of the server there.
+    pub url: String,
+    /// The interface that has the address, as the system calls it.
+    pub interface: String,
+}
+
+/// Every further URL of the server bound to `local`, IPv4 first. Empty if it is bound to one address alone.
+pub fn others(local: SocketAddr) -> Vec<Other> {
+    if local.ip().is_unspecified() {
+        further(local, &url(local), interfaces())
+    } else {
+        Vec::new()
+    }
+}
+
+fn further(local: SocketAddr, first: &str, mut interfaces: Vec<Interface>) -> Vec<Other> {
+    // A link-local address of IPv6 (RFC 4291, 2.5.6) means nothing without an interface, which a URL cannot name.
+    let can_be_typed = |ip: IpAddr| match ip {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(ip) => local.is_ipv6() && !ip.is_unicast_link_local(),
+    };
+    interfaces.sort_by_key(|interface| interface.ip().is_ipv6());
+    let others = interfaces
+        .into_iter()
+        .filter(|interface| !interface.is_loopback() && can_be_typed(interface.ip()))
+        .map(|interface| Other {
+            url: url_of(interface.ip(), local.port()),
+            interface: interface.name,
+        });
+    others.filter(|other| other.url != first).collect()
+}
+
+fn url_of(ip: IpAddr, port: u16) -> String {
+    format!("http://{}", SocketAddr::new(ip, port))
+}
+
+fn interfaces() -> Vec<Interface> {
+    if_addrs::get_if_addrs().unwrap_or_default()
 }
 
 /// The address of the interface that has the default route. IPv4: that works with every phone's camera
@@ -29,14 +71,23 @@ fn outward() -> Option<IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// The first address of this machine that others could reach. A Pi that is its own hotspot has no default route.
-fn inward() -> Option<IpAddr> {
-    let addresses = if_addrs::get_if_addrs()
-        .ok()?
-        .into_iter()
-        .map(|interface| interface.ip());
-    let mut reachable = addresses.filter(|ip| ip.is_ipv4() && !ip.is_loopback());
-    reachable.next()
+/// Of this machine's addresses the one by which phones most likely reach it: that with the default route, unless it is the
+/// end of a tunnel, where a VPN leads out of the house; then any other. A Pi that is its own hotspot has no default route.
+fn best(outward: Option<IpAddr>, interfaces: &[Interface]) -> IpAddr {
+    let of_house = |interface: &&Interface| {
+        interface.ip().is_ipv4() && !interface.is_loopback() && !interface.is_p2p()
+    };
+    let in_house: Vec<_> = interfaces
+        .iter()
+        .filter(of_house)
+        .map(Interface::ip)
+        .collect();
+    match outward {
+        Some(ip) if in_house.contains(&ip) => ip,
+        _ => (in_house.first().copied())
+            .or(outward)
+            .unwrap_or(Ipv4Addr::LOCALHOST.into()),
+    }
 }
 
 /// A QR code for a terminal, two modules a character. With `colours` it is black on white
@@ -70,6 +121,10 @@ pub fn png_qr(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
+    use if_addrs::{IfAddr, IfOperStatus, Ifv4Addr, Ifv6Addr};
+
     use super::*;
 
     #[test]
@@ -78,11 +133,78 @@ mod tests {
             url(([192, 168, 1, 7], 8080).into()),
             "http://192.168.1.7:8080"
         );
-        assert_eq!(
-            url((std::net::Ipv6Addr::LOCALHOST, 80).into()),
-            "http://[::1]:80"
-        );
+        assert_eq!(url((Ipv6Addr::LOCALHOST, 80).into()), "http://[::1]:80");
         assert!(!url(([0, 0, 0, 0], 8080).into()).contains("0.0.0.0"));
+    }
+
+    fn interface(name: &str, ip: &str, is_p2p: bool) -> Interface {
+        let addr = match ip.parse().unwrap() {
+            IpAddr::V4(ip) => IfAddr::V4(Ifv4Addr {
+                ip,
+                netmask: Ipv4Addr::new(255, 255, 255, 0),
+                prefixlen: 24,
+                broadcast: None,
+            }),
+            IpAddr::V6(ip) => IfAddr::V6(Ifv6Addr {
+                ip,
+                netmask: Ipv6Addr::UNSPECIFIED,
+                prefixlen: 64,
+                broadcast: None,
+            }),
+        };
+        Interface {
+            name: name.into(),
+            addr,
+            index: None,
+            oper_status: IfOperStatus::Up,
+            is_p2p,
+        }
+    }
+
+    fn house() -> Vec<Interface> {
+        vec![
+            interface("lo", "127.0.0.1", false),
+            interface("lo", "::1", false),
+            interface("tun0", "10.8.0.2", true),
+            interface("eth0", "fe80::7", false),
+            interface("eth0", "fd00::7", false),
+            interface("wlan0", "192.168.4.1", false),
+            interface("eth0", "192.168.1.7", false),
+        ]
+    }
+
+    #[test]
+    fn phones_are_sent_to_the_default_route_but_not_into_a_tunnel() {
+        let v4 = |ip: [u8; 4]| IpAddr::from(ip);
+        for (outward, expected) in [
+            (Some(v4([192, 168, 1, 7])), [192, 168, 1, 7]),
+            (Some(v4([10, 8, 0, 2])), [192, 168, 4, 1]),
+            (None, [192, 168, 4, 1]),
+        ] {
+            assert_eq!(best(outward, &house()), v4(expected), "{outward:?}");
+        }
+        // With nothing but a tunnel, that is where its phones are.
+        let tunnel = [interface("tun0", "10.8.0.2", true)];
+        assert_eq!(best(Some(v4([10, 8, 0, 2])), &tunnel), v4([10, 8, 0, 2]));
+        assert_eq!(best(None, &[]), v4([127, 0, 0, 1]));
+    }
+
+    #[test]
+    fn the_other_addresses_are_those_that_a_phone_could_use() {
+        let first = "http://192.168.1.7:8080";
+        let names = |local: SocketAddr| -> Vec<_> {
+            let others = further(local, first, house()).into_iter();
+            others
+                .map(|other| format!("{} {}", other.interface, other.url))
+                .collect()
+        };
+        let v4 = ["tun0 http://10.8.0.2:8080", "wlan0 http://192.168.4.1:8080"];
+        assert_eq!(names(([0, 0, 0, 0], 8080).into()), v4);
+        // Bound to IPv6, it serves both.
+        let both = names((Ipv6Addr::UNSPECIFIED, 8080).into());
+        assert_eq!(both[..2], v4);
+        assert_eq!(both[2..], ["eth0 http://[fd00::7]:8080"]);
+        assert_eq!(others(([192, 168, 1, 7], 8080).into()), []);
     }
 
     #[test]

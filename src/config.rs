@@ -17,7 +17,7 @@ pub enum Alignment {
 
 /// Plays one folder of music on every phone in the house, in step.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "lockstep", version, max_term_width = 100)]
+#[command(name = "lockstep", version = env!("LOCKSTEP_VERSION"), max_term_width = 100)]
 pub struct Config {
     /// The folder of music
     #[arg(
@@ -84,6 +84,10 @@ pub struct Config {
     /// A name that phones may reach this server by, besides addresses and local names; may be repeated
     #[arg(long, env = "HOST_NAME", value_name = "NAME", value_delimiter = ',')]
     pub host_name: Vec<String>,
+
+    /// Do not tell the network this server's name, lockstep.local
+    #[arg(long, env = "NO_MDNS", value_parser = FalseyValueParser::new())]
+    pub no_mdns: bool,
 
     /// Move the state file aside and start with a new one
     #[arg(long)]

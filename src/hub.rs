@@ -199,6 +199,8 @@ enum Signal {
         report: wire::SyncReport,
     },
     Reading(Progress),
+    /// Whether the hub still takes what it is sent.
+    Ask(oneshot::Sender<()>),
 }
 
 /// The handle.
@@ -270,6 +272,13 @@ impl Hub {
     /// Whether there is still somebody to ask.
     pub fn is_alive(&self) -> bool {
         !self.requests.is_closed()
+    }
+
+    /// Waits until the hub has answered: it does so between whatever else it does, also while the disk works. `false` if it
+    /// is gone.
+    pub async fn answers(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.signals.send(Signal::Ask(reply)).is_ok() && answer.await.is_ok()
     }
 
     /// Has a command decided and written, and then told.

@@ -13,7 +13,7 @@
 //! | [`pairing`] | the code, tokens, and the price of guessing |
 //! | [`wire`] | what crosses the wire, in its JSON shape |
 //! | [`http`] | requests and answers; the only place that knows statuses |
-//! | [`address`] | by which address phones reach this machine, and the QR code of it |
+//! | [`address`] | by which addresses phones reach this machine, and the QR code of the first |
 //! | [`config`], [`clock`] | flags and environment; the server's clock |
 //! | [`metrics`], [`descriptors`] | what is counted of all this; how many files and sockets may be open |
 //!
@@ -95,6 +95,8 @@ pub enum StartError {
 /// What a host is told on the terminal before the first request is served.
 #[derive(Debug)]
 pub struct Welcome {
+    /// The address that it is bound to.
+    pub local: std::net::SocketAddr,
     /// The URL that phones in the house reach.
     pub url: String,
     /// The pairing code.
@@ -103,6 +105,8 @@ pub struct Welcome {
     pub tracks: usize,
     /// Whether those are all.
     pub whole: bool,
+    /// The way to the room; none if the state is damaged.
+    pub hub: Option<Hub>,
 }
 
 /// Serves until `closing` turns true, then ends the streams, finishes what is being written and returns. To be called on a
@@ -174,13 +178,19 @@ pub async fn run(
             (http::House::Damaged(why), keep_lock, false)
         }
     };
-    let url = address::url(listener.local_addr().unwrap_or(config.listen));
+    let local = listener.local_addr().unwrap_or(config.listen);
+    let url = address::url(local);
     let pairing = Pairing::new(config.pairing_code.clone());
     welcome(&Welcome {
+        local,
         url: url.clone(),
         code: pairing.code().into(),
         tracks: keeper.index().len(),
         whole: keeper.is_whole(),
+        hub: match &house {
+            http::House::Open(hub) => Some(hub.clone()),
+            http::House::Damaged(_) => None,
+        },
     });
     let audience = audience(&house, reading);
     let library = Library::keep(keeper, takes_parts, audience).map_err(StartError::Watch)?;

@@ -1,37 +1,40 @@
-//! Arguments, log, socket, signals, exit code. What a host sees of it is in `terminal`; everything else is the library's.
+//! Socket, signals, exit code. What is said to the host is in `terminal` and `log`, what to the network in `announce`, and what
+//! to systemd in `service`; everything else is the library's.
 
+mod announce;
+mod arguments;
+mod log;
+mod service;
 mod terminal;
 
-use std::io::{self, IsTerminal};
+use std::io;
+use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use clap::Parser;
-use clap::error::ErrorKind;
-use lockstep::StartError;
 use lockstep::config::Config;
+use lockstep::{StartError, Welcome};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
 
+use announce::Announcement;
+use service::Manager;
 use terminal::Bar;
 
+/// Connections that may wait to be accepted.
+const WAITING: i32 = 1024;
+
 fn main() -> ExitCode {
-    let config = match Config::try_parse() {
+    let config = match arguments::read() {
         Ok(config) => config,
-        Err(error) => return explain(&error),
+        Err(end) => return end,
     };
+    // Before there are threads: it changes the environment.
+    let given = service::given_socket();
     let bar = Bar::default();
-    let filter = EnvFilter::builder()
-        .with_default_directive(tracing::Level::INFO.into())
-        .with_env_var("LOCKSTEP_LOG")
-        .from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(bar.clone())
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    log::begin(bar.clone());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -39,7 +42,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    let served = runtime.block_on(serve(config, bar));
+    let served = runtime.block_on(serve(config, given, bar));
     // What is still being read then, a library or a file, is nobody's loss.
     runtime.shutdown_background();
     match served {
@@ -48,36 +51,23 @@ fn main() -> ExitCode {
     }
 }
 
-/// Help and version as clap prints them; what was wrong in one sentence.
-fn explain(error: &clap::Error) -> ExitCode {
-    if matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    ) {
-        error.exit();
-    }
-    let whole = error.render().to_string();
-    let lines: Vec<_> = whole
-        .lines()
-        .take_while(|line| !line.trim().is_empty())
-        .map(str::trim)
-        .collect();
-    eprintln!(
-        "lockstep: {} (see --help)",
-        lines.join(" ").trim_start_matches("error: ")
-    );
-    ExitCode::from(2)
-}
-
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("lockstep: {error}");
+    log::failure(&error);
     ExitCode::FAILURE
 }
 
-async fn serve(config: Config, bar: Bar) -> Result<(), StartError> {
+async fn serve(
+    config: Config,
+    given: io::Result<Option<std::net::TcpListener>>,
+    bar: Bar,
+) -> Result<(), StartError> {
     let address = config.listen;
     let listen_error = |error| StartError::Listen { address, error };
-    let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+    let listener = match given.map_err(listen_error)? {
+        Some(listener) => listener,
+        None => bind(address).map_err(listen_error)?,
+    };
+    let listener = TcpListener::from_std(listener).map_err(listen_error)?;
     let (close, closing) = watch::channel(false);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(listen_error)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(listen_error)?;
@@ -89,10 +79,72 @@ async fn serve(config: Config, bar: Bar) -> Result<(), StartError> {
         tracing::info!("closing");
         close.send_replace(true);
     });
-    let welcome = |welcome: &_| {
+    let (named, while_open) = (!config.no_mdns, closing.clone());
+    let mut presence = None;
+    let welcome = |welcome: &Welcome| {
         // A host that closed its terminal still has its music.
         let _ = terminal::greet(welcome, &mut io::stdout().lock());
+        presence = Some(present(welcome, named, while_open));
     };
     let reading = move |progress| bar.show(progress);
-    lockstep::run(listener, config, closing, welcome, reading).await
+    lockstep::run(listener, config, closing, welcome, reading).await?;
+    if let Some(presence) = presence {
+        // What fails in there costs a farewell, and no music.
+        let _ = presence.await;
+    }
+    Ok(())
+}
+
+/// Tells systemd and, if it is to be `named`, the network that the server is there; and, once it closes, that it is gone.
+fn present(
+    welcome: &Welcome,
+    named: bool,
+    mut closing: watch::Receiver<bool>,
+) -> tokio::task::JoinHandle<()> {
+    let manager = Arc::new(Manager::from_env());
+    manager.tell(&format!("READY=1\nSTATUS={}", welcome.url));
+    if let Some(every) = service::watchdog() {
+        let (manager, hub) = (manager.clone(), welcome.hub.clone());
+        tokio::spawn(async move {
+            // A disk that hangs is no reason: a server that is started again would hang on it, too.
+            let answers = || async {
+                match &hub {
+                    Some(hub) => hub.answers().await,
+                    None => true,
+                }
+            };
+            manager.feed_watchdog(every, answers).await;
+        });
+    }
+    let announcement = if named {
+        Announcement::begin(welcome.local)
+    } else {
+        None
+    };
+    tokio::spawn(async move {
+        // Whoever could say so being gone is an end, too.
+        let _ = closing.wait_for(|closing| *closing).await;
+        manager.tell("STOPPING=1");
+        if let Some(announcement) = announcement {
+            announcement.end().await;
+        }
+    })
+}
+
+/// Opens the socket. On IPv6's unspecified address it serves IPv4, too, whatever the system's own habit is.
+fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // A server that comes back need not wait for its old connections to be forgotten.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(WAITING)?;
+    Ok(socket.into())
 }

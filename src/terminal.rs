@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lockstep::Welcome;
+use lockstep::address::{self, Other};
 use lockstep::library::Progress;
-use lockstep::{Welcome, address};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Says how phones get here.
@@ -15,19 +16,25 @@ use tracing_subscriber::fmt::MakeWriter;
 /// What the system said when nobody can be told.
 pub(crate) fn greet(welcome: &Welcome, out: &mut impl Write) -> io::Result<()> {
     let Welcome {
+        local,
         url,
         code,
         tracks,
         whole,
+        ..
     } = welcome;
+    let colours = io::stdout().is_terminal() && !plain();
     writeln!(out)?;
-    if let Some(qr) = address::terminal_qr(url, io::stdout().is_terminal()) {
+    if let Some(qr) = address::terminal_qr(url, colours) {
         writeln!(out, "{qr}")?;
     }
     writeln!(
         out,
         "  On a phone in the same network, scan this or open  {url}"
     )?;
+    for Other { url, interface } in address::others(*local) {
+        writeln!(out, "  or, by way of {interface},  {url}")?;
+    }
     writeln!(out, "  Pairing code  {code}")?;
     let unit = if *tracks == 1 { "track" } else { "tracks" };
     let more = if *whole {
@@ -39,6 +46,11 @@ pub(crate) fn greet(welcome: &Welcome, out: &mut impl Write) -> io::Result<()> {
     writeln!(out)?;
     writeln!(out, "listening on {url}")?;
     out.flush()
+}
+
+/// Whether the host asked for no colours (<https://no-color.org>).
+pub(crate) fn plain() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// Fewer files are read before anybody could see it.

@@ -44,6 +44,9 @@ async fn help_explains_each_flag_and_its_environment() {
         "--max-connections",
         "--no-pairing-window",
         "--reset-state",
+        "--no-mdns",
+        "--completions",
+        "--man",
     ];
     for word in flags.into_iter().chain(ENVIRONMENT) {
         assert!(exit.stdout.contains(word), "no {word} in\n{}", exit.stdout);
@@ -61,6 +64,51 @@ async fn help_explains_each_flag_and_its_environment() {
             "no default {default} in\n{}",
             exit.stdout
         );
+    }
+}
+
+#[tokio::test]
+async fn the_version_names_the_commit() {
+    let mut command = bare_command(&executable());
+    command.arg("--version");
+    let exit = run(command).await;
+    assert!(exit.status.success());
+    let mut git = Command::new("git");
+    git.args(["log", "-1", "--abbrev=7", "--format=%h, %cs"]);
+    let commit = match git.current_dir(env!("CARGO_MANIFEST_DIR")).output().await {
+        Ok(said) if said.status.success() && Path::new(".git").exists() => {
+            format!(" ({})", String::from_utf8(said.stdout).unwrap().trim())
+        }
+        // Without git's history there is none to be named.
+        _ => String::new(),
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(exit.stdout.trim(), format!("lockstep {version}{commit}"));
+}
+
+#[tokio::test]
+async fn the_manual_and_the_completions_know_every_flag() {
+    let mut help = bare_command(&executable());
+    help.arg("--help");
+    let help = run(help).await.stdout;
+    let words = help.split_whitespace();
+    let flags: Vec<_> = words.filter_map(|word| word.strip_prefix("--")).collect();
+    assert!(flags.len() > 10, "{help}");
+    for printed in [
+        "--man",
+        "--completions=bash",
+        "--completions=zsh",
+        "--completions=fish",
+    ] {
+        let mut command = bare_command(&executable());
+        command.arg(printed);
+        let exit = run(command).await;
+        assert!(exit.status.success() && exit.stderr.is_empty(), "{exit:?}");
+        // In a manual page a hyphen that is one is written so.
+        let text = exit.stdout.replace("\\-", "-");
+        for flag in &flags {
+            assert!(text.contains(flag), "{printed}: no {flag} in\n{text}");
+        }
     }
 }
 
@@ -349,6 +397,23 @@ async fn listening_everywhere_it_shows_an_address_that_a_phone_can_reach() {
     ask(client.get(format!("{}/healthz", address.trim_end_matches('/'))))
         .await
         .expect(200);
+}
+
+#[tokio::test]
+async fn on_ipv6_it_serves_ipv4_too_and_shows_that_address_first() {
+    let server = Setup::long_tracks().listen("[::]:0").start().await;
+    let port = server.address().port();
+    for host in ["[::1]", "127.0.0.1"] {
+        ask(http().get(format!("http://{host}:{port}/healthz")))
+            .await
+            .expect(200);
+        // To this machine the code is shown, by whichever of its addresses it asks.
+        ask(http().get(format!("http://{host}:{port}/code")))
+            .await
+            .expect(200);
+    }
+    let url = server.stdout().last().unwrap().clone();
+    assert!(!url.contains('['), "{url}");
 }
 
 #[tokio::test]

@@ -576,6 +576,19 @@ async fn the_qr_code_is_a_png_that_a_camera_can_read() {
     }
 }
 
+#[tokio::test]
+async fn a_qr_code_leads_by_an_address_where_not_every_phone_understands_the_name() {
+    let server = TestServer::start().await;
+    let mut codes = Vec::new();
+    for host in ["localhost", "lockstep.local", "party.lan"] {
+        let host = format!("{host}:{}", server.address().port());
+        let request = http().get(server.url("/qr")).header("host", host);
+        codes.push(ask(request).await.expect(200).body);
+    }
+    assert_eq!(codes[1], codes[0], "lockstep.local");
+    assert_ne!(codes[2], codes[0], "party.lan");
+}
+
 /// Whoever typed the code once too often, or lost the answer, is nobody new.
 #[tokio::test]
 async fn a_device_that_pairs_again_stays_who_it_is() {

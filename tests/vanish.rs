@@ -1,4 +1,5 @@
-//! A phone that walks out of range: its packets are dropped, and nothing is closed.
+//! A phone that walks out of range: its packets are dropped, and nothing is closed. Server and phone are in network
+//! namespaces of their own, with a cable between them that is pulled.
 
 #![allow(
     clippy::unwrap_used,

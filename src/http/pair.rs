@@ -140,17 +140,16 @@ pub(super) fn window_open(app: &App) -> bool {
 }
 
 /// `GET /qr`: of the name by which this phone came, since that works in this house; of the address on the
-/// LAN for whoever came by a name that only this machine understands.
+/// LAN for whoever came by a name that only this machine understands, or only some phones (multicast DNS).
 pub(super) fn qr(app: &App, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
     let host = headers
         .get(HOST)
         .and_then(|host| host.to_str().ok())
         .unwrap_or_default();
     let own = ["localhost", "127.", "[::1]", "0.0.0.0"];
-    let url = if own
-        .iter()
-        .any(|name| host.to_ascii_lowercase().starts_with(name))
-    {
+    let name = gate::name_of(host).to_ascii_lowercase();
+    let multicast = name.trim_end_matches('.').ends_with(".local");
+    let url = if multicast || own.iter().any(|own| name.starts_with(own)) {
         app.url.clone()
     } else {
         format!("http://{host}")

@@ -271,6 +271,10 @@ impl Task {
                 Seen::Figures => self.pace.sync_changed(),
                 Seen::Tap => self.pace.live_changed(),
             },
+            Signal::Ask(reply) => {
+                // Whoever asked may be gone.
+                let _ = reply.send(());
+            }
             Signal::Reading(progress) => {
                 let count = self.room.durable.event_count;
                 let message = Message::live("library.scanning", &progress, count);

@@ -22,7 +22,7 @@ pub const CODE: &str = "748291";
 pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_lockstep");
 
 /// Every environment variable that the server listens to.
-pub const ENVIRONMENT: [&str; 10] = [
+pub const ENVIRONMENT: [&str; 12] = [
     "AUDIO_DIR",
     "STATE_FILE",
     "KEEP_DUPLICATES",
@@ -34,6 +34,18 @@ pub const ENVIRONMENT: [&str; 10] = [
     "NO_PAIRING_WINDOW",
     "HOST_NAME",
     "MAX_CONNECTIONS",
+    "NO_MDNS",
+];
+
+/// What it also heeds of whatever started it.
+const SURROUNDINGS: [&str; 7] = [
+    "LOCKSTEP_LOG",
+    "NO_COLOR",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "JOURNAL_STREAM",
 ];
 
 /// What a server will find when it starts.
@@ -66,6 +78,7 @@ impl Setup {
             environment: Vec::new(),
         }
         .flag("--leave-grace-ms=200")
+        .flag("--no-mdns")
     }
 
     /// Four silent tracks that last longer than any test.
@@ -87,6 +100,12 @@ impl Setup {
         let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
         self.flags.retain(|other| name(other) != name(flag));
         self.flags.push(flag.to_owned());
+        self
+    }
+
+    /// Tells the network its name.
+    pub fn named(mut self) -> Setup {
+        self.flags.retain(|flag| flag != "--no-mdns");
         self
     }
 
@@ -194,7 +213,7 @@ impl Setup {
 /// The executable with none of the surroundings' settings.
 pub fn bare_command(executable: &Path) -> Command {
     let mut command = Command::new(executable);
-    for name in ENVIRONMENT.into_iter().chain(["LOCKSTEP_LOG"]) {
+    for name in ENVIRONMENT.into_iter().chain(SURROUNDINGS) {
         command.env_remove(name);
     }
     command
