@@ -9,6 +9,16 @@ use qrcode::render::unicode::Dense1x2;
 
 /// The URL of the server bound to `local`, as a phone in the house reaches it.
 pub fn url(local: SocketAddr) -> String {
+    format!("http://{}", reachable(local))
+}
+
+/// The same of its secure page.
+pub fn secure_url(local: SocketAddr) -> String {
+    format!("https://{}", reachable(local))
+}
+
+/// Where a phone in the house reaches what is bound to `local`.
+pub fn reachable(local: SocketAddr) -> SocketAddr {
     let ip = if local.ip().is_unspecified() {
         outward()
             .or_else(inward)
@@ -16,7 +26,7 @@ pub fn url(local: SocketAddr) -> String {
     } else {
         local.ip()
     };
-    format!("http://{}", SocketAddr::new(ip, local.port()))
+    SocketAddr::new(ip, local.port())
 }
 
 /// The address of the interface that has the default route. IPv4: that works with every phone's camera

@@ -12,11 +12,14 @@ mod music;
 mod pair;
 mod range;
 mod router;
+mod secure;
+mod session;
 mod socket;
 mod sync;
 mod validators;
 
 use std::convert::Infallible;
+use std::future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,6 +33,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::graceful::GracefulShutdown;
+use rustls::ServerConnection;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -39,6 +43,7 @@ use crate::hub::{Hub, Life};
 use crate::library::Library;
 use crate::library::cover::Covers;
 use crate::pairing::Pairing;
+use crate::tls::Tls;
 
 /// How long a client may take to send a request's head, and a connection may be idle before it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -60,6 +65,39 @@ pub enum House {
     Damaged(String),
 }
 
+/// Where phones come in.
+#[derive(Debug)]
+pub struct Doors {
+    /// Over HTTP.
+    pub plain: TcpListener,
+    /// Over HTTPS, if that is served.
+    pub secure: Option<(TcpListener, Arc<Tls>)>,
+}
+
+impl Doors {
+    /// The next connection, and this server's side of its TLS if it came by that door.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Option<ServerConnection>)> {
+        let secure = async {
+            match &self.secure {
+                Some((listener, tls)) => listener.accept().await.map(|accepted| (accepted, tls)),
+                None => future::pending().await,
+            }
+        };
+        let ((stream, peer), tls) = tokio::select! {
+            accepted = self.plain.accept() => accepted.map(|accepted| (accepted, None)),
+            accepted = secure => accepted.map(|(accepted, tls)| (accepted, Some(tls))),
+        }?;
+        let session = match tls {
+            Some(tls) => {
+                let session = tls.accept(stream.local_addr()?.ip());
+                Some(session.map_err(io::Error::other)?)
+            }
+            None => None,
+        };
+        Ok((stream, peer, session))
+    }
+}
+
 /// What every request can reach.
 #[derive(Debug)]
 pub struct App {
@@ -72,16 +110,18 @@ pub struct App {
     names: gate::Names,
     debug: bool,
     url: String,
+    offer: Option<secure::Offer>,
 }
 
 impl App {
-    /// `url` is how phones in the house reach this server.
+    /// `url` is how phones in the house reach this server, by those `doors`.
     pub fn new(
         house: House,
         library: Arc<Library>,
         pairing: Pairing,
         config: &Config,
         url: String,
+        doors: &Doors,
     ) -> Self {
         App {
             house,
@@ -92,6 +132,7 @@ impl App {
             names: gate::Names::new(&config.host_name),
             debug: config.debug,
             url,
+            offer: secure::Offer::of(doors),
         }
     }
 }
@@ -99,7 +140,7 @@ impl App {
 /// Serves until `closing` turns true. Then it accepts nobody any more, has the hub end the event streams,
 /// and gives other answers a moment to finish.
 pub async fn serve(
-    listener: TcpListener,
+    doors: Doors,
     app: App,
     mut closing: watch::Receiver<bool>,
     life: &watch::Sender<Life>,
@@ -108,18 +149,20 @@ pub async fn serve(
     let running = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = doors.accept() => accepted,
             _ = closing.wait_for(|closing| *closing) => break,
         };
         match accepted {
-            Ok((stream, peer)) => serve_connection(stream, peer, &app, &running),
+            Ok((stream, peer, tls)) => {
+                serve_connection(Socket::new(stream, peer, tls), &app, &running);
+            }
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
-    drop(listener);
+    drop(doors);
     // An event stream never finishes by itself, so those end first.
     life.send_replace(Life::Closing);
     if tokio::time::timeout(CLOSING_TIMEOUT, running.shutdown())
@@ -130,13 +173,7 @@ pub async fn serve(
     }
 }
 
-fn serve_connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    app: &Arc<App>,
-    running: &GracefulShutdown,
-) {
-    let socket = Socket::new(stream, peer);
+fn serve_connection(socket: Socket, app: &Arc<App>, running: &GracefulShutdown) {
     let (app, line) = (app.clone(), socket.line());
     let service = service_fn(move |request: Request<Incoming>| {
         let (app, line) = (app.clone(), line.clone());

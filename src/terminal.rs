@@ -19,6 +19,7 @@ pub(crate) fn greet(welcome: &Welcome, out: &mut impl Write) -> io::Result<()> {
         code,
         tracks,
         whole,
+        secure_url,
     } = welcome;
     writeln!(out)?;
     if let Some(qr) = address::terminal_qr(url, io::stdout().is_terminal()) {
@@ -28,6 +29,9 @@ pub(crate) fn greet(welcome: &Welcome, out: &mut impl Write) -> io::Result<()> {
         out,
         "  On a phone in the same network, scan this or open  {url}"
     )?;
+    if let Some(secure_url) = secure_url {
+        writeln!(out, "  The secure page  {secure_url}")?;
+    }
     writeln!(out, "  Pairing code  {code}")?;
     let unit = if *tracks == 1 { "track" } else { "tracks" };
     let more = if *whole {

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::error::ApiError;
 use super::gate::{self, Paired};
 use super::socket::Line;
-use super::{App, Body, House, app, control, empty, events, full, json, music, pair, sync};
+use super::{App, Body, House, app, control, empty, events, full, json, music, pair, secure, sync};
 use crate::clock;
 use crate::room::MemberId;
 
@@ -32,10 +32,9 @@ pub(super) async fn answer(app: &App, line: &Line, request: Request<Incoming>) -
         ("referrer-policy", "no-referrer"),
         ("cross-origin-resource-policy", "same-origin"),
     ] {
-        headers.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
+        headers
+            .entry(HeaderName::from_static(name))
+            .or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -53,7 +52,10 @@ async fn route(
     let parts: Vec<&str> = path.strip_prefix('/').unwrap_or(&path).split('/').collect();
     match parts[..] {
         ["healthz"] if get => healthz(app),
-        ["qr"] if get => pair::qr(app, request.headers()),
+        ["qr"] if get => pair::qr(app, line, request.headers()),
+        ["secure"] if get => Ok(secure::offer(app)),
+        ["ca.crt"] if get => secure::certificate(app),
+        ["ca.mobileconfig"] if get => secure::profile(app),
         ["code"] if get => pair::code(app, line.peer(), request.headers()),
         ["pair"] if post => pair::pair(app, line.peer(), request).await,
         [name @ ("leave" | "rename" | "rescan" | "sync" | "tune" | "tuning")] if post => {
@@ -62,7 +64,7 @@ async fn route(
             Ok(named(response, paired.member))
         }
         ["pair" | "leave" | "rename" | "rescan" | "sync" | "tune" | "tuning"] => wrong("POST"),
-        ["healthz" | "qr" | "code"] => wrong("GET, HEAD"),
+        ["healthz" | "qr" | "code" | "secure" | "ca.crt" | "ca.mobileconfig"] => wrong("GET, HEAD"),
 
         ["index" | "snapshot" | "events" | "clock"]
         | ["cover" | "file", _]
@@ -85,9 +87,9 @@ async fn route(
                 let response = control::command(&paired, parse, request).await;
                 Ok(named(response, paired.member))
             }
-            None => page(&path, get, &request),
+            None => page(app, line, &path, get, &request),
         },
-        _ => page(&path, get, &request),
+        _ => page(app, line, &path, get, &request),
     }
 }
 
@@ -123,11 +125,22 @@ fn told_time(received_ms: f64) -> Response<Body> {
 }
 
 /// One of the page's own files.
-fn page(path: &str, get: bool, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
+fn page(
+    app: &App,
+    line: &Line,
+    path: &str,
+    get: bool,
+    request: &Request<Incoming>,
+) -> Result<Response<Body>, ApiError> {
     if !get && app::has(path) {
         return Err(ApiError::MethodNotAllowed("GET, HEAD"));
     }
-    app::file(path, request.headers())
+    let headers = request.headers();
+    let other_origin = match line.is_secure() {
+        true => None,
+        false => secure::origin(app, headers),
+    };
+    app::file(path, headers, other_origin.as_deref())
 }
 
 async fn guarded(

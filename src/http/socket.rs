@@ -1,7 +1,8 @@
 //! A connection's socket, and what the answers on it need to know of it: how much of a download the system has taken, and
-//! whether the other end went silent. A phone that walked out of range closes nothing.
+//! whether the other end went silent. A phone that walked out of range closes nothing. What TLS makes of the bytes lives in
+//! `session`.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,11 +11,14 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use rustls::ServerConnection;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::file::Progress;
+use super::session::{HANDSHAKE, Session};
 use crate::hub::{Outbox, Outlet, Silence};
 
 /// An event stream ends when what was sent on it is not taken for so long. With a heartbeat every 5 s and
@@ -38,6 +42,8 @@ pub(super) struct Line(Arc<Shared>);
 struct Shared {
     peer: SocketAddr,
     write: OwnedWriteHalf,
+    /// Over TLS.
+    session: Option<Session>,
     silence: Silence,
     carried: Mutex<Carried>,
 }
@@ -56,6 +62,11 @@ impl Line {
     /// Who is at the other end.
     pub(super) fn peer(&self) -> SocketAddr {
         self.0.peer
+    }
+
+    /// Whether it came over TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.0.session.is_some()
     }
 
     /// Whether the other end went silent, for those who outlive the socket.
@@ -109,19 +120,31 @@ impl Shared {
         result
     }
 
-    /// Writes with `write` as soon as the system takes something.
-    fn poll_write(
-        &self,
-        cx: &mut Context<'_>,
-        mut write: impl FnMut(&OwnedWriteHalf) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
+    /// Writes what is taken at once.
+    fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.watch(match &self.session {
+            Some(session) => session.try_write(self.write.as_ref(), pieces),
+            None => self.write.try_write_vectored(pieces),
+        })
+    }
+
+    /// Writes as soon as something is taken.
+    fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.write.as_ref().poll_write_ready(cx))?;
-            match write(&self.write) {
+            match self.try_write(pieces) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(self.watch(result)),
+                result => return Poll::Ready(result),
             }
         }
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(session) = &self.session else {
+            return Poll::Ready(Ok(()));
+        };
+        let flushed = session.poll_flush(self.write.as_ref(), cx);
+        flushed.map(|result| self.watch(result))
     }
 }
 
@@ -132,28 +155,36 @@ struct Past(Weak<Shared>);
 impl Outlet for Past {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let shared = self.0.upgrade().ok_or(io::ErrorKind::NotConnected)?;
-        shared.watch(shared.write.try_write(bytes))
+        let written = shared.try_write(&[IoSlice::new(bytes)]);
+        if let Some(session) = &shared.session {
+            session.hurry();
+        }
+        written
     }
 }
 
 /// The socket of a connection.
 pub(super) struct Socket {
     read: TokioIo<OwnedReadHalf>,
+    /// Whether its first byte is still to be seen.
+    fresh: bool,
     line: Line,
 }
 
 impl Socket {
-    /// Sets the socket up.
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+    /// Sets the socket up; `tls` is this server's side of it where it is a secure one.
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, tls: Option<ServerConnection>) -> Self {
         if let Err(error) = set_up(&stream) {
             tracing::debug!("cannot set up a connection: {error}");
         }
         let (read, write) = stream.into_split();
         Socket {
             read: TokioIo::new(read),
+            fresh: tls.is_none(),
             line: Line(Arc::new(Shared {
                 peer,
                 write,
+                session: tls.map(Session::new),
                 silence: Silence::default(),
                 carried: Mutex::new(Carried::Nothing),
             })),
@@ -164,14 +195,17 @@ impl Socket {
         self.line.clone()
     }
 
-    fn poll_written(
-        &self,
-        cx: &mut Context<'_>,
-        write: impl FnMut(&OwnedWriteHalf) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(self.line.0.poll_write(cx, write))?;
-        self.line.0.wrote(written);
-        Poll::Ready(Ok(written))
+    /// Browsers that try HTTPS first fall back as soon as this port turns out to be no such: an error then, and the bytes left
+    /// unread, have the system reset the connection.
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut first = [0];
+        let read = self.read.inner_mut();
+        let seen = ready!(read.poll_peek(cx, &mut ReadBuf::new(&mut first)))?;
+        if seen > 0 && first == [HANDSHAKE] {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        self.fresh = false;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -215,8 +249,16 @@ impl Read for Socket {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.read).poll_read(cx, buffer);
-        result.map(|result| self.line.0.watch(result))
+        if self.fresh {
+            let first = ready!(self.poll_first(cx));
+            self.line.0.watch(first)?;
+        }
+        let shared = self.line.0.clone();
+        let result = match &shared.session {
+            Some(session) => session.poll_read(shared.write.as_ref(), cx, buffer),
+            None => Pin::new(&mut self.read).poll_read(cx, buffer),
+        };
+        result.map(|result| shared.watch(result))
     }
 }
 
@@ -226,15 +268,18 @@ impl Write for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_written(cx, |half| half.try_write(bytes))
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
+        pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_written(cx, |half| half.try_write_vectored(pieces))
+        let shared = &self.line.0;
+        let written = ready!(shared.poll_write(cx, pieces))?;
+        shared.wrote(written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -245,16 +290,22 @@ impl Write for Socket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shared = &self.line.0;
         let outbox = match &*shared.carried() {
-            Carried::Events(outbox) => outbox.clone(),
-            _ => return Poll::Ready(Ok(())),
+            Carried::Events(outbox) => Some(outbox.clone()),
+            _ => None,
         };
-        outbox.poll_drain(cx, |cx, bytes| {
-            shared.poll_write(cx, |half| half.try_write(bytes))
-        })
+        if let Some(outbox) = outbox {
+            ready!(outbox.poll_drain(cx, |cx, bytes| {
+                shared.poll_write(cx, &[IoSlice::new(bytes)])
+            }))?;
+        }
+        shared.poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let stream: &TcpStream = self.line.0.write.as_ref();
+        if let Some(session) = &self.line.0.session {
+            ready!(session.poll_close(stream, cx))?;
+        }
         let result = SockRef::from(stream).shutdown(Shutdown::Write);
         Poll::Ready(result.or_else(|error| match error.kind() {
             // The other end was first.

@@ -120,10 +120,11 @@ export function createSession({ store, place, known }) {
     stream.open();
   }
 
-  function out() {
+  /** @param {'join' | 'moved'} view */
+  function out(view = 'join') {
     stream.close();
     clock.stop();
-    store.update({ view: 'join', room: null, memberId: null, connection: 'connecting', trouble: null, clock: null });
+    store.update({ view, room: null, memberId: null, connection: 'connecting', trouble: null, clock: null });
   }
 
   /**
@@ -172,6 +173,9 @@ export function createSession({ store, place, known }) {
       await leave();
       out();
     },
+
+    /** This phone goes on in another tab. */
+    moved: () => out('moved'),
 
     /** After this phone became a remote control, or a listener again. */
     reopen: () => {
