@@ -398,9 +398,15 @@ async fn a_message_larger_than_a_record_of_tls_arrives_whole() {
         put_wav(&setup.audio().join(format!("{n}.wav")), 2, 1_000);
     }
     let server = setup.start().await;
-    let phone = Phone::listening_securely(&server).await;
-    assert!(phone.view.to_string().len() > 3 * 16_384);
-    assert_eq!(phone.view["queue"].as_array().unwrap().len(), 1500);
+    let mut phone = Phone::listening_securely(&server).await;
+    let tracks = |view: &Value| view["queue"].as_array().unwrap().len();
+    phone
+        .wait_until("all of them", |view| tracks(view) == 1500)
+        .await;
+    // Now the first message has all of it.
+    phone.listen().await;
+    assert_eq!(tracks(&phone.view), 1500);
+    assert!(phone.view.to_string().len() > 16_384);
 }
 
 #[tokio::test]

@@ -150,13 +150,15 @@ impl Authority {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let host: String = host.chars().take(LONGEST_HOST).collect();
+        let others = names.iter().filter(|name| !is_local(name));
+        let names: Vec<_> = others.cloned().collect();
         let name = format!("Lockstep on {host} ({mark})");
         let mut params = root(&name);
-        params.name_constraints = Some(constraints(names));
+        params.name_constraints = Some(constraints(&names));
         let certificate = params.self_signed(&key)?;
         let kept = Kept {
             name,
-            names: names.to_vec(),
+            names,
             certificate: certificate.pem(),
             key: key.serialize_pem(),
         };
@@ -236,12 +238,7 @@ impl Authority {
 
     /// Whether phones believe what it says about that name.
     pub fn speaks_for_name(&self, name: &str) -> bool {
-        let below = |base: &str| {
-            let rest = name.strip_suffix(base);
-            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        };
-        let own = self.kept.names.iter().map(String::as_str);
-        LOCAL_NAMES.into_iter().chain(own).any(below)
+        is_local(name) || self.kept.names.iter().any(|own| is_below(name, own))
     }
 
     /// Whether phones believe what it says about that address.
@@ -325,6 +322,16 @@ fn root(name: &str) -> CertificateParams {
     params.not_before = date_time_ymd(1970, 1, 1);
     params.not_after = date_time_ymd(2049, 12, 31);
     params
+}
+
+fn is_local(name: &str) -> bool {
+    LOCAL_NAMES.iter().any(|base| is_below(name, base))
+}
+
+/// As name constraints have it: `base` itself, and whatever has more labels to its left.
+fn is_below(name: &str, base: &str) -> bool {
+    let rest = name.strip_suffix(base);
+    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 fn common_name(name: &str) -> DistinguishedName {

@@ -43,7 +43,7 @@ export function moveTo(origin, { open, settings, onFollowed }) {
     /** @type {Question} */
     const question = data;
     const back = await (opening ??= open());
-    const { answer, transfer = [] } = await answerTo(question, back, settings).catch(() => ({ answer: {} }));
+    const { answer, transfer = [] } = await answerTo(question, back, settings).catch(() => ({ answer: {}, transfer: [] }));
     port.postMessage(answer, transfer);
     if (question.ask === 'all') onFollowed();
   });
