@@ -10,12 +10,22 @@ use qrcode::render::unicode::Dense1x2;
 
 /// The URL of the server bound to `local`, as a phone in the house reaches it.
 pub fn url(local: SocketAddr) -> String {
+    format!("http://{}", reachable(local))
+}
+
+/// The same of its secure page.
+pub fn secure_url(local: SocketAddr) -> String {
+    format!("https://{}", reachable(local))
+}
+
+/// Where a phone in the house reaches what is bound to `local`.
+pub fn reachable(local: SocketAddr) -> SocketAddr {
     let ip = if local.ip().is_unspecified() {
         best(outward(), &interfaces())
     } else {
         local.ip()
     };
-    url_of(ip, local.port())
+    SocketAddr::new(ip, local.port())
 }
 
 /// An address besides that of the QR code.

@@ -50,6 +50,27 @@ pub struct Config {
     )]
     pub listen: std::net::SocketAddr,
 
+    /// Serve HTTPS too, with a certificate of the server's own small authority
+    #[arg(long, env = "TLS", value_parser = FalseyValueParser::new())]
+    pub tls: bool,
+
+    /// Address and port to serve HTTPS on; port 0 picks a free one
+    #[arg(
+        long,
+        env = "TLS_LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "0.0.0.0:8443"
+    )]
+    pub tls_listen: std::net::SocketAddr,
+
+    /// Serve HTTPS with the certificate in this PEM file, those that lead up to a root after it
+    #[arg(long, env = "TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of that certificate, in PEM
+    #[arg(long, env = "TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
     /// A fixed pairing code, for kiosks and tests [default: six random digits at each start]
     #[arg(long, env = "PAIRING_CODE", value_name = "CODE", hide_env_values = true, value_parser = code)]
     pub pairing_code: Option<String>,

@@ -19,6 +19,8 @@ mod pair;
 mod protocol;
 mod range;
 mod router;
+mod secure;
+mod session;
 mod socket;
 mod sync;
 mod uplink;
@@ -26,6 +28,7 @@ mod validators;
 mod while_paired;
 
 use std::convert::Infallible;
+use std::future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +42,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
+use rustls::ServerConnection;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
@@ -53,6 +57,7 @@ use crate::library::Library;
 use crate::library::cover::Covers;
 use crate::metrics::Metrics;
 use crate::pairing::Pairing;
+use crate::tls::Tls;
 
 /// How long running answers may take once the server closes.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(3);
@@ -75,6 +80,46 @@ pub enum House {
     Damaged(String),
 }
 
+/// Where phones come in.
+#[derive(Debug)]
+pub struct Doors {
+    /// Over HTTP.
+    pub plain: TcpListener,
+    /// Over HTTPS, if that is served.
+    pub secure: Option<(TcpListener, Arc<Tls>)>,
+}
+
+/// A connection that has come in.
+struct Arrival {
+    stream: TcpStream,
+    peer: SocketAddr,
+    /// This server's side of its TLS, if it came by that door.
+    tls: Option<ServerConnection>,
+}
+
+impl Doors {
+    async fn accept(&self) -> io::Result<Arrival> {
+        let secure = async {
+            match &self.secure {
+                Some((listener, tls)) => listener.accept().await.map(|accepted| (accepted, tls)),
+                None => future::pending().await,
+            }
+        };
+        let ((stream, peer), tls) = tokio::select! {
+            accepted = self.plain.accept() => accepted.map(|accepted| (accepted, None)),
+            accepted = secure => accepted.map(|(accepted, tls)| (accepted, Some(tls))),
+        }?;
+        let tls = match tls {
+            Some(tls) => {
+                let session = tls.accept(stream.local_addr()?.ip());
+                Some(session.map_err(io::Error::other)?)
+            }
+            None => None,
+        };
+        Ok(Arrival { stream, peer, tls })
+    }
+}
+
 /// What every request can reach.
 #[derive(Debug)]
 pub struct App {
@@ -91,10 +136,11 @@ pub struct App {
     names: gate::Names,
     debug: bool,
     url: String,
+    offer: Option<secure::Offer>,
 }
 
 impl App {
-    /// `most` connections are let in at once; `url` is how phones in the house reach this server.
+    /// `most` connections are let in at once; `url` is how phones in the house reach this server, by those `doors`.
     pub fn new(
         house: House,
         library: Arc<Library>,
@@ -103,6 +149,7 @@ impl App {
         most: usize,
         config: &Config,
         url: String,
+        doors: &Doors,
     ) -> Self {
         App {
             house,
@@ -117,6 +164,7 @@ impl App {
             names: gate::Names::new(&config.host_name),
             debug: config.debug,
             url,
+            offer: secure::Offer::of(doors),
         }
     }
 }
@@ -124,7 +172,7 @@ impl App {
 /// Serves until `closing` turns true. Then it accepts nobody any more, has the hub end the event streams,
 /// and gives other answers a moment to finish.
 pub async fn serve(
-    listener: TcpListener,
+    doors: Doors,
     app: App,
     mut closing: watch::Receiver<bool>,
     life: &watch::Sender<Life>,
@@ -139,21 +187,22 @@ pub async fn serve(
     loop {
         let accept = async {
             let socket = sockets.clone().acquire_owned().await;
-            let (stream, peer) = listener.accept().await?;
-            Ok((stream, peer, socket.map_err(io::Error::other)?))
+            let arrival = doors.accept().await?;
+            Ok((arrival, socket.map_err(io::Error::other)?))
         };
         let accepted: io::Result<_> = tokio::select! {
             accepted = accept => accepted,
             _ = closing.wait_for(|closing| *closing) => break,
         };
         match accepted {
-            Ok((stream, peer, socket)) => match app.crowd.enter(peer.ip()) {
-                Ok(entered) => serve_connection(stream, peer, entered, socket, &app, &running),
+            Ok((arrival, socket)) => match app.crowd.enter(arrival.peer.ip()) {
+                Ok(entered) => serve_connection(arrival, entered, socket, &app, &running),
                 Err(full) => {
                     if crush.is_due() {
-                        tracing::warn!("no room for another connection of {}: {full}", peer.ip());
+                        let from = arrival.peer.ip();
+                        tracing::warn!("no room for another connection of {from}: {full}");
                     }
-                    turn_away(stream, socket, &door);
+                    turn_away(arrival, socket, &door);
                 }
             },
             // Whoever gave up while waiting is no trouble.
@@ -166,7 +215,7 @@ pub async fn serve(
             }
         }
     }
-    drop(listener);
+    drop(doors);
     // An event stream never finishes by itself, so those end first.
     life.send_replace(Life::Closing);
     if tokio::time::timeout(CLOSING_TIMEOUT, running.shutdown())
@@ -178,14 +227,13 @@ pub async fn serve(
 }
 
 fn serve_connection(
-    stream: TcpStream,
-    peer: SocketAddr,
+    arrival: Arrival,
     (place, leave): (Place, oneshot::Receiver<()>),
     counted: OwnedSemaphorePermit,
     app: &Arc<App>,
     running: &GracefulShutdown,
 ) {
-    let socket = Socket::new(stream, peer, place, app.metrics.clone());
+    let socket = Socket::new(arrival, place, app.metrics.clone());
     let (app, line) = (app.clone(), socket.line());
     let service = service_fn(move |request: Request<Incoming>| {
         let (app, line) = (app.clone(), line.clone());
@@ -204,8 +252,11 @@ fn serve_connection(
     });
 }
 
-/// Says that there is no room.
-fn turn_away(stream: TcpStream, counted: OwnedSemaphorePermit, door: &Arc<Semaphore>) {
+/// Says that there is no room; over TLS that would take more than there is, so there the connection just closes.
+fn turn_away(arrival: Arrival, counted: OwnedSemaphorePermit, door: &Arc<Semaphore>) {
+    if arrival.tls.is_some() {
+        return;
+    }
     let Ok(turn) = door.clone().try_acquire_owned() else {
         return;
     };
@@ -214,7 +265,7 @@ fn turn_away(stream: TcpStream, counted: OwnedSemaphorePermit, door: &Arc<Semaph
     });
     let connection = protocol::new()
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(arrival.stream), service);
     tokio::spawn(async move {
         let _held = (turn, counted);
         // Whether it was heard does not matter.

@@ -13,6 +13,7 @@
 //! | [`pairing`] | the code, tokens, and the price of guessing |
 //! | [`wire`] | what crosses the wire, in its JSON shape |
 //! | [`http`] | requests and answers; the only place that knows statuses |
+//! | [`tls`] | the certificates of the secure page, and the small authority behind them |
 //! | [`address`] | by which addresses phones reach this machine, and the QR code of the first |
 //! | [`config`], [`clock`] | flags and environment; the server's clock |
 //! | [`metrics`], [`descriptors`] | what is counted of all this; how many files and sockets may be open |
@@ -36,6 +37,7 @@ pub mod metrics;
 pub mod pairing;
 pub mod room;
 pub mod store;
+pub mod tls;
 pub mod wire;
 
 use std::io;
@@ -51,6 +53,7 @@ use library::{Keeper, Library, News, Progress};
 use metrics::Metrics;
 use pairing::Pairing;
 use store::{Loaded, Store, StoreError};
+use tls::{Tls, TlsError};
 
 /// Why the server could not start, or go on. Each is one sentence for whoever started it.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +74,9 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// The certificate of the secure page cannot be had.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The system has no room for the thread that keeps the library true.
     #[error("cannot watch the audio folder: {0}")]
     Watch(io::Error),
@@ -99,6 +105,8 @@ pub struct Welcome {
     pub local: std::net::SocketAddr,
     /// The URL that phones in the house reach.
     pub url: String,
+    /// The URL of the secure page, if there is one.
+    pub secure_url: Option<String>,
     /// The pairing code.
     pub code: String,
     /// How many tracks are known.
@@ -127,6 +135,10 @@ pub async fn run(
     let store = Store::open(&config.state_file)?;
     let most = descriptors::room_for(config.max_connections as usize);
     let metrics = Arc::new(Metrics::default());
+    let doors = http::Doors {
+        secure: secure_door(&config).await?,
+        plain: listener,
+    };
     let keeper = tokio::select! {
         keeper = look_through(&config, &metrics) => keeper?,
         _ = closing.wait_for(|closing| *closing) => return Ok(()),
@@ -178,12 +190,15 @@ pub async fn run(
             (http::House::Damaged(why), keep_lock, false)
         }
     };
-    let local = listener.local_addr().unwrap_or(config.listen);
+    let local = doors.plain.local_addr().unwrap_or(config.listen);
     let url = address::url(local);
     let pairing = Pairing::new(config.pairing_code.clone());
     welcome(&Welcome {
         local,
         url: url.clone(),
+        secure_url: doors.secure.as_ref().map(|(listener, _)| {
+            address::secure_url(listener.local_addr().unwrap_or(config.tls_listen))
+        }),
         code: pairing.code().into(),
         tracks: keeper.index().len(),
         whole: keeper.is_whole(),
@@ -194,14 +209,41 @@ pub async fn run(
     });
     let audience = audience(&house, reading);
     let library = Library::keep(keeper, takes_parts, audience).map_err(StartError::Watch)?;
-    let app = http::App::new(house, library, pairing, metrics, most, &config, url);
+    let app = http::App::new(house, library, pairing, metrics, most, &config, url, &doors);
     tokio::select! {
-        () = http::serve(listener, app, closing, &life) => {
+        () = http::serve(doors, app, closing, &life) => {
             life.send_replace(Life::Over);
             hub_task.await.map_err(|_| StartError::Broken)
         }
         _ = &mut hub_task => Err(StartError::Broken),
     }
+}
+
+/// The door of the secure page, if it is wanted. Under the store's lock: of two servers only one makes an authority.
+async fn secure_door(config: &Config) -> Result<Option<(TcpListener, Arc<Tls>)>, StartError> {
+    let Some(tls) = Tls::open(config)? else {
+        return Ok(None);
+    };
+    let address = config.tls_listen;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::Listen { address, error })?;
+    let ip = address::reachable(listener.local_addr().unwrap_or(address)).ip();
+    if let Some(authority) = tls.authority() {
+        tracing::info!(
+            "phones may trust \"{}\"; its SHA-256 is {}",
+            authority.name(),
+            authority.fingerprint()
+        );
+        if !authority.speaks_for_address(ip) {
+            tracing::warn!(
+                "{ip} is a public address, which \"{}\" does not speak for: reach the secure page by a local name, \
+                 or start with --tls-cert and --tls-key",
+                authority.name()
+            );
+        }
+    }
+    Ok(Some((listener, Arc::new(tls))))
 }
 
 async fn look_through(config: &Config, metrics: &Arc<Metrics>) -> Result<Keeper, StartError> {

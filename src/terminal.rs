@@ -21,6 +21,7 @@ pub(crate) fn greet(welcome: &Welcome, out: &mut impl Write) -> io::Result<()> {
         code,
         tracks,
         whole,
+        secure_url,
         ..
     } = welcome;
     let colours = io::stdout().is_terminal() && !plain();
@@ -34,6 +35,9 @@ pub(crate) fn greet(welcome: &Welcome, out: &mut impl Write) -> io::Result<()> {
     )?;
     for Other { url, interface } in address::others(*local) {
         writeln!(out, "  or, by way of {interface},  {url}")?;
+    }
+    if let Some(secure_url) = secure_url {
+        writeln!(out, "  The secure page  {secure_url}")?;
     }
     writeln!(out, "  Pairing code  {code}")?;
     let unit = if *tracks == 1 { "track" } else { "tracks" };

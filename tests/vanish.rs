@@ -13,25 +13,46 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use common::network::{HOUSE, OutOfTown, inside};
+use common::phone::{http, trusting};
 use common::{Phone, Setup, TestServer};
+use reqwest::Client;
 
 #[tokio::test]
 async fn a_phone_out_of_range_is_waited_for_no_more_after_fifteen_seconds() {
-    if !inside("a_phone_out_of_range_is_waited_for_no_more_after_fifteen_seconds") {
-        return;
+    if inside("a_phone_out_of_range_is_waited_for_no_more_after_fifteen_seconds") {
+        let (town, server) = town_and_server().await;
+        let url = server.url("");
+        walk_out_of_range(&town, &server, http(), url).await;
     }
+}
+
+#[tokio::test]
+async fn so_it_is_over_tls() {
+    if inside("so_it_is_over_tls") {
+        let (town, server) = town_and_server().await;
+        let url = server.secure_url("");
+        walk_out_of_range(&town, &server, trusting(&server).await, url).await;
+    }
+}
+
+async fn town_and_server() -> (OutOfTown, TestServer) {
     let town = OutOfTown::connected();
     let setup = Setup::long_tracks()
         .listen(&format!("{HOUSE}:0"))
+        .secure()
+        .flag(&format!("--tls-listen={HOUSE}:0"))
         .flag("--leave-grace-ms=2000");
-    let server: TestServer = setup.start().await;
-    let mut home = Phone::listening(&server).await;
+    (town, setup.start().await)
+}
+
+/// The phone that goes speaks by `client` with the server at `url`.
+async fn walk_out_of_range(town: &OutOfTown, server: &TestServer, client: Client, url: String) {
+    let mut home = Phone::listening(server).await;
 
     let (listens, listening) = mpsc::channel();
     let (over, end) = tokio::sync::oneshot::channel::<()>();
-    let address = server.address();
     let away = town.run(move || async move {
-        let mut phone = Phone::pair_at(address, "away").await;
+        let mut phone = Phone::pair_by(client, url, "away").await;
         phone.listen().await;
         listens.send(phone.member.clone()).unwrap();
         // Still there, and never closing anything, until the test is over.

@@ -32,10 +32,14 @@ use super::{Body, empty, full};
 #[exclude = "js/types.js"]
 struct Static;
 
-/// Everything from this server, nothing inline, nobody's frame.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
-    media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; font-src 'self'; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Everything from this server, nothing inline, nobody's frame; and besides, script may ask the origins of `connect`.
+fn policy(connect: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
+        media-src 'self' blob:; connect-src 'self'{connect}; manifest-src 'self'; worker-src 'self'; \
+        font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
 
 /// What the page consists of, and its version. Made, not embedded.
 const SHELL: &str = "shell.json";
@@ -72,8 +76,13 @@ fn name_of(path: &str) -> &str {
     }
 }
 
-/// The page's file at `path`. There are no others, so nothing of the disk can be asked for.
-pub(super) fn file(path: &str, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+/// The page's file at `path`. There are no others, so nothing of the disk can be asked for. `other_origin` is where the page
+/// looks whether it could be a secure one.
+pub(super) fn file(
+    path: &str,
+    headers: &HeaderMap,
+    other_origin: Option<&str>,
+) -> Result<Response<Body>, ApiError> {
     let name = name_of(path);
     let file = find(name).ok_or(ApiError::NotFound("there is nothing here"))?;
     let gzipped = encoding::takes_gzip(headers)
@@ -104,7 +113,10 @@ pub(super) fn file(path: &str, headers: &HeaderMap) -> Result<Response<Body>, Ap
     };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type(name)));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    let other_origin = other_origin.map(|origin| format!(" {origin}"));
+    if let Ok(policy) = HeaderValue::try_from(policy(&other_origin.unwrap_or_default())) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     // Kept, but asked for each time: a new server brings its new page at the next load.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -167,7 +179,7 @@ fn shell() -> String {
     json!({ "version": hex(&version.finalize().into()), "files": files }).to_string()
 }
 
-/// The file in gzip, if that is shorter. (Browsers take brotli over TLS only, which a house does not have.)
+/// The file in gzip, if that is shorter. (Browsers take brotli over TLS only, which few houses have.)
 fn gzipped(file: &File) -> Option<Bytes> {
     /// Each content is compressed once, when it is first asked for.
     static DONE: Mutex<BTreeMap<Hash, Option<Bytes>>> = Mutex::new(BTreeMap::new());

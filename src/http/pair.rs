@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE};
+use hyper::header::{CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use serde_json::json;
 
 use super::error::ApiError;
 use super::gate::Paired;
-use super::{App, Body, House, control, empty, full, gate, json};
+use super::socket::Line;
+use super::{App, Body, House, control, empty, full, gate, json, secure};
 use crate::address;
 use crate::hub::Accepted;
 use crate::pairing::{self, Refused};
@@ -140,14 +141,16 @@ pub(super) fn window_open(app: &App) -> bool {
 }
 
 /// `GET /qr`: of the name by which this phone came, since that works in this house; of the address on the
-/// LAN for whoever came by a name that only this machine understands, or only some phones (multicast DNS).
-pub(super) fn qr(app: &App, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    let host = headers
-        .get(HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default();
+/// LAN for whoever came by a name that only this machine understands, or only some phones (multicast DNS). Over HTTP always: the next guest's phone trusts no
+/// certificate of ours.
+pub(super) fn qr(app: &App, line: &Line, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+    let plain = line.is_secure().then(|| secure::plain_host(app, headers));
+    let host = match plain.flatten() {
+        Some(plain) => plain,
+        None => secure::host(headers).unwrap_or_default().to_owned(),
+    };
     let own = ["localhost", "127.", "[::1]", "0.0.0.0"];
-    let name = gate::name_of(host).to_ascii_lowercase();
+    let name = gate::name_of(&host).to_ascii_lowercase();
     let multicast = name.trim_end_matches('.').ends_with(".local");
     let url = if multicast || own.iter().any(|own| name.starts_with(own)) {
         app.url.clone()
@@ -163,6 +166,8 @@ pub(super) fn qr(app: &App, headers: &HeaderMap) -> Result<Response<Body>, ApiEr
     Ok(response)
 }
 
+/// Not `Secure`, over HTTPS either: cookies belong to a host whatever the port, so the page over HTTP and the one over HTTPS
+/// are the same paired device, and a `Secure` one would shut the first of them out (RFC 6265bis, 5.7).
 fn set_cookie(response: &mut Response<Body>, token: &str, seconds: u32) {
     let cookie = format!(
         "{}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict",

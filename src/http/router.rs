@@ -9,7 +9,8 @@ use super::error::ApiError;
 use super::gate::{self, Paired};
 use super::socket::Line;
 use super::{
-    App, Body, House, app, control, empty, events, full, json, metrics, music, pair, sync,
+    App, Body, House, app, control, empty, events, full, json, metrics, music, pair, secure,
+    sync,
 };
 use crate::clock;
 use crate::room::MemberId;
@@ -36,10 +37,9 @@ pub(super) async fn answer(app: &App, line: &Line, request: Request<Incoming>) -
         ("referrer-policy", "no-referrer"),
         ("cross-origin-resource-policy", "same-origin"),
     ] {
-        headers.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
+        headers
+            .entry(HeaderName::from_static(name))
+            .or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -59,7 +59,10 @@ async fn route(
     match parts[..] {
         ["healthz"] if get => healthz(app),
         ["metrics"] if get => metrics::answer(app, line, request.headers()),
-        ["qr"] if get => pair::qr(app, request.headers()),
+        ["qr"] if get => pair::qr(app, line, request.headers()),
+        ["secure"] if get => Ok(secure::offer(app)),
+        ["ca.crt"] if get => secure::certificate(app),
+        ["ca.mobileconfig"] if get => secure::profile(app),
         ["code"] if get => pair::code(app, line.peer(), request.headers()),
         ["pair"] if post => pair::pair(app, line.peer(), request).await,
         [name @ ("leave" | "unpair" | "rename" | "rescan" | "sync" | "tune" | "tuning")]
@@ -72,7 +75,9 @@ async fn route(
         ["pair" | "leave" | "unpair" | "rename" | "rescan" | "sync" | "tune" | "tuning"] => {
             wrong("POST")
         }
-        ["healthz" | "metrics" | "qr" | "code"] => wrong("GET, HEAD"),
+        ["healthz" | "metrics" | "qr" | "code" | "secure" | "ca.crt" | "ca.mobileconfig"] => {
+            wrong("GET, HEAD")
+        }
 
         ["index" | "snapshot" | "events" | "clock"]
         | ["cover" | "file", _]
@@ -102,9 +107,9 @@ async fn route(
                 app.metrics.commands.count(label);
                 Ok(response)
             }
-            None => page(&path, get, &request),
+            None => page(app, line, &path, get, &request),
         },
-        _ => page(&path, get, &request),
+        _ => page(app, line, &path, get, &request),
     }
 }
 
@@ -141,11 +146,22 @@ fn told_time(received_ms: f64) -> Response<Body> {
 }
 
 /// One of the page's own files.
-fn page(path: &str, get: bool, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
+fn page(
+    app: &App,
+    line: &Line,
+    path: &str,
+    get: bool,
+    request: &Request<Incoming>,
+) -> Result<Response<Body>, ApiError> {
     if !get && app::has(path) {
         return Err(ApiError::MethodNotAllowed("GET, HEAD"));
     }
-    app::file(path, request.headers())
+    let headers = request.headers();
+    let other_origin = match line.is_secure() {
+        true => None,
+        false => secure::origin(app, headers),
+    };
+    app::file(path, headers, other_origin.as_deref())
 }
 
 async fn guarded(

@@ -1,7 +1,8 @@
 //! A connection's socket, and what the answers on it need to know of it: how much of a download the system has taken, and
-//! whether the other end went silent. A phone that walked out of range closes nothing.
+//! whether the other end went silent. A phone that walked out of range closes nothing. What TLS makes of the bytes lives in
+//! `session`.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -11,11 +12,14 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
+use super::Arrival;
 use super::crowd::Place;
 use super::file::Progress;
+use super::session::{HANDSHAKE, Session};
 use crate::hub::{Outbox, Outlet, Silence};
 use crate::metrics::Metrics;
 
@@ -40,6 +44,8 @@ pub(super) struct Line(Arc<Shared>);
 struct Shared {
     peer: SocketAddr,
     write: OwnedWriteHalf,
+    /// Over TLS.
+    session: Option<Session>,
     silence: Silence,
     carried: Mutex<Carried>,
     place: Place,
@@ -65,6 +71,11 @@ impl Line {
     /// Somebody who is paired has asked on this connection.
     pub(super) fn know(&self) {
         self.0.place.know();
+    }
+
+    /// Whether it came over TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.0.session.is_some()
     }
 
     /// Whether the other end went silent, for those who outlive the socket.
@@ -121,19 +132,31 @@ impl Shared {
         result
     }
 
-    /// Writes with `write` as soon as the system takes something.
-    fn poll_write(
-        &self,
-        cx: &mut Context<'_>,
-        mut write: impl FnMut(&OwnedWriteHalf) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
+    /// Writes what is taken at once.
+    fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.watch(match &self.session {
+            Some(session) => session.try_write(self.write.as_ref(), pieces),
+            None => self.write.try_write_vectored(pieces),
+        })
+    }
+
+    /// Writes as soon as something is taken.
+    fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.write.as_ref().poll_write_ready(cx))?;
-            match write(&self.write) {
+            match self.try_write(pieces) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(self.watch(result)),
+                result => return Poll::Ready(result),
             }
         }
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(session) = &self.session else {
+            return Poll::Ready(Ok(()));
+        };
+        let flushed = session.poll_flush(self.write.as_ref(), cx);
+        flushed.map(|result| self.watch(result))
     }
 }
 
@@ -144,8 +167,11 @@ struct Past(Weak<Shared>);
 impl Outlet for Past {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let shared = self.0.upgrade().ok_or(io::ErrorKind::NotConnected)?;
-        let written = shared.watch(shared.write.try_write(bytes))?;
+        let written = shared.try_write(&[IoSlice::new(bytes)])?;
         shared.metrics.sent_events.add(written as u64);
+        if let Some(session) = &shared.session {
+            session.hurry();
+        }
         Ok(written)
     }
 }
@@ -153,26 +179,26 @@ impl Outlet for Past {
 /// The socket of a connection.
 pub(super) struct Socket {
     read: TokioIo<OwnedReadHalf>,
+    /// Whether its first byte is still to be seen.
+    fresh: bool,
     line: Line,
 }
 
 impl Socket {
     /// Sets the socket up. It keeps its place until it is closed.
-    pub(super) fn new(
-        stream: TcpStream,
-        peer: SocketAddr,
-        place: Place,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub(super) fn new(arrival: Arrival, place: Place, metrics: Arc<Metrics>) -> Self {
+        let Arrival { stream, peer, tls } = arrival;
         if let Err(error) = set_up(&stream) {
             tracing::debug!("cannot set up a connection: {error}");
         }
         let (read, write) = stream.into_split();
         Socket {
             read: TokioIo::new(read),
+            fresh: tls.is_none(),
             line: Line(Arc::new(Shared {
                 peer,
                 write,
+                session: tls.map(Session::new),
                 silence: Silence::default(),
                 carried: Mutex::new(Carried::Nothing),
                 place,
@@ -185,14 +211,17 @@ impl Socket {
         self.line.clone()
     }
 
-    fn poll_written(
-        &self,
-        cx: &mut Context<'_>,
-        write: impl FnMut(&OwnedWriteHalf) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(self.line.0.poll_write(cx, write))?;
-        self.line.0.wrote(written);
-        Poll::Ready(Ok(written))
+    /// Browsers that try HTTPS first fall back as soon as this port turns out to be no such: an error then, and the bytes left
+    /// unread, have the system reset the connection.
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut first = [0];
+        let read = self.read.inner_mut();
+        let seen = ready!(read.poll_peek(cx, &mut ReadBuf::new(&mut first)))?;
+        if seen > 0 && first == [HANDSHAKE] {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        self.fresh = false;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -236,8 +265,16 @@ impl Read for Socket {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.read).poll_read(cx, buffer);
-        result.map(|result| self.line.0.watch(result))
+        if self.fresh {
+            let first = ready!(self.poll_first(cx));
+            self.line.0.watch(first)?;
+        }
+        let shared = self.line.0.clone();
+        let result = match &shared.session {
+            Some(session) => session.poll_read(shared.write.as_ref(), cx, buffer),
+            None => Pin::new(&mut self.read).poll_read(cx, buffer),
+        };
+        result.map(|result| shared.watch(result))
     }
 }
 
@@ -247,15 +284,18 @@ impl Write for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_written(cx, |half| half.try_write(bytes))
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
+        pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_written(cx, |half| half.try_write_vectored(pieces))
+        let shared = &self.line.0;
+        let written = ready!(shared.poll_write(cx, pieces))?;
+        shared.wrote(written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -266,18 +306,24 @@ impl Write for Socket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shared = &self.line.0;
         let outbox = match &*shared.carried() {
-            Carried::Events(outbox) => outbox.clone(),
-            _ => return Poll::Ready(Ok(())),
+            Carried::Events(outbox) => Some(outbox.clone()),
+            _ => None,
         };
-        outbox.poll_drain(cx, |cx, bytes| {
-            let written = ready!(shared.poll_write(cx, |half| half.try_write(bytes)))?;
-            shared.metrics.sent_events.add(written as u64);
-            Poll::Ready(Ok(written))
-        })
+        if let Some(outbox) = outbox {
+            ready!(outbox.poll_drain(cx, |cx, bytes| {
+                let written = ready!(shared.poll_write(cx, &[IoSlice::new(bytes)]))?;
+                shared.metrics.sent_events.add(written as u64);
+                Poll::Ready(Ok(written))
+            }))?;
+        }
+        shared.poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let stream: &TcpStream = self.line.0.write.as_ref();
+        if let Some(session) = &self.line.0.session {
+            ready!(session.poll_close(stream, cx))?;
+        }
         let result = SockRef::from(stream).shutdown(Shutdown::Write);
         Poll::Ready(result.or_else(|error| match error.kind() {
             // The other end was first.

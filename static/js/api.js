@@ -60,6 +60,11 @@ export async function getIndex(known) {
   return null;
 }
 
+/** @returns {Promise<import('./secure.js').Offer>} */
+export async function getOffer() {
+  return (await request('/secure', { cache: 'no-store' })).json();
+}
+
 /** @returns {Promise<string | null>} the pairing code, where this page may know it */
 export async function getCode() {
   try {

@@ -1,7 +1,7 @@
 // Wiring only: makes the parts, ties them to the store, and starts.
 
 import { createAcks } from './acks.js';
-import { ApiError, getCode, rename, sentenceOf, sound, tune, unpair } from './api.js';
+import { ApiError, getCode, getOffer, rename, sentenceOf, sound, tune, unpair } from './api.js';
 import { RANK, ranks, urgent } from './cache.js';
 import { askToPersist, openBack } from './cache/back.js';
 import { openKnown } from './cache/known.js';
@@ -12,9 +12,11 @@ import { createFigures } from './figures.js';
 import { install } from './install.js';
 import { createJudge } from './judge.js';
 import { createMediaSession } from './media-session.js';
+import { follow, isMovingIn, moveIn, moveTo } from './moving.js';
 import { createPlayer } from './player.js';
 import { createPresses } from './presses.js';
 import { createReporter } from './reporter.js';
+import { plainOrigin } from './secure.js';
 import { createSession } from './session.js';
 import { loadSettings, saveSettings } from './settings.js';
 import { ownDelay } from './state.js';
@@ -31,6 +33,7 @@ import { carry } from './ui/motion.js';
 import { createNow } from './ui/now.js';
 import { createPaired } from './ui/paired.js';
 import { createQueue } from './ui/queue.js';
+import { createSecure } from './ui/secure.js';
 import { createSettings } from './ui/settings.js';
 import { createTabs } from './ui/tabs.js';
 
@@ -89,7 +92,7 @@ const session = createSession({ store, place: conductor.place, known: openKnown(
 createMediaSession({ store, press, gesture: touched });
 
 /** Opening storage takes its time, and the door need not wait for it. */
-const shelf = openBack().then((back) =>
+const shelf = openBack().then(movedInto).then((back) =>
   createShelf(back, {
     ranks: (budgetBytes) => {
       const { room, index, held, unplayable } = store.get();
@@ -108,6 +111,26 @@ const shelf = openBack().then((back) =>
     },
   }),
 );
+
+/**
+ * What this phone kept as a page that was not secure comes along; what does not is fetched again.
+ * @param {import('./cache/back.js').Back} back
+ */
+async function movedInto(back) {
+  if (!isMovingIn()) return back;
+  try {
+    saveSettings(/** @type {import('./types.js').Settings} */ (await moveIn(await guestOrigin(), back)));
+    changeSettings(loadSettings());
+  } catch {
+    // As on a phone that is new here.
+  }
+  return back;
+}
+
+/** Guests come by http: their phones trust nothing of this house. */
+async function guestOrigin() {
+  return location.protocol === 'https:' ? plainOrigin(await getOffer(), location.hostname) : location.origin;
+}
 
 /** The track that sounds here, as long as it is the one that the index has: of another length it is other music. */
 function sounding() {
@@ -150,7 +173,7 @@ createTabs((tab, show) => {
     },
   );
 });
-const invite = createInvite(getCode);
+const invite = createInvite(getCode, guestOrigin);
 const settings = createSettings({
   state: store.get,
   change: changeSettings,
@@ -244,6 +267,7 @@ function draw() {
     setText(byId('trouble', HTMLElement), state.trouble ?? '');
     byId('join-view', HTMLElement).hidden = state.view !== 'join';
     byId('room-view', HTMLElement).hidden = state.view !== 'room';
+    byId('moved-view', HTMLElement).hidden = state.view !== 'moved';
     if (state.view !== shown) {
       shown = state.view;
       // Where the focus was is no more; from here a screen reader goes on, and the keys do.
@@ -282,6 +306,10 @@ store.subscribe((state) => {
 });
 createAcks(store);
 createTuner({ store, player });
+createSecure({
+  offer: getOffer,
+  move: (origin) => moveTo(origin, { open: openBack, settings: () => store.get().settings, onFollowed: session.moved }),
+});
 createMeasure({ store, chirp: () => attempt(sound('chirp')), tune: (delays) => attempt(tune(delays)) });
 createReporter({
   store,
@@ -321,4 +349,6 @@ function touched() {
 }
 
 session.start();
+// A browser that keeps nothing has nothing to follow.
+follow().catch(() => {});
 install(() => !player.allowed());

@@ -143,11 +143,14 @@ export function createSession({ store, place, known, say }) {
   /** By its own wish, which the end of the stream may tell of before the answer does. */
   let leaving = false;
 
-  /** @param {string | null} why if there is more to say than that this phone is not paired */
-  function out(why = null) {
+  /**
+   * @param {string | null} why if there is more to say than that this phone is not paired
+   * @param {'join' | 'moved'} view
+   */
+  function out(why = null, view = 'join') {
     stream.close();
     clock.stop();
-    store.update({ view: 'join', room: null, memberId: null, connection: 'connecting', trouble: why, clock: null });
+    store.update({ view, room: null, memberId: null, connection: 'connecting', trouble: why, clock: null });
   }
 
   /**
@@ -202,6 +205,9 @@ export function createSession({ store, place, known, say }) {
         leaving = false;
       }
     },
+
+    /** This phone goes on in another tab. */
+    moved: () => out(null, 'moved'),
 
     /** After this phone became a remote control, or a listener again. */
     reopen: () => {

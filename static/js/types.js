@@ -183,7 +183,7 @@
 
 /**
  * @typedef {object} AppState
- * @property {'starting' | 'join' | 'room'} view
+ * @property {'starting' | 'join' | 'room' | 'moved'} view `moved`: this phone goes on in another tab.
  * @property {MemberId | null} memberId
  * @property {Room | null} room
  * @property {ReadonlyMap<TrackId, Track>} index

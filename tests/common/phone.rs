@@ -96,6 +96,13 @@ pub fn client_from(address: [u8; 4]) -> Client {
     builder().local_address(local).build().unwrap()
 }
 
+/// The same, for a phone that trusts the server's own authority and nobody else.
+pub async fn trusting(server: &TestServer) -> Client {
+    let root = ask(http().get(server.url("/ca.crt"))).await.expect(200);
+    let root = reqwest::Certificate::from_der(&root.body).unwrap();
+    builder().add_root_certificate(root).build().unwrap()
+}
+
 fn builder() -> reqwest::ClientBuilder {
     Client::builder().no_proxy().pool_max_idle_per_host(0)
 }
@@ -223,7 +230,8 @@ pub struct Phone {
     pub view: Value,
     /// Every event that it has heard, over all its streams.
     pub heard: VecDeque<Event>,
-    address: SocketAddr,
+    /// The server's URL.
+    base: String,
     client: Client,
     stream: Option<EventStream>,
 }
@@ -241,9 +249,21 @@ impl Phone {
 
     /// Pairs with the server at that address.
     pub async fn pair_at(address: SocketAddr, name: &str) -> Phone {
-        let client = http();
+        Phone::pair_by(http(), format!("http://{address}"), name).await
+    }
+
+    /// Pairs over TLS, and listens.
+    pub async fn listening_securely(server: &TestServer) -> Phone {
+        let client = trusting(server).await;
+        let mut phone = Phone::pair_by(client, server.secure_url(""), "").await;
+        phone.listen().await;
+        phone
+    }
+
+    /// Pairs by that client with the server at that URL.
+    pub async fn pair_by(client: Client, base: String, name: &str) -> Phone {
         let body = json!({ "code": CODE, "clientName": name });
-        let request = client.post(format!("http://{address}/pair")).json(&body);
+        let request = client.post(format!("{base}/pair")).json(&body);
         let answer = ask(request).await.expect(200).json();
         let text = |field: &str| answer[field].as_str().unwrap().to_owned();
         Phone {
@@ -251,7 +271,7 @@ impl Phone {
             token: text("clientId"),
             view: answer["snapshot"].clone(),
             heard: VecDeque::new(),
-            address,
+            base,
             client,
             stream: None,
         }
@@ -267,7 +287,7 @@ impl Phone {
     /// Goes on with the same token at the server's new address, or another server's.
     pub fn moved_to(&mut self, server: &TestServer) {
         self.hang_up();
-        self.address = server.address();
+        self.base = server.url("");
     }
 
     /// The same device with the same token, at the server's new address.
@@ -277,7 +297,7 @@ impl Phone {
             token: self.token.clone(),
             view: self.view.clone(),
             heard: VecDeque::new(),
-            address: server.address(),
+            base: server.url(""),
             client: self.client.clone(),
             stream: None,
         }
@@ -286,7 +306,7 @@ impl Phone {
     /// A request with its token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client
-            .request(method, format!("http://{}{path}", self.address))
+            .request(method, format!("{}{path}", self.base))
             .bearer_auth(&self.token)
     }
 

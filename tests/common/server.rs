@@ -22,7 +22,7 @@ pub const CODE: &str = "748291";
 pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_lockstep");
 
 /// Every environment variable that the server listens to.
-pub const ENVIRONMENT: [&str; 12] = [
+pub const ENVIRONMENT: [&str; 16] = [
     "AUDIO_DIR",
     "STATE_FILE",
     "KEEP_DUPLICATES",
@@ -35,6 +35,10 @@ pub const ENVIRONMENT: [&str; 12] = [
     "HOST_NAME",
     "MAX_CONNECTIONS",
     "NO_MDNS",
+    "TLS",
+    "TLS_LISTEN",
+    "TLS_CERT",
+    "TLS_KEY",
 ];
 
 /// What it also heeds of whatever started it.
@@ -113,6 +117,16 @@ impl Setup {
     pub fn listen(mut self, address: &str) -> Setup {
         self.listen = address.to_owned();
         self
+    }
+
+    /// Serves HTTPS too, with a certificate of its own authority.
+    pub fn secure(self) -> Setup {
+        self.flag("--tls").flag("--tls-listen=127.0.0.1:0")
+    }
+
+    /// Where its own authority is kept.
+    pub fn authority_file(&self) -> PathBuf {
+        self.folder().join("state/state.json.authority")
     }
 
     /// Logs by this filter instead of the usual one.
@@ -318,6 +332,18 @@ impl TestServer {
     /// `http://HOST:PORT` and `path`.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address())
+    }
+
+    /// Where its secure page is to be reached.
+    pub fn secure_address(&self) -> SocketAddr {
+        let stdout = self.stdout();
+        let shown = stdout.iter().find_map(|line| line.split_once("https://"));
+        shown.expect("a secure page").1.parse().unwrap()
+    }
+
+    /// `https://HOST:PORT` and `path`.
+    pub fn secure_url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.secure_address())
     }
 
     /// Its process.

@@ -6,9 +6,13 @@ import { chromium } from 'playwright-core';
 import { LIMIT_MS, LOOK_EVERY_MS, SHOTS, rests, runs } from './eyes.mjs';
 import { CODE } from './server.mjs';
 
-/** @param {string[]} [names] what leads to this machine, besides its own names */
-export function openBrowser(names = ['party.lan']) {
+/**
+ * @param {string[]} [names] what leads to this machine, besides its own names
+ * @param {{env?: Record<string, string>}} [options]
+ */
+export function openBrowser(names = ['party.lan'], options = {}) {
   return chromium.launch({
+    ...options,
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
       '--no-sandbox',
@@ -20,7 +24,7 @@ export function openBrowser(names = ['party.lan']) {
   });
 }
 
-/** @typedef {Awaited<ReturnType<typeof openPhone>>} Phone */
+/** @typedef {Awaited<ReturnType<typeof phoneOf>>} Phone */
 
 /**
  * @param {import('playwright-core').Browser} browser
@@ -36,6 +40,17 @@ export async function openPhone(browser, url, options = {}) {
     ...options,
   });
   const page = await context.newPage();
+  const phone = await phoneOf(page);
+  await page.goto(url);
+  return phone;
+}
+
+/**
+ * The phone that a page is open on.
+ * @param {import('playwright-core').Page} page
+ */
+export async function phoneOf(page) {
+  const context = page.context();
   /** @type {string[]} */
   const errors = [];
   page.on('pageerror', (error) => errors.push(String(error)));
@@ -43,7 +58,6 @@ export async function openPhone(browser, url, options = {}) {
     if (message.type() === 'error' && !/Failed to load resource|ERR_/.test(message.text())) errors.push(message.text());
   });
   const cdp = await context.newCDPSession(page);
-  await page.goto(url);
 
   /**
    * What `look` gives in the page, without a gesture.

@@ -26,19 +26,21 @@ export async function startServer({ fill, flags = [] }) {
   const audio = join(home, 'audio');
   await mkdir(audio);
   await fill(audio);
-  let { child, port, log } = await launch(home, 0, flags);
+  let { child, port, securePort, log } = await launch(home, 0, flags);
 
   return {
     audio,
     stateFile: join(home, 'state.json'),
     /** The page's address under a name, which leads here by the browser's own resolver rules. */
     url: (host = 'party.lan') => `http://${host}:${port}/`,
+    /** The same of its secure page, where it was started with `--tls`. */
+    secureUrl: (host = 'party.lan') => `https://${host}:${securePort}/`,
     /** For browsers whose resolver follows no rules: whatever they ask for by http, they ask here. */
     asProxy: () => ({ proxyType: 'manual', httpProxy: `127.0.0.1:${port}` }),
     log: () => log.join(''),
     stop: async () => stop(child),
     kill: async () => stop(child, 'SIGKILL'),
-    start: async () => ({ child, port, log } = await launch(home, port, flags)),
+    start: async () => ({ child, port, log } = await launch(home, port, [...flags, ...(securePort ? ['--tls-listen', `127.0.0.1:${securePort}`] : [])])),
     end: async () => {
       await stop(child);
       await rm(home, { recursive: true, force: true });
@@ -61,17 +63,19 @@ async function launch(home, port, flags) {
   const log = [];
   child.stderr.on('data', (data) => log.push(String(data)));
   let said = '';
+  /** @type {Promise<{port: number, securePort: number}>} */
   const listening = new Promise((resolve, reject) => {
     child.stdout.on('data', (data) => {
       said += data;
       const found = /listening on http:\/\/.*:(\d+)/.exec(said);
-      if (found) resolve(Number(found[1]));
+      const secure = /https:\/\/.*:(\d+)/.exec(said);
+      if (found) resolve({ port: Number(found[1]), securePort: Number(secure?.[1] ?? 0) });
     });
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`the server ended with ${code}\n${log.join('')}`)));
     setTimeout(() => reject(new Error(`the server does not listen\n${said}${log.join('')}`)), START_LIMIT_MS).unref();
   });
-  return { child, port: await listening, log };
+  return { child, ...(await listening), log };
 }
 
 /** @param {import('node:child_process').ChildProcess} child @param {NodeJS.Signals} [signal] */
