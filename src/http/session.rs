@@ -280,6 +280,7 @@ mod tests {
         poll_fn(|cx| session.poll_close(&accepted, cx))
             .await
             .unwrap();
+        drop(accepted);
         let mut rest = Vec::new();
         other.read_to_end(&mut rest).await.unwrap();
         assert!(rest.is_empty());

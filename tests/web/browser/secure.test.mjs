@@ -16,7 +16,7 @@ let trusting;
 let stranger;
 before(async () => {
   const fill = tones({ One: 60, Two: 60 });
-  server = await startServer({ fill, flags: ['--tls', '--tls-listen', '127.0.0.1:0'] });
+  server = await startServer({ fill, flags: ['--tls'] });
   const root = await fetch(`${server.url('127.0.0.1')}ca.crt`);
   trusting = await openBrowserThatTrusts(Buffer.from(await root.arrayBuffer()));
   stranger = await openBrowserThatTrusts(null);

@@ -40,7 +40,7 @@ export async function startServer({ fill, flags = [] }) {
     log: () => log.join(''),
     stop: async () => stop(child),
     kill: async () => stop(child, 'SIGKILL'),
-    start: async () => ({ child, port, log } = await launch(home, port, [...flags, ...(securePort ? ['--tls-listen', `127.0.0.1:${securePort}`] : [])])),
+    start: async () => ({ child, port, log } = await launch(home, port, flags, securePort)),
     end: async () => {
       await stop(child);
       await rm(home, { recursive: true, force: true });
@@ -52,11 +52,12 @@ export async function startServer({ fill, flags = [] }) {
  * @param {string} home
  * @param {number} port 0 for a free one
  * @param {string[]} flags
+ * @param {number} [securePort] the same of its secure page
  */
-async function launch(home, port, flags) {
+async function launch(home, port, flags, securePort = 0) {
   const args = [
     ...['--audio-dir', join(home, 'audio'), '--state-file', join(home, 'state.json')],
-    ...['--listen', `127.0.0.1:${port}`, '--pairing-code', CODE, '--leave-grace-ms', '800', ...flags],
+    ...['--listen', `127.0.0.1:${port}`, '--tls-listen', `127.0.0.1:${securePort}`, '--pairing-code', CODE, '--leave-grace-ms', '800', ...flags],
   ];
   const child = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   /** @type {string[]} */
