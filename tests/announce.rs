@@ -207,16 +207,14 @@ async fn the_house_finds_it_by_name_until_it_closes() {
             }
         }
     });
-    let mut hear_farewell = asked.join().unwrap();
+    let hear_farewell = asked.join().unwrap();
 
     let named = http().get(format!("http://{HOUSE}:{port}/healthz"));
     ask(named.header("host", format!("lockstep.local:{port}")))
         .await
         .expect(200);
     server.stop().await;
-    tokio::task::spawn_blocking(move || hear_farewell())
-        .await
-        .unwrap();
+    tokio::task::spawn_blocking(hear_farewell).await.unwrap();
 }
 
 #[tokio::test]
