@@ -11,6 +11,7 @@ mod index;
 mod keeper;
 mod open;
 mod padding;
+mod reader;
 mod scan;
 mod shelf;
 mod tags;
@@ -30,6 +31,7 @@ use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::room::TrackId;
+use crate::store::{beside, folder_of};
 
 pub use index::Index;
 pub use keeper::{Keeper, News, Progress};
@@ -257,16 +259,6 @@ fn track_id(path: &Path) -> TrackId {
     TrackId(first_64_bits(hash))
 }
 
-/// What the server keeps in a file or a folder of its own lies beside the state itself, as the store sees it, and not beside a
-/// link to it: `state_file` with `suffix` added to its name.
-fn beside(state_file: &Path, suffix: &str) -> PathBuf {
-    let resolved = state_file.canonicalize();
-    let state_file = resolved.as_deref().unwrap_or(state_file);
-    let mut name = state_file.file_name().unwrap_or_default().to_owned();
-    name.push(suffix);
-    state_file.with_file_name(name)
-}
-
 /// The files and folders that this server itself writes to, which may lie in the audio folder.
 fn ours(state_file: &Path) -> Vec<PathBuf> {
     let absolute = |path: &Path| {
@@ -277,13 +269,6 @@ fn ours(state_file: &Path) -> Vec<PathBuf> {
     let mut ours: Vec<_> = beside.iter().filter_map(|path| absolute(path)).collect();
     ours.extend(absolute(state_file));
     ours
-}
-
-fn folder_of(path: &Path) -> &Path {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or(Path::new("."))
 }
 
 fn first_64_bits(hash: Sha256) -> u64 {

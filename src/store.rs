@@ -100,6 +100,31 @@ struct Read {
     private: Private,
 }
 
+/// Where the server keeps something else of its own: beside the state itself, and not beside a link to it, under its name with
+/// `suffix` added.
+pub(crate) fn beside(state_file: &Path, suffix: &str) -> PathBuf {
+    let resolved = state_file.canonicalize();
+    let state_file = resolved.as_deref().unwrap_or(state_file);
+    let mut name = state_file.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    state_file.with_file_name(name)
+}
+
+/// How the names of unfinished writes of the state, and of what lies beside it, begin.
+pub(crate) fn unfinished(state_file: &Path) -> String {
+    let state = beside(state_file, "");
+    let name = state.file_name().unwrap_or_default();
+    format!(".{}-", name.to_string_lossy())
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
 impl Store {
     /// Takes the lock of the state file at `path`.
     ///
@@ -112,17 +137,13 @@ impl Store {
         };
         // A link to the state is the state: the lock and the next write belong where it really is.
         let path = &path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-            _ => PathBuf::from("."),
-        };
+        let folder = folder_of(path).to_path_buf();
         let name = path.file_name().ok_or_else(|| {
             unusable(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "it is not the name of a file",
             ))
         })?;
-        let prefix = format!(".{}-", name.to_string_lossy());
         let mut lock_name = std::ffi::OsString::from(".");
         lock_name.push(name);
         lock_name.push(".lock");
@@ -133,7 +154,7 @@ impl Store {
         let store = Store {
             path: path.into(),
             folder,
-            prefix,
+            prefix: unfinished(path),
             lock: Mutex::new(lock),
         };
         store.sweep();

@@ -12,9 +12,9 @@ pub mod common;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::time::{Duration, Instant};
 
+use common::network::{AWAY, HOUSE, OutOfTown, inside};
 use common::phone::{ask, http};
 use common::server::EXECUTABLE;
-use common::network::{AWAY, HOUSE, OutOfTown, inside};
 use common::{PATIENCE, Setup, TestServer};
 use socket2::{Domain, Socket, Type};
 

@@ -9,8 +9,7 @@ use super::error::ApiError;
 use super::gate::{self, Paired};
 use super::socket::Line;
 use super::{
-    App, Body, House, app, control, empty, events, full, json, metrics, music, pair, secure,
-    sync,
+    App, Body, House, app, control, empty, events, full, json, metrics, music, pair, secure, sync,
 };
 use crate::clock;
 use crate::room::MemberId;

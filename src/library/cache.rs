@@ -15,10 +15,10 @@ use flate2::{Crc, CrcWriter};
 use serde::{Deserialize, Serialize};
 
 use crate::room::TrackId;
-use crate::store::UNFINISHED;
+use crate::store::{UNFINISHED, beside, folder_of, unfinished};
 
 use super::duplicates::Duplicate;
-use super::{Cover, Index, Padding, Tags, Track, Version, beside, folder_of, tags};
+use super::{Cover, Index, Padding, Tags, Track, Version, tags};
 
 /// Anything that changes what a row means, or what a scan would find in the same file, needs another one.
 const FORMAT: &str = "lockstep index 2";
@@ -102,11 +102,9 @@ enum Picture<'a> {
 impl Cache {
     /// The cache beside `state_file`.
     pub(super) fn beside(state_file: &Path) -> Self {
-        let state = beside(state_file, "");
-        let name = state.file_name().unwrap_or_default();
         Cache {
             path: beside(state_file, SUFFIX),
-            prefix: format!(".{}-", name.to_string_lossy()),
+            prefix: unfinished(state_file),
         }
     }
 

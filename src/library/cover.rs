@@ -173,7 +173,7 @@ fn make(index: &Index, id: TrackId, version: Version) -> Result<Bytes, NoCover> 
     }
     match cover {
         Cover::Embedded => {
-            let picture = tags::cover(&opened.file).ok_or(NoCover::Gone)?;
+            let picture = tags::cover(&opened.file, opened.metadata.len()).ok_or(NoCover::Gone)?;
             scale(picture.data())
         }
         Cover::Beside(..) if opened.metadata.len() > LARGEST_FILE => Err(NoCover::TooLarge),

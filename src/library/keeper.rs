@@ -86,6 +86,8 @@ pub struct Keeper {
     /// Whether all copies of a recording are shown.
     keep_duplicates: bool,
     index: Arc<Index>,
+    /// What was seen of a large folder when the server started, until it is looked into.
+    walked: Option<Walked>,
     /// Whether `index` is all there is.
     whole: bool,
     /// What has been said to be left out.
@@ -135,6 +137,7 @@ impl Keeper {
         let mut keeper = Keeper {
             place: Place::of(&root)?,
             index: Arc::new(index),
+            walked: None,
             cache,
             ours,
             root,
@@ -149,6 +152,9 @@ impl Keeper {
         };
         keeper.first(&walked);
         keeper.metrics.scans.observe(began.elapsed());
+        if !keeper.whole {
+            keeper.walked = Some(walked);
+        }
         Ok(keeper)
     }
 
@@ -217,7 +223,7 @@ impl Keeper {
         tells_parts: bool,
         mut audience: impl FnMut(News) -> bool,
     ) {
-        // It begins before the first look: what changed before that, nobody noticed.
+        // It begins before a look: what changed before that, nobody noticed.
         let mut watch = None;
         let mut taken = true;
         let mut rest = Duration::ZERO;
@@ -240,9 +246,14 @@ impl Keeper {
             if wanted.watch || !self.is_in_place() {
                 watch = None;
             }
-            let watch = watch
-                .get_or_insert_with(|| watch::watch(&self.root, self.ours.clone(), notice.clone()));
-            let is_told = self.is_told(Some(watch));
+            // While a large folder is looked into, there is no watch: it would be told of each file that is opened.
+            let is_first = self.walked.is_some();
+            if !is_first {
+                watch.get_or_insert_with(|| {
+                    watch::watch(&self.root, self.ours.clone(), notice.clone())
+                });
+            }
+            let is_told = self.is_told(watch.as_ref());
             let began = Instant::now();
             let mut part = |news| match news {
                 News::Index { whole: false, .. } if !tells_parts => true,
@@ -251,6 +262,8 @@ impl Keeper {
             let looked = self.look(wanted.forced, is_told, &mut taken, &mut part);
             self.metrics.scans.observe(began.elapsed());
             rest = match looked {
+                // What has changed meanwhile, nobody noticed.
+                Ok(_) if is_first => Duration::ZERO,
                 Ok(Looked { unsettled: true }) => SETTLED,
                 Ok(_) if taken => SLOW,
                 Ok(_) => AGAIN,
@@ -294,7 +307,10 @@ impl Keeper {
         audience: &mut impl FnMut(News) -> bool,
     ) -> io::Result<Looked> {
         let place = Place::of(&self.root)?;
-        let walked = scan::walk(&self.root, &self.ours)?;
+        let walked = match self.walked.take() {
+            Some(walked) => walked,
+            None => scan::walk(&self.root, &self.ours)?,
+        };
         let was = self.index.clone();
         let is_strange = !self.whole || place.device != self.place.device;
         if walked.files.is_empty() && !was.is_empty() && is_strange && !forced {

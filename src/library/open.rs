@@ -2,6 +2,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -16,35 +17,59 @@ pub struct Opened {
     pub metadata: Metadata,
 }
 
-/// Opens the regular file at `path` below `root`, if where `path` really leads is below `root`, which must be
-/// canonical. Blocks on the disk, but not on a FIFO.
+/// Opens the regular file at `path` below `root`, as [`Root::open`] does.
 pub(super) fn open(root: &Path, path: &Path) -> io::Result<Opened> {
-    if let Some(file) = open_beneath(root, path) {
-        let metadata = regular(&file)?;
-        return Ok(Opened { file, metadata });
-    }
-    let path = &root.join(path);
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
-    let metadata = regular(&file)?;
-    // Looked up after opening: a link swapped in between gives another inode.
-    let real = path.canonicalize()?;
-    let there = real.symlink_metadata()?;
-    if !real.starts_with(root) || (there.dev(), there.ino()) != (metadata.dev(), metadata.ino()) {
-        return Err(absent("it leads out of the audio folder"));
-    }
-    Ok(Opened { file, metadata })
+    Root::of(root).open(path)
 }
 
-/// The quick way, where the system knows one: it sees to it itself that no link leads out. Nor does it follow one that
-/// begins at the root of the file system, wherever that leads.
-fn open_beneath(root: &Path, path: &Path) -> Option<File> {
-    let root = rustix::fs::open(root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::BENEATH);
-    Some(opened.ok()?.into())
+/// A folder that many files are opened below.
+#[derive(Debug)]
+pub(super) struct Root<'a> {
+    pub(super) path: &'a Path,
+    handle: Option<OwnedFd>,
+}
+
+impl<'a> Root<'a> {
+    /// The folder at `path`, which must be canonical.
+    pub(super) fn of(path: &'a Path) -> Self {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        Root {
+            path,
+            handle: rustix::fs::open(path, flags, Mode::empty()).ok(),
+        }
+    }
+
+    /// Opens the regular file at `path` below it, if where `path` really leads is below it. Blocks on the disk, but not on
+    /// a FIFO.
+    pub(super) fn open(&self, path: &Path) -> io::Result<Opened> {
+        if let Some(file) = self.open_beneath(path) {
+            let metadata = regular(&file)?;
+            return Ok(Opened { file, metadata });
+        }
+        let path = &self.path.join(path);
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)?;
+        let metadata = regular(&file)?;
+        // Looked up after opening: a link swapped in between gives another inode.
+        let real = path.canonicalize()?;
+        let there = real.symlink_metadata()?;
+        let is_it = (there.dev(), there.ino()) == (metadata.dev(), metadata.ino());
+        if !real.starts_with(self.path) || !is_it {
+            return Err(absent("it leads out of the audio folder"));
+        }
+        Ok(Opened { file, metadata })
+    }
+
+    /// The quick way, where the system knows one: it sees to it itself that no link leads out. Nor does it follow one that
+    /// begins at the root of the file system, wherever that leads.
+    fn open_beneath(&self, path: &Path) -> Option<File> {
+        let root = self.handle.as_ref()?;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::BENEATH);
+        Some(opened.ok()?.into())
+    }
 }
 
 fn regular(file: &File) -> io::Result<Metadata> {

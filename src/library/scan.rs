@@ -15,13 +15,16 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
+use super::open::Root;
 use super::tags::{self, NotMusic};
-use super::{Cover, Track, Version, first_64_bits, open, track_id};
+use super::{Cover, Track, Version, first_64_bits, track_id};
 
 /// What a cover beside the tracks is called, the better name first.
 const COVER_NAMES: [&str; 3] = ["cover", "folder", "front"];
 const COVER_EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
+/// As many files are told of at once, where there are many: each time, somebody wakes up.
+const TOGETHER: usize = 16;
 /// So much of a file is summed up at once, in bytes.
 const PIECE: usize = 64 << 10;
 
@@ -166,18 +169,20 @@ fn cover_rank(path: &Path) -> Option<usize> {
 /// Looks into `files`, and tells of each as soon as it is read. What is no music costs a log line where somebody would
 /// have expected it to be.
 pub(super) fn read_each(root: &Path, files: &[&Seen], mut tell: impl FnMut(&Seen, Found)) {
+    let root = Root::of(root);
     spread(
         files,
-        |seen| read(root, seen),
+        |seen| read(&root, seen),
         |seen, found| tell(seen, found),
     );
 }
 
 /// Sums up all bytes of each of `tracks`, and tells of each that is what it was.
 pub(super) fn sum_each(root: &Path, tracks: &[Arc<Track>], mut tell: impl FnMut(&Track, u64)) {
+    let root = Root::of(root);
     spread(
         tracks,
-        |track| sum(root, track),
+        |track| sum(&root, track),
         |track, sum| match sum {
             Ok(sum) => tell(track, sum),
             Err(error) => tracing::debug!(file = ?track.path, "it may be a copy: {error}"),
@@ -185,55 +190,56 @@ pub(super) fn sum_each(root: &Path, tracks: &[Arc<Track>], mut tell: impl FnMut(
     );
 }
 
-/// Does `work` on each of `items`, on as many threads as there are processors, and tells of each as soon as it is done.
+/// Does `work` on each of `items`, on as many threads as there are processors, and tells of each soon after it is done.
 fn spread<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> R + Sync,
     mut tell: impl FnMut(&T, R),
 ) {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let together = (items.len() / threads / TOGETHER).clamp(1, TOGETHER);
+    let parts: Vec<_> = items.chunks(together).collect();
     let next = AtomicUsize::new(0);
     let (done, results) = mpsc::channel();
-    let take = |done: mpsc::Sender<(usize, R)>| {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(at) else { return };
-            if done.send((at, work(item))).is_err() {
+    let take = |done: mpsc::Sender<_>| {
+        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let results: Vec<_> = part.iter().map(&work).collect();
+            if done.send((*part, results)).is_err() {
                 return;
             }
         }
     };
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
-        for _ in 0..threads.min(items.len()) {
+        for _ in 0..threads.min(parts.len()) {
             let done = done.clone();
             scope.spawn(|| take(done));
         }
         drop(done);
-        for (at, result) in results {
-            if let Some(item) = items.get(at) {
+        for (part, results) in results {
+            for (item, result) in part.iter().zip(results) {
                 tell(item, result);
             }
         }
     });
 }
 
-fn read(root: &Path, seen: &Seen) -> Found {
-    let full = root.join(&seen.path);
+fn read(root: &Root, seen: &Seen) -> Found {
+    let full = || root.path.join(&seen.path);
     // A parser that gives up in a panic, on one bad file out of ten thousand, costs that file only.
     match catch_unwind(AssertUnwindSafe(|| describe(root, &seen.path))) {
         Ok(Ok(track)) => return Found::Music(Box::new(track)),
         Ok(Err(NotMusic::OtherFormat)) => {
-            tracing::debug!(file = ?full, "left out: it is not music")
+            tracing::debug!(file = ?full(), "left out: it is not music")
         }
-        Ok(Err(NotMusic::Unplayable(why))) => left_out(&full, why),
+        Ok(Err(NotMusic::Unplayable(why))) => left_out(&full(), why),
         Ok(Err(NotMusic::Unreadable(why))) => return Found::Nothing(why.to_string()),
-        Err(_) => left_out(&full, "its content makes no sense"),
+        Err(_) => left_out(&full(), "its content makes no sense"),
     }
     Found::NotMusic
 }
 
-fn describe(root: &Path, path: &Path) -> Result<Track, NotMusic> {
-    let opened = open::open(root, path).map_err(NotMusic::Unreadable)?;
+fn describe(root: &Root, path: &Path) -> Result<Track, NotMusic> {
+    let opened = root.open(path).map_err(NotMusic::Unreadable)?;
     let size = opened.metadata.len();
     let described = tags::describe(&opened.file, size, path)?;
     Ok(Track {
@@ -253,8 +259,8 @@ fn describe(root: &Path, path: &Path) -> Result<Track, NotMusic> {
 }
 
 /// Of a file that is still what it was when it was looked into.
-fn sum(root: &Path, track: &Track) -> io::Result<u64> {
-    let opened = open::open(root, &track.path)?;
+fn sum(root: &Root, track: &Track) -> io::Result<u64> {
+    let opened = root.open(&track.path)?;
     if Version::of(&opened.metadata) != track.version {
         return Err(io::Error::other("it has changed"));
     }

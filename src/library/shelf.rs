@@ -12,9 +12,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use flate2::Crc;
 
-use super::beside;
 use super::cover::Name;
-use crate::store::UNFINISHED;
+use crate::store::{UNFINISHED, beside};
 
 /// What the folder's name has that the state file's has not.
 pub(super) const SUFFIX: &str = ".covers";

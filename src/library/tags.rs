@@ -1,7 +1,7 @@
 //! What one file says of itself, read with `lofty`: format by content, duration, tags, cover.
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io;
 use std::path::Path;
 
 use lofty::config::{ParseOptions, ParsingMode};
@@ -13,6 +13,7 @@ use lofty::tag::{Accessor, Tag};
 
 use super::Tags;
 use super::padding::{Padding, padding, tag_length};
+use super::reader::Reader;
 
 /// Longer texts in tags are cut, in characters.
 const LONGEST_TEXT: usize = 300;
@@ -102,14 +103,14 @@ pub(super) fn describe(file: &File, size: u64, path: &Path) -> Result<Described,
     if size == 0 {
         return Err(unplayable("it is empty".into()));
     }
-    let probe = probe(file).map_err(NotMusic::Unreadable)?;
+    let probe = probe(file, size).map_err(NotMusic::Unreadable)?;
     let format = probe.file_type();
     let format = format.ok_or_else(|| unplayable("its content is of no audio format".into()))?;
     let mime = mime(format).ok_or(NotMusic::OtherFormat)?;
     if matches!(format, FileType::Mpeg | FileType::Aac) && !named {
         return Err(NotMusic::OtherFormat);
     }
-    let read = parse(file, probe).map_err(|error| match error.kind() {
+    let read = parse(file, size, probe).map_err(|error| match error.kind() {
         ErrorKind::Io(io) if io.raw_os_error().is_some() => {
             NotMusic::Unreadable(io::Error::other(error))
         }
@@ -131,9 +132,9 @@ pub(super) fn describe(file: &File, size: u64, path: &Path) -> Result<Described,
     })
 }
 
-/// The embedded cover of `file`: the front if one is marked so, else the first.
-pub(super) fn cover(file: &File) -> Option<Picture> {
-    cover_of(&parse(file, probe(file).ok()?).ok()?).cloned()
+/// The embedded cover of `file`, which has `size` bytes: the front if one is marked so, else the first.
+pub(super) fn cover(file: &File, size: u64) -> Option<Picture> {
+    cover_of(&parse(file, size, probe(file, size).ok()?).ok()?).cloned()
 }
 
 fn cover_of(read: &TaggedFile) -> Option<&Picture> {
@@ -144,28 +145,27 @@ fn cover_of(read: &TaggedFile) -> Option<&Picture> {
 }
 
 /// What `file` is, by its content.
-fn probe(file: &File) -> io::Result<Probe<BufReader<&File>>> {
-    rewound(file)?;
-    Probe::new(BufReader::new(file)).guess_file_type()
+fn probe(file: &File, size: u64) -> io::Result<Probe<Reader<'_>>> {
+    Probe::new(Reader::new(file, size)).guess_file_type()
 }
 
 /// A tag or a cover that cannot be read must not cost the track: then it is tried again with less.
-fn parse(file: &File, found: Probe<BufReader<&File>>) -> lofty::error::Result<TaggedFile> {
+fn parse(file: &File, size: u64, found: Probe<Reader>) -> lofty::error::Result<TaggedFile> {
+    let is_small = match found.file_type() {
+        Some(FileType::Mpeg | FileType::Aac) => tag_length(file) <= LARGEST_TAG,
+        _ => true,
+    };
     let relaxed = || {
         ParseOptions::new()
             .parsing_mode(ParsingMode::Relaxed)
-            .read_cover_art(tag_length(file) <= LARGEST_TAG)
+            .read_cover_art(is_small)
     };
-    let again = |options| probe(file)?.options(options).read();
+    let again = |options| probe(file, size)?.options(options).read();
     found
         .options(relaxed())
         .read()
         .or_else(|_| again(relaxed().read_cover_art(false)))
         .or_else(|_| again(relaxed().read_tags(false)))
-}
-
-fn rewound(mut file: &File) -> io::Result<()> {
-    io::Seek::rewind(&mut file)
 }
 
 /// The duration in seconds; `None` when there is nothing to hear. A header may promise more than

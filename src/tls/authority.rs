@@ -26,7 +26,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::profile;
-use crate::store::UNFINISHED;
+use crate::store::{UNFINISHED, beside, folder_of, unfinished};
+
+/// What its file is called after the state's.
+const SUFFIX: &str = ".authority";
 
 /// Names that no public name server answers for, each with all names below it.
 const LOCAL_NAMES: [&str; 5] = ["local", "lan", "home.arpa", "internal", "localhost"];
@@ -119,7 +122,7 @@ impl Authority {
         names: &[String],
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, AuthorityError> {
-        let (path, prefix) = beside(state_file);
+        let path = beside(state_file, SUFFIX);
         let unusable = |error| AuthorityError::Unusable {
             path: path.clone(),
             error,
@@ -134,7 +137,7 @@ impl Authority {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let made = Authority::make(host, names)?;
-                write(&path, &prefix, &made.kept).map_err(unusable)?;
+                write(&path, &unfinished(state_file), &made.kept).map_err(unusable)?;
                 tracing::info!("made \"{}\", kept in {}", made.name(), path.display());
                 Ok(made)
             }
@@ -368,23 +371,9 @@ fn within(address: IpAddr, network: IpAddr, length: u8) -> bool {
     in_common >= u32::from(length)
 }
 
-/// Where the authority of a state file lies, and how the names of unfinished writes begin: the store sweeps them away.
-fn beside(state_file: &Path) -> (PathBuf, String) {
-    // Beside the state itself, as the store sees it, and not beside a link to it.
-    let resolved = state_file.canonicalize();
-    let state_file = resolved.as_deref().unwrap_or(state_file);
-    let mut name = state_file.file_name().unwrap_or_default().to_owned();
-    let prefix = format!(".{}-", name.to_string_lossy());
-    name.push(".authority");
-    (state_file.with_file_name(name), prefix)
-}
-
 /// Written whole or not at all, and for its owner's eyes only: so temporary files are made.
 fn write(path: &Path, prefix: &str, kept: &Kept) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let mut file = tempfile::Builder::new()
         .prefix(prefix)
         .suffix(UNFINISHED)
