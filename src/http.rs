@@ -87,6 +87,8 @@ pub struct Doors {
     pub plain: TcpListener,
     /// Over HTTPS, if that is served.
     pub secure: Option<(TcpListener, Arc<Tls>)>,
+    /// How many connections are let in at once.
+    pub most: usize,
 }
 
 /// A connection that has come in.
@@ -140,13 +142,12 @@ pub struct App {
 }
 
 impl App {
-    /// `most` connections are let in at once; `url` is how phones in the house reach this server, by those `doors`.
+    /// `url` is how phones in the house reach this server, by those `doors`.
     pub fn new(
         house: House,
         library: Arc<Library>,
         pairing: Pairing,
         metrics: Arc<Metrics>,
-        most: usize,
         config: &Config,
         url: String,
         doors: &Doors,
@@ -157,7 +158,7 @@ impl App {
             covers: Arc::new(Covers::beside(&config.state_file)),
             uplink: Arc::default(),
             pairing,
-            crowd: Crowd::new(most),
+            crowd: Crowd::new(doors.most),
             downloads: Downloads::default(),
             metrics,
             window: !config.no_pairing_window,

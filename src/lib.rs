@@ -133,11 +133,11 @@ pub async fn run(
     reading: impl Fn(Progress) + Send + 'static,
 ) -> Result<(), StartError> {
     let store = Store::open(&config.state_file)?;
-    let most = descriptors::room_for(config.max_connections as usize);
     let metrics = Arc::new(Metrics::default());
     let doors = http::Doors {
         secure: secure_door(&config).await?,
         plain: listener,
+        most: descriptors::room_for(config.max_connections as usize),
     };
     let keeper = tokio::select! {
         keeper = look_through(&config, &metrics) => keeper?,
@@ -209,7 +209,7 @@ pub async fn run(
     });
     let audience = audience(&house, reading);
     let library = Library::keep(keeper, takes_parts, audience).map_err(StartError::Watch)?;
-    let app = http::App::new(house, library, pairing, metrics, most, &config, url, &doors);
+    let app = http::App::new(house, library, pairing, metrics, &config, url, &doors);
     tokio::select! {
         () = http::serve(doors, app, closing, &life) => {
             life.send_replace(Life::Over);

@@ -9,7 +9,7 @@ mod profile;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use rustls::crypto::ring;
 use rustls::{ServerConfig, ServerConnection};
@@ -96,7 +96,7 @@ impl Tls {
     /// What kept it from being made.
     pub fn accept(&self, local: IpAddr) -> Result<ServerConnection, rustls::Error> {
         match &self.certificates {
-            Certificates::Given(given) => given.refresh(),
+            Certificates::Given(given) => given.refresh(Instant::now()),
             Certificates::Own(leaves) => leaves.cover(local.to_canonical(), SystemTime::now()),
         }
         ServerConnection::new(self.config.clone())

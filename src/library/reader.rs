@@ -109,7 +109,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_reads_what_the_file_itself_would(steps in proptest::collection::vec(step(), 0..40)) {
-            let bytes: Vec<u8> = (0..50_000_u32).map(|n| (n * n >> 7) as u8).collect();
+            let bytes: Vec<u8> = (0..50_000_u32).map(|n| ((n * n) >> 7) as u8).collect();
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&bytes).unwrap();
             let mut reader = Reader::new(&file, bytes.len() as u64);

@@ -83,12 +83,12 @@ impl Given {
     }
 
     /// Reads the files anew if they were replaced.
-    pub(super) fn refresh(&self) {
+    pub(super) fn refresh(&self, now: Instant) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.looked.elapsed() < LOOK_PAUSE {
+        if now.saturating_duration_since(inner.looked) < LOOK_PAUSE {
             return;
         }
-        inner.looked = Instant::now();
+        inner.looked = now;
         let stamps = stamps(&self.paths);
         if stamps == inner.stamps {
             return;
@@ -149,4 +149,48 @@ fn contents(path: &Path) -> Result<Vec<u8>, GivenError> {
         path: path.into(),
         error,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::crypto::ring;
+
+    use super::*;
+
+    /// Writes a new certificate and its key, and gives the certificate.
+    fn put(paths: &[PathBuf; 2], written: SystemTime) -> CertificateDer<'static> {
+        let made = rcgen::generate_simple_self_signed(["pi.local".to_owned()]).unwrap();
+        for (path, pem) in paths
+            .iter()
+            .zip([made.cert.pem(), made.signing_key.serialize_pem()])
+        {
+            fs::write(path, pem).unwrap();
+            let file = fs::File::options().append(true).open(path).unwrap();
+            file.set_modified(written).unwrap();
+        }
+        made.cert.der().clone()
+    }
+
+    #[test]
+    fn a_certificate_that_was_replaced_is_shown_after_a_while_and_half_of_a_pair_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["crt", "key"].map(|kind| folder.path().join(kind));
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let first = put(&paths, long_ago);
+        let given = Given::open(paths.clone(), Arc::new(ring::default_provider())).unwrap();
+        let shown = || given.inner.lock().unwrap().key.cert[0].clone();
+
+        let later = Instant::now() + 2 * LOOK_PAUSE;
+        let second = put(&paths, long_ago + LOOK_PAUSE);
+        given.refresh(Instant::now());
+        assert_eq!(shown(), first, "they are not looked at all the time");
+        given.refresh(later);
+        assert_eq!(shown(), second);
+
+        let whole = fs::read(&paths[1]).unwrap();
+        put(&paths, long_ago + 2 * LOOK_PAUSE);
+        fs::write(&paths[1], whole).unwrap();
+        given.refresh(later + LOOK_PAUSE);
+        assert_eq!(shown(), second, "the new certificate has no key yet");
+    }
 }
