@@ -23,7 +23,9 @@ fuzz_target!(|input: &[u8]| {
             count.checked_mul(10)?.checked_add(digit)
         };
         let all = || digits.iter().try_fold(0, |sum, digit| count(sum, *digit));
-        wanted = Some(digits).filter(|digits| !digits.is_empty()).and_then(|_| all());
+        wanted = Some(digits)
+            .filter(|digits| !digits.is_empty())
+            .and_then(|_| all());
     }
     assert_eq!(if_match_event(&headers), wanted, "{fields:?}");
 });

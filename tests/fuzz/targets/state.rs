@@ -56,7 +56,11 @@ fn evening(room: &Room) -> Vec<Command> {
     let guest = MemberId(room.private.last_member + 1);
     let members = room.durable.clients.keys().copied().take(3).chain([guest]);
     let members: Vec<_> = members.collect();
-    commands.extend(members.iter().map(|&member| Command::Arrive { member, held: None }));
+    commands.extend(
+        members
+            .iter()
+            .map(|&member| Command::Arrive { member, held: None }),
+    );
     let mut count = room.durable.event_count;
     for control in [
         Control::Play { position_sec: 5.0 },

@@ -14,9 +14,8 @@ use lockstep::library::fuzzing::look_into;
 const NAMES: [&str; 4] = ["song.mp3", "song.m4a", "song.aac", "song"];
 
 /// In memory, and always the same one.
-static FILE: LazyLock<Mutex<File>> = LazyLock::new(|| {
-    Mutex::new(tempfile::tempfile_in("/dev/shm").expect("a file in memory"))
-});
+static FILE: LazyLock<Mutex<File>> =
+    LazyLock::new(|| Mutex::new(tempfile::tempfile_in("/dev/shm").expect("a file in memory")));
 
 fuzz_target!(|input: &[u8]| {
     let name = NAMES[input.len() % NAMES.len()];
