@@ -271,7 +271,7 @@ function draw() {
     if (state.view !== shown) {
       shown = state.view;
       // Where the focus was is no more; from here a screen reader goes on, and the keys do.
-      const first = shown === 'join' ? join.first : byId('room-title', HTMLElement);
+      const first = shown === 'join' ? join.first : byId(shown === 'moved' ? 'moved-title' : 'room-title', HTMLElement);
       first.focus({ preventScroll: true });
     }
     if (state.view !== 'room') return;

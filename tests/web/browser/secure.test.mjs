@@ -66,7 +66,7 @@ test('a phone that trusts the server moves over, stays paired, takes its music a
     assert.deepEqual(asked.filter((url) => url.includes('/file/')), [], 'nothing is fetched again');
     assert.equal(await moved.read(() => JSON.parse(localStorage.getItem('lockstep.settings')).name), 'Ada');
 
-    await ada.until('where it went', () => !document.querySelector('#moved-view').hidden && document.querySelector('#room-view').hidden);
+    await ada.until('where it went', () => document.activeElement.id === 'moved-title' && document.querySelector('#room-view').hidden);
     await moved.until('nobody but itself', () => document.querySelectorAll('[aria-label=Listeners] li').length === 1);
     await moved.seesListener('Ada \\(you\\)');
     await moved.press('Play');
