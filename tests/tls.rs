@@ -403,7 +403,7 @@ async fn a_message_larger_than_a_record_of_tls_arrives_whole() {
     phone
         .wait_until("all of them", |view| tracks(view) == 1500)
         .await;
-    // Now the first message has all of it.
+    // The first message of this stream has all of it.
     phone.listen().await;
     assert_eq!(tracks(&phone.view), 1500);
     assert!(phone.view.to_string().len() > 16_384);

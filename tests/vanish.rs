@@ -27,8 +27,8 @@ async fn a_phone_out_of_range_is_waited_for_no_more_after_fifteen_seconds() {
 }
 
 #[tokio::test]
-async fn so_it_is_over_tls() {
-    if inside("so_it_is_over_tls") {
+async fn a_phone_out_of_range_is_waited_for_no_longer_over_tls() {
+    if inside("a_phone_out_of_range_is_waited_for_no_longer_over_tls") {
         let (town, server) = town_and_server().await;
         let url = server.secure_url("");
         walk_out_of_range(&town, &server, trusting(&server).await, url).await;
