@@ -31,8 +31,11 @@ fn expect_content(command: &mut Command) {
 #[test]
 fn systemd_understands_the_units_and_finds_them_hardened() {
     let folder = tempfile::tempdir().unwrap();
+    let unit = packaged("lockstep.service");
+    // Otherwise the log goes wherever the greeting goes, which is nowhere.
+    assert!(unit.contains("\nStandardError=journal\n"), "{unit}");
     // The executable is not installed where the tests run.
-    let unit = packaged("lockstep.service").replace("/usr/bin/lockstep", EXECUTABLE);
+    let unit = unit.replace("/usr/bin/lockstep", EXECUTABLE);
     fs::write(folder.path().join("lockstep.service"), unit).unwrap();
     let socket = packaged("lockstep-port-80.socket");
     fs::write(folder.path().join("lockstep-port-80.socket"), socket).unwrap();
