@@ -32,7 +32,7 @@ const PEAK_MS = 0.5;
 const SILENCE = 1e-3;
 
 /** Chirps of a phone that agree are within this of what most of them say. */
-const AGREED_MS = 5;
+const AGREED_MS = 3;
 
 /** This share of the rounds wakes the outputs: until they have settled, what is known of them says too little. */
 const WAKING_SHARE = 1 / 3;

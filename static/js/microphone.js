@@ -1,6 +1,8 @@
 // The microphone, on secure pages: what it hears from now until it is closed, as plain samples. Nothing of it
 // leaves this phone.
 
+import { recorded } from './recording.js';
+
 /** What makes voices clear would bend the sounds that are to be compared. */
 const RAW = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 
@@ -9,8 +11,8 @@ const { audioSession } = /** @type {{audioSession?: {type: string}}} */ (navigat
 
 /**
  * Asks for the microphone, and listens.
- * @returns {Promise<() => {samples: Float32Array, sampleRate: number, startedMs: number}>} closes it, and gives what
- *   it heard since `startedMs` of this page's clock; rejects with a sentence for whoever asked
+ * @returns {Promise<() => ReturnType<typeof recorded>>} closes it, and gives what it heard; rejects with a sentence for
+ *   whoever asked
  */
 export async function openMicrophone() {
   const before = audioSession?.type;
@@ -43,29 +45,13 @@ export async function openMicrophone() {
  * @param {MediaStream} stream
  */
 function listen(context, stream) {
-  const { sampleRate } = context;
   const node = new AudioWorkletNode(context, 'microphone', { channelCount: 1, channelCountMode: 'explicit' });
-  /** @type {Float32Array[]} */
+  /** @type {import('./recording.js').Piece[]} */
   const pieces = [];
-  let length = 0;
-  let startedMs = Infinity;
-  node.port.onmessage = ({ data }) => {
-    pieces.push(data);
-    length += data.length;
-    // Pieces come late, some more, some less; none comes before it was heard.
-    startedMs = Math.min(startedMs, performance.now() - (length / sampleRate) * 1000);
-  };
+  node.port.onmessage = ({ data }) => void pieces.push({ samples: data, gotMs: performance.now() });
   // It says nothing itself, but what leads nowhere is not run.
   new MediaStreamAudioSourceNode(context, { mediaStream: stream }).connect(node).connect(context.destination);
-  return () => {
-    const samples = new Float32Array(length);
-    let at = 0;
-    for (const piece of pieces) {
-      samples.set(piece, at);
-      at += piece.length;
-    }
-    return { samples, sampleRate, startedMs };
-  };
+  return () => recorded(pieces, context.sampleRate);
 }
 
 /** @param {unknown} error */

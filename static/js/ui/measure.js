@@ -17,7 +17,7 @@ const TOLD_MS = 3_000;
 
 const MUSIC = 'Pause the music first: each phone has to be heard by itself.';
 const QUIET = 'Quiet, please: each phone sounds in turn. Keep this one where it hears them all.';
-const NOBODY = 'Fewer than two phones were heard. Turn them up, come closer, and measure again.';
+const NOBODY = 'Fewer than two phones were heard well. Turn them up, come closer, and measure again.';
 const OUTSIDE = 'The phones cannot be reached. Try again in a moment.';
 const DONE = 'Applied. Measure again to see what is left.';
 

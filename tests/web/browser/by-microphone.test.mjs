@@ -1,21 +1,21 @@
 // Speakers compared by a microphone, from the button to the delays: real Chromium plays into a sink of PulseAudio
-// and listens to it, and one phone believes that its speaker is quicker than it is. It wants a quiet machine, where
-// browsers know when they are heard, and so it is no part of tests/run:
-//
-//     LOCKSTEP_BIN=target/release/lockstep node --test tests/web/by-microphone.mjs
+// and listens to it, and one phone believes that its speaker is quicker than it is.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
-import { openLoudspeaker } from './engines/loudspeaker.mjs';
-import { journey, openPhone } from './support/phones.mjs';
-import { startServer } from './support/server.mjs';
-import { tones } from './support/tones.mjs';
+import { openLoudspeaker } from '../engines/loudspeaker.mjs';
+import { journey, openPhone } from '../support/phones.mjs';
+import { startServer } from '../support/server.mjs';
+import { tones } from '../support/tones.mjs';
 
 const LATE_MS = 180;
 
-/** Browsers are told of their outputs with some noise, the more so on a busy machine. */
+/** Browsers are told of their outputs with some noise; that of a busy machine is allowed for. */
 const OFF_MS = 10;
+
+/** What a machine that does not keep up lets be heard does not agree, and whoever measures is told to do so again. */
+const TRIES = 5;
 
 /** @type {Awaited<ReturnType<typeof openLoudspeaker>>} */
 let loudspeaker;
@@ -68,9 +68,11 @@ test('one tap puts a phone in step whose speaker is late, and leaves alone one t
   await journey(t.name, () => [ada, ben, cleo], async () => {
     await cleo.read(() => void Object.defineProperty(AudioContext.prototype, 'state', { value: 'suspended' }));
     await ada.press('Settings');
-    await ada.press('Measure by microphone');
-    await ada.until('what to do', () => document.querySelector('#measure-text').textContent.startsWith('Quiet'));
-    await ada.until('what was heard', () => document.querySelectorAll('#measure-list > div').length === 3);
+    for (let tries = 0; tries < TRIES && (await ada.read(measured)).length === 0; tries += 1) {
+      await ada.press('Measure by microphone');
+      await ada.until('what to do', () => document.querySelector('#measure-text').textContent.startsWith('Quiet'));
+      await ada.until('what came of it', () => !document.querySelector('#measure-text').textContent.startsWith('Quiet'));
+    }
     const [first, second, third] = await ada.read(measured);
     assert.match(first, /^Ada\+\d\sms$/);
     assert.match(second, /^Ben\+1\d\d\sms$/);
