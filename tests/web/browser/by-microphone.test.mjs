@@ -11,8 +11,8 @@ import { tones } from '../support/tones.mjs';
 
 const LATE_MS = 180;
 
-/** Browsers are told of their outputs with some noise; that of a busy machine is allowed for. */
-const OFF_MS = 10;
+/** On a machine that does not keep up, outputs wander by so much. */
+const OFF_MS = 25;
 
 /** What a machine that does not keep up lets be heard does not agree, and whoever measures is told to do so again. */
 const TRIES = 5;
@@ -75,7 +75,7 @@ test('one tap puts a phone in step whose speaker is late, and leaves alone one t
     }
     const [first, second, third] = await ada.read(measured);
     assert.match(first, /^Ada\+\d\sms$/);
-    assert.match(second, /^Ben\+1\d\d\sms$/);
+    assert.match(second, /^Ben\+\d{3}\sms$/);
     assert.equal(third, 'Cleonot heard');
 
     await ada.press('Apply to all');
