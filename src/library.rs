@@ -31,7 +31,7 @@ use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::room::TrackId;
-use crate::store::{beside, folder_of};
+use crate::store::{AUTHORITY, COVERS, INDEX, beside, folder_of};
 
 pub use index::Index;
 pub use keeper::{Keeper, News, Progress};
@@ -59,6 +59,8 @@ pub struct Track {
     is_titled: bool,
     /// Of the sound, in kbit/s.
     bit_rate: u32,
+    /// Of several, as the tags count them.
+    disc: Option<u32>,
     /// A sum of all its bytes, where somebody had to look at them.
     content: Option<u64>,
     cover: Option<Cover>,
@@ -265,7 +267,7 @@ fn ours(state_file: &Path) -> Vec<PathBuf> {
         let folder = folder_of(path).canonicalize().ok()?;
         Some(folder.join(path.file_name()?))
     };
-    let beside = ["", cache::SUFFIX, shelf::SUFFIX].map(|suffix| beside(state_file, suffix));
+    let beside = ["", INDEX, COVERS, AUTHORITY].map(|suffix| beside(state_file, suffix));
     let mut ours: Vec<_> = beside.iter().filter_map(|path| absolute(path)).collect();
     ours.extend(absolute(state_file));
     ours

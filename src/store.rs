@@ -100,6 +100,11 @@ struct Read {
     private: Private,
 }
 
+/// What the names of what lies beside the state end in: the index cache, scaled covers, and the certificate authority.
+pub(crate) const INDEX: &str = ".index";
+pub(crate) const COVERS: &str = ".covers";
+pub(crate) const AUTHORITY: &str = ".authority";
+
 /// Where the server keeps something else of its own: beside the state itself, and not beside a link to it, under its name with
 /// `suffix` added.
 pub(crate) fn beside(state_file: &Path, suffix: &str) -> PathBuf {

@@ -15,15 +15,13 @@ use flate2::{Crc, CrcWriter};
 use serde::{Deserialize, Serialize};
 
 use crate::room::TrackId;
-use crate::store::{UNFINISHED, beside, folder_of, unfinished};
+use crate::store::{INDEX, UNFINISHED, beside, folder_of, unfinished};
 
 use super::duplicates::Duplicate;
 use super::{Cover, Index, Padding, Tags, Track, Version, tags};
 
 /// Anything that changes what a row means, or what a scan would find in the same file, needs another one.
-const FORMAT: &str = "lockstep index 2";
-/// What its name has that the state file's has not.
-pub(super) const SUFFIX: &str = ".index";
+const FORMAT: &str = "lockstep index 3";
 /// So much of it is read or written at once, in bytes.
 const PIECE: usize = 64 << 10;
 
@@ -83,6 +81,7 @@ struct Row<'a> {
     tags: Cow<'a, Tags>,
     titled: bool,
     rate: u32,
+    disc: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content: Option<u64>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -103,7 +102,7 @@ impl Cache {
     /// The cache beside `state_file`.
     pub(super) fn beside(state_file: &Path) -> Self {
         Cache {
-            path: beside(state_file, SUFFIX),
+            path: beside(state_file, INDEX),
             prefix: unfinished(state_file),
         }
     }
@@ -161,7 +160,7 @@ impl Cache {
             Index::in_order(root.into(), tracks, duplicates, others)
         } else {
             tracks.extend(duplicates.into_iter().map(|duplicate| duplicate.track));
-            Index::new(root.into(), tracks, others, keep_duplicates)
+            Index::new(root.into(), tracks, others, keep_duplicates, |_| false)
         }))
     }
 
@@ -284,6 +283,7 @@ impl<'a> Row<'a> {
             tags: Cow::Borrowed(&track.tags),
             titled: track.is_titled,
             rate: track.bit_rate,
+            disc: track.disc,
             content: track.content,
             cover: track.cover.as_ref().map(|cover| match cover {
                 Cover::Embedded => Picture::Own,
@@ -304,6 +304,7 @@ impl<'a> Row<'a> {
             tags: self.tags.into_owned(),
             is_titled: self.titled,
             bit_rate: self.rate,
+            disc: self.disc,
             content: self.content,
             cover: self.cover.map(|picture| match picture {
                 Picture::Own => Cover::Embedded,
@@ -357,6 +358,7 @@ mod tests {
             },
             is_titled: true,
             bit_rate: 128,
+            disc: Some(2),
             content: Some(5),
             cover: Some(Cover::Embedded),
             path,

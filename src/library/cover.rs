@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{Cursor, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -105,15 +106,20 @@ impl Covers {
         if let Some(known) = self.lock().find(name) {
             return known;
         }
-        let made = make(index, id, name.version);
+        // What makes a reader of pictures or tags fail is no cover either.
+        let making = AssertUnwindSafe(|| make(index, id, name.version));
+        let made = catch_unwind(making).unwrap_or(Err(NoCover::Broken));
         if let Err(error) = &made {
             tracing::warn!(track = %id, "the cover cannot be shown: {error}");
         }
         // A disk that is asleep now may be awake the next time.
         if !matches!(made, Err(NoCover::Io(_) | NoCover::Changed)) {
-            let made = made.as_ref().ok();
-            self.lock().keep(name, made.cloned());
-            self.shelf.keep(name, made);
+            let cover = made.as_ref().ok();
+            self.lock().keep(name, cover.cloned());
+            // It may be that a disk failed while the tags were read: the next start looks again.
+            if !matches!(made, Err(NoCover::Gone)) {
+                self.shelf.keep(name, cover);
+            }
         }
         made.ok()
     }
@@ -131,6 +137,10 @@ impl Kept {
     }
 
     fn keep(&mut self, name: Name, cover: Option<Bytes>) {
+        // Many who asked at the same time bring the same.
+        if self.find(name).is_some() {
+            return;
+        }
         self.bytes += weight(cover.as_ref());
         self.covers.push_back((name, cover));
         while self.bytes > CACHE {
@@ -153,6 +163,8 @@ pub(super) enum NoCover {
     Io(#[from] std::io::Error),
     #[error("{0}")]
     Image(#[from] image::ImageError),
+    #[error("what reads it fails on it")]
+    Broken,
     #[error("it is gone")]
     Gone,
     #[error("its file has another version by now")]

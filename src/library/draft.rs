@@ -149,9 +149,10 @@ impl Draft {
         decided
     }
 
+    /// The index that follows `was`.
     pub(super) fn into_index(
         mut self,
-        root: &Path,
+        was: &Index,
         walked: &Walked,
         keep_duplicates: bool,
     ) -> Index {
@@ -161,7 +162,13 @@ impl Draft {
                 Arc::make_mut(track).cover = cover;
             }
         }
-        Index::new(root.into(), self.tracks, self.others, keep_duplicates)
+        Index::new(
+            was.root().into(),
+            self.tracks,
+            self.others,
+            keep_duplicates,
+            |id| was.track(id).is_some(),
+        )
     }
 }
 
@@ -194,7 +201,7 @@ mod tests {
         let Sorted { new, mut draft, .. } =
             Sorted::new(&walked, &nothing, &Wetness::Ignored, false);
         scan::read_each(&root, &new, |seen, found| draft.take(seen, found, &nothing));
-        let index = draft.into_index(&root, &walked, true);
+        let index = draft.into_index(&nothing, &walked, true);
         assert_eq!((index.len(), index.others().len()), (2, 1));
         (folder, root, index)
     }
@@ -300,7 +307,7 @@ mod tests {
         let Sorted { new, mut draft, .. } = Sorted::new(&walked, &index, &Wetness::Ignored, false);
         scan::read_each(&root, &new, |seen, found| draft.take(seen, found, &index));
         let names = |draft: &Draft| {
-            let index = draft.clone().into_index(&root, &walked, false);
+            let index = draft.clone().into_index(&index, &walked, false);
             let tracks = index.tracks().iter();
             let mut names: Vec<_> = tracks.map(|track| track.file_name().into_owned()).collect();
             names.sort();

@@ -61,8 +61,12 @@ fn folded(text: &str) -> String {
     text.to_lowercase().nfc().collect()
 }
 
-/// The tracks that are shown, and the copies of these, each in the order they came in.
-pub(super) fn set_apart(tracks: Vec<Arc<Track>>) -> (Vec<Arc<Track>>, Vec<Duplicate>) {
+/// The tracks that are shown, and the copies of these, each in the order they came in. Of two that are as good, the one that
+/// `was_shown` stays.
+pub(super) fn set_apart(
+    tracks: Vec<Arc<Track>>,
+    was_shown: impl Fn(TrackId) -> bool,
+) -> (Vec<Arc<Track>>, Vec<Duplicate>) {
     let mut recordings: HashMap<Recording, Vec<&Arc<Track>>> = HashMap::new();
     for track in &tracks {
         if let Some(recording) = Recording::of(track) {
@@ -71,7 +75,12 @@ pub(super) fn set_apart(tracks: Vec<Arc<Track>>) -> (Vec<Arc<Track>>, Vec<Duplic
     }
     let mut shown_for: HashMap<TrackId, TrackId> = HashMap::new();
     for mut alike in recordings.into_values().filter(|alike| alike.len() > 1) {
-        alike.sort_by(|a, b| better_first(a, b));
+        let newcomer = |track: &Track| !was_shown(track.track_id);
+        alike.sort_by(|a, b| {
+            better_first(a, b)
+                .then_with(|| newcomer(a).cmp(&newcomer(b)))
+                .then_with(|| a.path.cmp(&b.path))
+        });
         // Each copy is one of a track that is shown: a chain of takes, each a little longer than the last, is not one take.
         let mut shown: Vec<&Track> = Vec::new();
         for track in alike {
@@ -105,14 +114,16 @@ fn is_copy(track: &Track, of: &Track) -> bool {
     }
     let album = |track: &Track| track.tags.album.as_deref().map(folded);
     let are_counted_apart = match (track.tags.track_number, of.tags.track_number) {
-        (Some(one), Some(other)) => one != other && album(track) == album(of),
+        (Some(one), Some(other)) => {
+            (track.disc, one) != (of.disc, other) && album(track) == album(of)
+        }
         _ => false,
     };
     (track.duration - of.duration).abs() <= SAME_LENGTH && !are_counted_apart
 }
 
-/// The better copy first: what every phone plays without a loss, and the smaller of these formats; then what has more bits for each second; then what
-/// has a cover, and more of the tags. What many phones cannot play comes last, however good it is.
+/// The better copy first: what has lost nothing and plays on every phone, FLAC before WAV, which is larger; then what has more
+/// bits for each second; then what has a cover, and more of the tags. What many phones cannot play comes last, however good it is.
 fn better_first(a: &Track, b: &Track) -> Ordering {
     let quality = |track: &Track| {
         let format = match track.mime {
@@ -131,7 +142,7 @@ fn better_first(a: &Track, b: &Track) -> Ordering {
         let tagged = tagged.into_iter().filter(|is_there| *is_there).count();
         Reverse((format, track.bit_rate, cover.is_some(), tagged))
     };
-    (quality(a), &a.path).cmp(&(quality(b), &b.path))
+    quality(a).cmp(&quality(b))
 }
 
 /// The tracks that may be the same bytes as another, and nobody has looked. Where tags tell, nobody need look: the same
@@ -173,6 +184,7 @@ mod tests {
             },
             is_titled: true,
             bit_rate: 192,
+            disc: None,
             content: None,
             cover: None,
             path,
@@ -188,7 +200,7 @@ mod tests {
     }
 
     fn shown(tracks: impl IntoIterator<Item = Track>) -> Vec<String> {
-        let (shown, _) = set_apart(tracks.into_iter().map(Arc::new).collect());
+        let (shown, _) = set_apart(tracks.into_iter().map(Arc::new).collect(), |_| false);
         let paths = shown.iter().map(|track| track.path.display().to_string());
         paths.collect()
     }
@@ -272,13 +284,31 @@ mod tests {
     }
 
     #[test]
+    fn of_two_that_are_as_good_the_one_that_was_shown_stays_and_else_the_first_by_path() {
+        let alike = || vec![Arc::new(track("a")), Arc::new(track("b"))];
+        let better = Arc::new(Track {
+            bit_rate: 320,
+            ..track("c")
+        });
+        let b = track("b").track_id;
+        let shown = |tracks, was: Option<TrackId>| {
+            let (shown, _) = set_apart(tracks, |id| Some(id) == was);
+            shown[0].path.display().to_string()
+        };
+        assert_eq!(shown(alike(), None), "a");
+        assert_eq!(shown(alike(), Some(b)), "b");
+        let with_better = alike().into_iter().chain([better]).collect();
+        assert_eq!(shown(with_better, Some(b)), "c");
+    }
+
+    #[test]
     fn what_is_not_shown_is_a_copy_of_something_that_is() {
         // Half a minute in steps that are too small to tell apart.
         let takes = (0..60).map(|n| Track {
             duration: 200.0 + f64::from(n) / 2.0,
             ..track(&format!("{n:02}"))
         });
-        let (shown, copies) = set_apart(takes.map(Arc::new).collect());
+        let (shown, copies) = set_apart(takes.map(Arc::new).collect(), |_| false);
         assert_eq!(shown.len() + copies.len(), 60);
         for copy in &copies {
             let of = shown.iter().find(|track| track.track_id == copy.of);

@@ -9,7 +9,7 @@ use super::{cover, tags};
 /// the cover's length in bytes, of what there is.
 pub fn look_into(file: &File, size: u64, path: &Path) -> (Option<f64>, Option<usize>) {
     let described = tags::describe(file, size, path).ok();
-    let picture = tags::cover(file);
+    let picture = tags::cover(file, size);
     let scaled = picture.and_then(|picture| cover::scale(picture.data()).ok());
     (
         described.map(|described| described.duration_sec),

@@ -50,12 +50,14 @@ impl Index {
         Index::in_order(root.into(), Vec::new(), Vec::new(), Vec::new())
     }
 
-    /// Of what was found, in any order; of copies of one recording, only the best is shown, unless all are wanted.
+    /// Of what was found, in any order; of copies of one recording, only the best is shown, unless all are wanted; of two
+    /// that are as good, the one that `was_shown`.
     pub(super) fn new(
         root: PathBuf,
         mut tracks: Vec<Arc<Track>>,
         mut others: Vec<(PathBuf, Version)>,
         keep_duplicates: bool,
+        was_shown: impl Fn(TrackId) -> bool,
     ) -> Self {
         tracks.sort_by_cached_key(|track| play_order(track));
         let mut known = HashMap::with_capacity(tracks.len());
@@ -71,7 +73,7 @@ impl Index {
         let (tracks, duplicates) = if keep_duplicates {
             (tracks, Vec::new())
         } else {
-            duplicates::set_apart(tracks)
+            duplicates::set_apart(tracks, was_shown)
         };
         Index::in_order(root, tracks, duplicates, others)
     }

@@ -210,7 +210,7 @@ impl Keeper {
         if !self.keep_duplicates {
             draft.decide(&self.root);
         }
-        draft.into_index(&self.root, walked, self.keep_duplicates)
+        draft.into_index(&self.index, walked, self.keep_duplicates)
     }
 
     /// Keeps the index true until `orders` are over, and tells `audience`, which says whether it could take it; news that
@@ -348,7 +348,7 @@ impl Keeper {
                     } else {
                         draft.decided()
                     };
-                    let index = part.into_index(&self.root, &walked, self.keep_duplicates);
+                    let index = part.into_index(&was, &walked, self.keep_duplicates);
                     audience(News::Index {
                         index: Arc::new(index),
                         whole: false,

@@ -2,8 +2,8 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -52,11 +52,9 @@ impl<'a> Root<'a> {
             .custom_flags(libc::O_NONBLOCK)
             .open(path)?;
         let metadata = regular(&file)?;
-        // Looked up after opening: a link swapped in between gives another inode.
-        let real = path.canonicalize()?;
-        let there = real.symlink_metadata()?;
-        let is_it = (there.dev(), there.ino()) == (metadata.dev(), metadata.ino());
-        if !real.starts_with(self.path) || !is_it {
+        // Where the open file itself lies: its name may lead elsewhere by now, and back again in the next moment.
+        let real = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        if !real.starts_with(self.path) {
             return Err(absent("it leads out of the audio folder"));
         }
         Ok(Opened { file, metadata })

@@ -252,6 +252,7 @@ fn describe(root: &Root, path: &Path) -> Result<Track, NotMusic> {
         tags: described.tags,
         is_titled: described.is_titled,
         bit_rate: described.bit_rate,
+        disc: described.disc,
         content: None,
         cover: described.has_cover.then_some(Cover::Embedded),
         path: path.into(),

@@ -13,10 +13,8 @@ use bytes::Bytes;
 use flate2::Crc;
 
 use super::cover::Name;
-use crate::store::{UNFINISHED, beside};
+use crate::store::{COVERS, UNFINISHED, beside};
 
-/// What the folder's name has that the state file's has not.
-pub(super) const SUFFIX: &str = ".covers";
 /// How each begins. Another way of making them needs another one.
 const FORMAT: &str = "lockstep cover 1";
 /// What they take together, in bytes; when it is more, those go that nobody has asked for in the longest time, until it is
@@ -40,7 +38,7 @@ impl Shelf {
     /// Beside `state_file`.
     pub(super) fn beside(state_file: &Path) -> Self {
         Shelf {
-            folder: beside(state_file, SUFFIX),
+            folder: beside(state_file, COVERS),
             bytes: Mutex::default(),
             has_complained: AtomicBool::new(false),
         }

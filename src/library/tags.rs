@@ -32,6 +32,7 @@ pub(super) struct Described {
     pub(super) is_titled: bool,
     /// Of the sound, in kbit/s.
     pub(super) bit_rate: u32,
+    pub(super) disc: Option<u32>,
     pub(super) has_cover: bool,
 }
 
@@ -128,6 +129,7 @@ pub(super) fn describe(file: &File, size: u64, path: &Path) -> Result<Described,
         tags,
         is_titled,
         bit_rate: read.properties().audio_bitrate().unwrap_or(0),
+        disc: tag.and_then(Accessor::disk),
         has_cover: cover_of(&read).is_some(),
     })
 }

@@ -26,10 +26,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::profile;
-use crate::store::{UNFINISHED, beside, folder_of, unfinished};
-
-/// What its file is called after the state's.
-const SUFFIX: &str = ".authority";
+use crate::store::{AUTHORITY, UNFINISHED, beside, folder_of, unfinished};
 
 /// Names that no public name server answers for, each with all names below it.
 const LOCAL_NAMES: [&str; 5] = ["local", "lan", "home.arpa", "internal", "localhost"];
@@ -122,7 +119,7 @@ impl Authority {
         names: &[String],
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, AuthorityError> {
-        let path = beside(state_file, SUFFIX);
+        let path = beside(state_file, AUTHORITY);
         let unusable = |error| AuthorityError::Unusable {
             path: path.clone(),
             error,
