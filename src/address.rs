@@ -67,6 +67,14 @@ fn url_of(ip: IpAddr, port: u16) -> String {
     format!("http://{}", SocketAddr::new(ip, port))
 }
 
+/// Host and port of an HTTP server, as people read them: 80 goes without saying.
+pub fn host(name: &str, port: u16) -> String {
+    match port {
+        80 => name.to_owned(),
+        _ => format!("{name}:{port}"),
+    }
+}
+
 fn interfaces() -> Vec<Interface> {
     if_addrs::get_if_addrs().unwrap_or_default()
 }

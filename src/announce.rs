@@ -5,6 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use lockstep::address;
 use mdns_sd::{DaemonEvent, IfKind, RRType, Receiver, ServiceDaemon, ServiceInfo};
 
 const NAME: &str = "lockstep.local.";
@@ -85,13 +86,9 @@ async fn follow(events: Receiver<DaemonEvent>, port: u16) {
     }
 }
 
-/// As one types it: 80 goes without saying.
+/// As one types it.
 fn url(name: &str, port: u16) -> String {
-    let name = name.trim_end_matches('.');
-    match port {
-        80 => format!("http://{name}"),
-        _ => format!("http://{name}:{port}"),
-    }
+    format!("http://{}", address::host(name.trim_end_matches('.'), port))
 }
 
 #[cfg(test)]

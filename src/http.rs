@@ -43,6 +43,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use rustls::ServerConnection;
+use socket2::{Domain, Protocol, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
@@ -59,6 +60,8 @@ use crate::metrics::Metrics;
 use crate::pairing::Pairing;
 use crate::tls::Tls;
 
+/// Connections that may wait to be accepted.
+const WAITING: i32 = 1024;
 /// How long running answers may take once the server closes.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(3);
 /// After accepting has failed (out of file descriptors, say), it is tried again this much later.
@@ -78,6 +81,27 @@ pub enum House {
     Open(Hub),
     /// The state file is damaged, and this is what is wrong with it.
     Damaged(String),
+}
+
+/// Opens a socket to listen on. On IPv6's unspecified address it serves IPv4, too, whatever the system's own habit is.
+///
+/// # Errors
+/// What the system said: the address is taken, or not ours.
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = socket2::Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // A server that comes back need not wait for its old connections to be forgotten.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(WAITING)?;
+    Ok(socket.into())
 }
 
 /// Where phones come in.
@@ -137,19 +161,19 @@ pub struct App {
     window: bool,
     names: gate::Names,
     debug: bool,
-    url: String,
+    /// What it is bound to over HTTP. By which address phones reach that may change while it runs.
+    local: SocketAddr,
     offer: Option<secure::Offer>,
 }
 
 impl App {
-    /// `url` is how phones in the house reach this server, by those `doors`.
+    /// For those who come in by `doors`.
     pub fn new(
         house: House,
         library: Arc<Library>,
         pairing: Pairing,
         metrics: Arc<Metrics>,
         config: &Config,
-        url: String,
         doors: &Doors,
     ) -> Self {
         App {
@@ -164,7 +188,7 @@ impl App {
             window: !config.no_pairing_window,
             names: gate::Names::new(&config.host_name),
             debug: config.debug,
-            url,
+            local: doors.plain.local_addr().unwrap_or(config.listen),
             offer: secure::Offer::of(doors),
         }
     }

@@ -195,7 +195,7 @@ pub async fn run(
     let pairing = Pairing::new(config.pairing_code.clone());
     welcome(&Welcome {
         local,
-        url: url.clone(),
+        url,
         secure_url: doors.secure.as_ref().map(|(listener, _)| {
             address::secure_url(listener.local_addr().unwrap_or(config.tls_listen))
         }),
@@ -209,7 +209,7 @@ pub async fn run(
     });
     let audience = audience(&house, reading);
     let library = Library::keep(keeper, takes_parts, audience).map_err(StartError::Watch)?;
-    let app = http::App::new(house, library, pairing, metrics, &config, url, &doors);
+    let app = http::App::new(house, library, pairing, metrics, &config, &doors);
     tokio::select! {
         () = http::serve(doors, app, closing, &life) => {
             life.send_replace(Life::Over);
@@ -225,9 +225,9 @@ async fn secure_door(config: &Config) -> Result<Option<(TcpListener, Arc<Tls>)>,
         return Ok(None);
     };
     let address = config.tls_listen;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| StartError::Listen { address, error })?;
+    let listen_error = |error| StartError::Listen { address, error };
+    let listener = http::bind(address).map_err(listen_error)?;
+    let listener = TcpListener::from_std(listener).map_err(listen_error)?;
     let ip = address::reachable(listener.local_addr().unwrap_or(address)).ip();
     if let Some(authority) = tls.authority() {
         tracing::info!(

@@ -8,13 +8,11 @@ mod service;
 mod terminal;
 
 use std::io;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use lockstep::config::Config;
 use lockstep::{StartError, Welcome};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -22,9 +20,6 @@ use tokio::sync::watch;
 use announce::Announcement;
 use service::Manager;
 use terminal::Bar;
-
-/// Connections that may wait to be accepted.
-const WAITING: i32 = 1024;
 
 fn main() -> ExitCode {
     let config = match arguments::read() {
@@ -65,7 +60,7 @@ async fn serve(
     let listen_error = |error| StartError::Listen { address, error };
     let listener = match given.map_err(listen_error)? {
         Some(listener) => listener,
-        None => bind(address).map_err(listen_error)?,
+        None => lockstep::http::bind(address).map_err(listen_error)?,
     };
     let listener = TcpListener::from_std(listener).map_err(listen_error)?;
     let (close, closing) = watch::channel(false);
@@ -129,22 +124,4 @@ fn present(
             announcement.end().await;
         }
     })
-}
-
-/// Opens the socket. On IPv6's unspecified address it serves IPv4, too, whatever the system's own habit is.
-fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    // A server that comes back need not wait for its old connections to be forgotten.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(WAITING)?;
-    Ok(socket.into())
 }

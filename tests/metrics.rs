@@ -210,6 +210,9 @@ async fn this_machine_and_paired_devices_see_the_metrics_and_nobody_else() {
     let posted = phone.post("/metrics").await;
     assert_eq!(posted.header("allow"), Some("GET, HEAD"));
     posted.expect_problem(405);
+    // A name that somebody in the house may answer for, so that a browser on this machine asks in his place.
+    let led = raw::get(server.address(), "/metrics", &["Host: evil.local"]).await;
+    led.expect_problem(401);
     let strange = raw::get(server.address(), "/metrics", &["Host: evil.example"]).await;
     strange.expect_problem(421);
 }

@@ -1,12 +1,13 @@
 //! What the fuzz targets (`tests/fuzz`) reach of the parsers in here. Built with `--cfg fuzzing` alone.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper::HeaderMap;
 
 use super::error::ApiError;
 use super::range::Asked;
-use super::validators::{Outcome, Validators};
+use super::validators::{Modified, Outcome, Validators};
 use super::{control, pair, range, sync, validators};
 use crate::room::{Command, KeyHash, MemberId};
 use crate::wire::{PairRequest, RenameRequest, TuningRequest, UnpairRequest};
@@ -33,7 +34,7 @@ pub fn conditions(
     etag: &str,
     size: u64,
 ) -> Result<Option<(u64, u64)>, Nothing> {
-    let validators = Validators::new(etag.into(), Some(std::time::UNIX_EPOCH));
+    let validators = Validators::new(etag.into(), Modified::new(UNIX_EPOCH, SystemTime::now()));
     match validators::evaluate(headers, &validators, size) {
         Outcome::Send(asked) => part(asked),
         Outcome::NotModified | Outcome::Failed => Ok(None),

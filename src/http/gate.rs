@@ -1,7 +1,7 @@
 //! Who gets in: by which name the server was called (DNS rebinding), from which page (cross-site requests),
 //! and with whose token.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN};
@@ -63,10 +63,16 @@ fn address_of(name: &str) -> Option<IpAddr> {
 }
 
 /// Whether the server was called by an address or as `localhost`, and not by a name that others answer for.
-pub(super) fn called_by_address(headers: &HeaderMap) -> bool {
+fn called_by_address(headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let name = host.map(|host| name_of(host).to_ascii_lowercase());
     name.is_some_and(|name| name == "localhost" || address_of(&name).is_some())
+}
+
+/// Whether a request comes from this machine itself, and by its own will: whoever answers for a name, on the network of the
+/// house, may let it lead this machine's own browser here.
+pub(super) fn from_here(peer: SocketAddr, headers: &HeaderMap) -> bool {
+    peer.ip().to_canonical().is_loopback() && called_by_address(headers)
 }
 
 /// A `Host` without its port.

@@ -19,7 +19,7 @@ pub(super) fn answer(
     headers: &HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
     let paired = gate::paired(app, headers).map(|_| line.know());
-    if !line.peer().ip().to_canonical().is_loopback() {
+    if !gate::from_here(line.peer(), headers) {
         paired?;
     }
     let mut text = Text::default();

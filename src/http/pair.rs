@@ -120,9 +120,8 @@ pub(super) fn code(
     peer: SocketAddr,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    // Whoever answers for a name, on the network of the house, may let it lead this machine's own browser here.
-    let from_here = peer.ip().to_canonical().is_loopback() && gate::called_by_address(headers);
-    let may_see = from_here || window_open(app) || gate::paired(app, headers).is_ok();
+    let may_see =
+        gate::from_here(peer, headers) || window_open(app) || gate::paired(app, headers).is_ok();
     if !may_see {
         return Err(ApiError::Forbidden(
             "ask somebody who is paired already for the code, or look at the server's terminal",
@@ -140,9 +139,9 @@ pub(super) fn window_open(app: &App) -> bool {
     app.window && nobody_yet
 }
 
-/// `GET /qr`: of the name by which this phone came, since that works in this house; of the address on the
-/// LAN for whoever came by a name that only this machine understands, or only some phones (multicast DNS). Over HTTP always: the next guest's phone trusts no
-/// certificate of ours.
+/// `GET /qr`: of the name by which this phone came, since that works in this house; of the address on the LAN for whoever came
+/// by a name that only this machine understands, or only some phones (multicast DNS). Over HTTP always: the next guest's phone
+/// trusts no certificate of ours.
 pub(super) fn qr(app: &App, line: &Line, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
     let plain = line.is_secure().then(|| secure::plain_host(app, headers));
     let host = match plain.flatten() {
@@ -153,7 +152,7 @@ pub(super) fn qr(app: &App, line: &Line, headers: &HeaderMap) -> Result<Response
     let name = gate::name_of(&host).to_ascii_lowercase();
     let multicast = name.trim_end_matches('.').ends_with(".local");
     let url = if multicast || own.iter().any(|own| name.starts_with(own)) {
-        app.url.clone()
+        address::url(app.local)
     } else {
         format!("http://{host}")
     };

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::error::ApiError;
 use super::gate;
 use super::{App, Body, Doors, full, json};
+use crate::address;
 use crate::tls::{Authority, Tls};
 
 /// HTTPS, as phones are offered it.
@@ -94,7 +95,7 @@ pub(super) fn origin(app: &App, headers: &HeaderMap) -> Option<String> {
 /// The address of the HTTP page for whoever came over HTTPS.
 pub(super) fn plain_host(app: &App, headers: &HeaderMap) -> Option<String> {
     let name = gate::name_of(host(headers)?);
-    Some(format!("{name}:{}", app.offer.as_ref()?.http_port))
+    Some(address::host(name, app.offer.as_ref()?.http_port))
 }
 
 /// By which name and port the server was called.

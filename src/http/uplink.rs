@@ -87,14 +87,30 @@ impl Turns {
 /// What all downloads know of each other.
 #[derive(Debug, Default)]
 pub(super) struct Uplink {
-    /// How many awaited ones are under way.
-    awaited: AtomicUsize,
+    /// Those under way that were awaited when they last moved, and how many.
+    awaited: Mutex<Vec<(MemberId, TrackId)>>,
+    count: AtomicUsize,
     turns: Mutex<Option<Turns>>,
 }
 
 impl Uplink {
     fn turns(&self) -> MutexGuard<'_, Option<Turns>> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, Vec<(MemberId, TrackId)>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether any of them is awaited still: one that stands still may have been given up meanwhile.
+    fn is_needed(&self, hub: &Hub) -> bool {
+        // Asked before each piece of each download, and mostly there are none.
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let awaited = self.awaited();
+        let mut awaited = awaited.iter();
+        awaited.any(|(member, track)| hub.awaits(*member, *track))
     }
 
     /// An awaited download of `track` has moved. Another track is another wait.
@@ -123,7 +139,7 @@ impl Place {
     }
 
     fn goes_first(&self) -> bool {
-        self.uplink.awaited.load(Ordering::Relaxed) == 0 || self.is_awaited()
+        !self.uplink.is_needed(&self.hub) || self.is_awaited()
     }
 
     /// What this download has to wait for before it asks again; `None` when it may go on.
@@ -175,13 +191,24 @@ impl Passage {
     }
 
     fn count(&mut self, awaited: bool) {
-        let counted = &self.place.uplink.awaited;
-        match (self.awaited, awaited) {
-            (false, true) => counted.fetch_add(1, Ordering::Relaxed),
-            (true, false) => counted.fetch_sub(1, Ordering::Relaxed),
-            _ => return,
-        };
+        if self.awaited == awaited {
+            return;
+        }
         self.awaited = awaited;
+        let Place {
+            uplink,
+            member,
+            track_id,
+            ..
+        } = &self.place;
+        let this = (*member, *track_id);
+        let mut all = uplink.awaited();
+        if awaited {
+            all.push(this);
+        } else if let Some(at) = all.iter().position(|other| *other == this) {
+            all.swap_remove(at);
+        }
+        uplink.count.store(all.len(), Ordering::Relaxed);
     }
 }
 

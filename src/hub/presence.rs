@@ -17,8 +17,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// One that went silent is out within 15 s: 5 until the next heartbeat, 7 in which nothing of it is taken, and this.
 const VANISHED_GRACE: Duration = Duration::from_secs(2);
 
-/// Streams of one device at once. A browser has six connections to a server, for all of its tabs; more are what a network that
-/// breaks again and again has left behind, until the system notices.
+/// Streams of one device at once. A browser has six connections to a page's server, for all of its tabs, and seldom shows
+/// it both over HTTP and over HTTPS; more are what a network that breaks again and again has left behind, until the system notices.
 const MOST_STREAMS: usize = 8;
 
 /// Names an open event stream.
