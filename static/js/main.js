@@ -45,6 +45,9 @@ const RESERVE_MS = 25;
 
 const FALLEN = 'This browser keeps no music just now: what is fetched is gone when the page is closed.';
 
+/** Whether this page is moved into; its address says so only until it has begun. */
+const movingIn = isMovingIn();
+
 const store = createStore({
   view: 'starting',
   memberId: null,
@@ -117,7 +120,7 @@ const shelf = openBack().then(movedInto).then((back) =>
  * @param {import('./cache/back.js').Back} back
  */
 async function movedInto(back) {
-  if (!isMovingIn()) return back;
+  if (!movingIn) return back;
   try {
     saveSettings(/** @type {import('./types.js').Settings} */ (await moveIn(await guestOrigin(), back)));
     changeSettings(loadSettings());
@@ -348,7 +351,9 @@ function touched() {
   if (view === 'room' && !settings.remote && !player.allowed()) conductor.gesture();
 }
 
-session.start();
+// Whoever is in the room is waited for, and a phone whose music is still on its way from the other tab cannot sound yet.
+if (movingIn) shelf.then(session.start, session.start);
+else session.start();
 // A browser that keeps nothing has nothing to follow.
 follow().catch(() => {});
 install(() => !player.allowed());

@@ -61,6 +61,7 @@ export function createElement(audio, on) {
   let locked = false;
   let mute = false;
   let blaming = false;
+  let taps = 0;
   let latencyMs = FIRST_LATENCY_MS;
   let seekMs = FIRST_SEEK_MS;
   let changeMs = FIRST_CHANGE_MS;
@@ -268,9 +269,13 @@ export function createElement(audio, on) {
     // Meanwhile it may be tried again, to no other end.
     if (blaming) return;
     blaming = true;
+    const own = taps;
     const able = trackId !== null && (await canSound(tapUrl));
-    blaming = false;
+    const tapped = own !== taps;
+    if (!tapped) blaming = false;
     if (able) return on.unplayable(trackId);
+    // The tap has tried anew, maybe with something to sound from.
+    if (tapped) return;
     mute = true;
     locked = true;
     on.change();
@@ -289,6 +294,9 @@ export function createElement(audio, on) {
      */
     unlock: (line) => {
       mute = false;
+      // What fails from here on is looked into anew.
+      blaming = false;
+      taps += 1;
       turn += 1;
       const own = turn;
       if (line && isLoaded(line.trackId)) {

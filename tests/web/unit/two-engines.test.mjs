@@ -84,6 +84,23 @@ for (const [song, duration] of /** @type {[string, number][]} */ ([['song', 60],
   });
 }
 
+for (const present of [true, false]) {
+  test(`a tap while the output is looked for counts more than what is found, ${present ? 'with' : 'still without'} an output`, async (t) => {
+    const phone = openSoundingPhone(t, { present: false });
+    prepare(phone, 'symphony', 13 * MINUTE);
+    await phone.time.run(200);
+    phone.player.follow(start('symphony', phone.time.now() + 300));
+    for (let ms = 0; ms < 3_000 && !phone.audio.error; ms += 1) await phone.time.run(1);
+    // By then the silence that is tried has begun, but not yet failed.
+    await phone.time.run(22);
+    assert.equal(phone.player.mute(), false);
+    phone.sound.card.present = present;
+    phone.player.unlock();
+    await phone.time.run(1_000);
+    assert.deepEqual([phone.player.mute(), phone.told.unplayable], [!present, []]);
+  });
+}
+
 test('without anything to sound from, the tap that joins the room shows it', async (t) => {
   const phone = await open(t, { present: false });
   assert.deepEqual([phone.player.mute(), phone.player.locked()], [true, true]);
