@@ -40,6 +40,8 @@ const rows = () => [...document.querySelectorAll('[aria-label="Paired phones"] l
 async function openList(phone) {
   await phone.press('Settings');
   await phone.page.getByText('Other phones').click();
+  // It is filled once it is open.
+  await phone.until('the list', () => document.querySelectorAll('#paired-list li').length === Number(document.querySelector('#paired .count').textContent));
 }
 
 /** In the page: whether the row of that name goes soon. */
