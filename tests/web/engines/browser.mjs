@@ -17,6 +17,7 @@ const ELEMENT = 'element-6066-11e4-a52e-4f735466cecf';
  * @property {(id: string) => Promise<unknown>} clear
  * @property {(id: string, text: string) => Promise<unknown>} type
  * @property {() => Promise<string>} picture a PNG in base64
+ * @property {() => boolean} [isSilent] whether it has answered a command never
  * @property {() => Promise<void>} end
  */
 

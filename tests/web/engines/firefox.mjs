@@ -22,6 +22,9 @@ const PREFERENCES = {
   'ui.systemUsesDarkTheme': 1,
 };
 
+/** Marionette at times answers a command never: no command of a test takes so long, not on a slow machine either. */
+const ANSWER_MS = 90_000;
+
 /**
  * @param {object} proxy as WebDriver spells it
  * @param {NodeJS.ProcessEnv} env
@@ -42,7 +45,7 @@ export async function openFirefox(proxy, env) {
   };
   try {
     const [, port] = await firefox.says(/Listening on port (\d+)/);
-    const call = await openMarionette(Number(port));
+    const { call, isSilent } = await openMarionette(Number(port));
     await call('WebDriver:NewSession', { proxy });
     return {
       goto: (url) => call('WebDriver:Navigate', { url }),
@@ -51,6 +54,7 @@ export async function openFirefox(proxy, env) {
       type: (id, text) => call('WebDriver:ElementSendKeys', { id, text }),
       clear: (id) => call('WebDriver:ElementClear', { id }),
       picture: async () => (await call('WebDriver:TakeScreenshot', { full: false })).value,
+      isSilent,
       end,
     };
   } catch (error) {
@@ -62,7 +66,7 @@ export async function openFirefox(proxy, env) {
 /**
  * Connects to Marionette: each message is its length in bytes, a colon, and an array in JSON.
  * @param {number} port
- * @returns {Promise<(name: string, parameters: object) => Promise<any>>}
+ * @returns {Promise<{call: (name: string, parameters: object) => Promise<any>, isSilent: () => boolean}>}
  */
 async function openMarionette(port) {
   const socket = connect(port, '127.0.0.1');
@@ -91,10 +95,19 @@ async function openMarionette(port) {
   });
 
   let last = 0;
-  return (name, parameters) =>
+  let silent = false;
+  /** @type {(name: string, parameters: object) => Promise<any>} */
+  const call = (name, parameters) =>
     new Promise((resolve, reject) => {
+      if (silent) return reject(new Error(`${name}: Firefox does not answer`));
+      const patience = setTimeout(() => {
+        silent = true;
+        // Whatever else waits is told at once.
+        socket.destroy();
+      }, ANSWER_MS);
       last += 1;
       open.set(last, (error, result) => {
+        clearTimeout(patience);
         if (error) reject(new Error(`${name}: ${error.error}: ${error.message}`));
         else resolve(result);
       });
@@ -102,4 +115,5 @@ async function openMarionette(port) {
       socket.write(`${body.length}:`);
       socket.write(body);
     });
+  return { call, isSilent: () => silent };
 }

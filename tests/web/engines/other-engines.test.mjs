@@ -30,57 +30,73 @@ before(async () => (loudspeaker = await openLoudspeaker()));
 after(() => loudspeaker.end());
 
 for (const { name, open } of ENGINES) {
-  test(`in ${name}: join, play, a late joiner who comes in mid-song, pause, play and next`, async (t) => {
-    /** @type {ReturnType<typeof phoneIn>[]} */
-    const phones = [];
-    const server = await startServer({ fill: copies(DEMO_MUSIC) });
-    t.after(async () => {
-      await Promise.all(phones.map((phone) => phone.close()));
-      await server.end();
-    });
-    /** @param {string} person */
-    async function enter(person) {
-      const phone = phoneIn(await open(server.asProxy(), loudspeaker.env));
-      phones.push(phone);
-      await phone.goto(server.url());
-      await phone.join(person);
-      return phone;
-    }
-    /** @param {(phone: ReturnType<typeof phoneIn>) => Promise<any>} step */
-    const onBoth = (step) => Promise.all(phones.map(step));
-
-    try {
-      const ada = await enter('Ada');
-      assert.equal(await ada.read(() => isSecureContext), false);
-      await ada.press('Play');
-      await ada.sounds();
-      await ada.status('in step');
-
-      const ben = await enter('Ben');
-      await ben.sounds();
-      await ben.status('in step');
-      await ada.sounds();
-      const title = await ada.title();
-      await ben.seesTitle(title);
-      await atOnePlace(onBoth);
-
-      await ben.press('Pause');
-      await onBoth((phone) => phone.silent());
-      await onBoth((phone) => phone.status('paused'));
-
-      await ada.press('Play');
-      await onBoth((phone) => phone.sounds());
-
-      await ben.press('Next');
-      await onBoth((phone) => phone.until('another title', (old) => document.querySelector('#now-title').textContent !== old, title));
-      await onBoth((phone) => phone.sounds());
-      assert.equal(await ada.title(), await ben.title());
-      await ada.shot(`now-${name}`);
-    } catch (error) {
-      await Promise.all(phones.map((phone, i) => phone.shot(`failed-${name}-${i + 1}`).catch(() => {})));
-      throw error;
-    }
+  test(`in ${name}: join, play, a late joiner who comes in mid-song, pause, play and next`, async () => {
+    // What drives the browser may fall silent, which says nothing of the page: then it is begun anew, once.
+    const isDone = await journey(name, open);
+    if (!isDone) assert.ok(await journey(name, open), 'what drives the browser has fallen silent twice');
   });
+}
+
+/**
+ * Whether it came to its end; it did not if what drives a browser has fallen silent.
+ * @param {string} name
+ * @param {typeof openFirefox} open
+ */
+async function journey(name, open) {
+  /** @type {ReturnType<typeof phoneIn>[]} */
+  const phones = [];
+  /** @type {import('./browser.mjs').Driver[]} */
+  const drivers = [];
+  const server = await startServer({ fill: copies(DEMO_MUSIC) });
+  /** @param {string} person */
+  async function enter(person) {
+    const driver = await open(server.asProxy(), loudspeaker.env);
+    drivers.push(driver);
+    const phone = phoneIn(driver);
+    phones.push(phone);
+    await phone.goto(server.url());
+    await phone.join(person);
+    return phone;
+  }
+  /** @param {(phone: ReturnType<typeof phoneIn>) => Promise<any>} step */
+  const onBoth = (step) => Promise.all(phones.map(step));
+
+  try {
+    const ada = await enter('Ada');
+    assert.equal(await ada.read(() => isSecureContext), false);
+    await ada.press('Play');
+    await ada.sounds();
+    await ada.status('in step');
+
+    const ben = await enter('Ben');
+    await ben.sounds();
+    await ben.status('in step');
+    await ada.sounds();
+    const title = await ada.title();
+    await ben.seesTitle(title);
+    await atOnePlace(onBoth);
+
+    await ben.press('Pause');
+    await onBoth((phone) => phone.silent());
+    await onBoth((phone) => phone.status('paused'));
+
+    await ada.press('Play');
+    await onBoth((phone) => phone.sounds());
+
+    await ben.press('Next');
+    await onBoth((phone) => phone.until('another title', (old) => document.querySelector('#now-title').textContent !== old, title));
+    await onBoth((phone) => phone.sounds());
+    assert.equal(await ada.title(), await ben.title());
+    await ada.shot(`now-${name}`);
+    return true;
+  } catch (error) {
+    if (drivers.some((driver) => driver.isSilent?.())) return false;
+    await Promise.all(phones.map((phone, i) => phone.shot(`failed-${name}-${i + 1}`).catch(() => {})));
+    throw error;
+  } finally {
+    await Promise.all(phones.map((phone) => phone.close()));
+    await server.end();
+  }
 }
 
 // Chromium leaves out what the encoder says that it put there, and Firefox most of it; WebKit plays all of it.
