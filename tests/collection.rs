@@ -11,11 +11,10 @@ pub mod common;
 use std::fs::{self, File};
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use common::faulty_disk::{FaultyDisk, Order};
 use common::phone::queue;
-use common::{Phone, Setup, TestServer, in_time, music};
+use common::{Phone, Setup, TestServer, music, until};
 use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc};
 use image::{DynamicImage, ImageFormat};
@@ -42,15 +41,6 @@ async fn row(phone: &Phone, name: &str) -> Value {
     let row = rows.iter().find(|row| row["fileName"] == name);
     row.unwrap_or_else(|| panic!("{name} among {rows:#?}"))
         .clone()
-}
-
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let waited = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    in_time(what, waited).await;
 }
 
 /// A copy of the fixture of that kind, with these tags and no others.

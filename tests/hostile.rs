@@ -20,9 +20,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
-use common::{Phone, Setup, in_time, music};
+use common::{Phone, Setup, music, until};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::Value;
 
@@ -363,12 +362,10 @@ async fn what_is_no_file_and_what_may_not_be_read_stops_no_scan() {
     // It is no lost cause: once it may be read, it is.
     shut(false);
     phone.post("/rescan").await.expect(202);
-    let both = async {
-        while rows(&phone).await.len() < known.len() + 2 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    in_time("what may be read now", both).await;
+    until("what may be read now", async || {
+        rows(&phone).await.len() >= known.len() + 2
+    })
+    .await;
 }
 
 /// What lies outside, and must stay there.

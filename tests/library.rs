@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::phone::{Event, ask, http, queue};
-use common::{Phone, Setup, TestServer, music};
+use common::{Phone, Setup, TestServer, music, until};
 use flate2::read::GzDecoder;
 use image::{DynamicImage, ImageFormat};
 use reqwest::Method;
@@ -175,11 +175,8 @@ async fn a_folder_that_cannot_be_read_any_more_changes_nothing() {
     let aside = server.setup().folder().join("aside");
     fs::rename(&audio, &aside).unwrap();
     phone.post("/rescan").await.expect(202);
-    let told = || server.log().contains("cannot be believed");
-    common::in_time("the log to say so", async {
-        while !told() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+    until("the log to say so", async || {
+        server.log().contains("cannot be believed")
     })
     .await;
     assert_eq!(phone.snapshot().await["eventCount"], before);
@@ -309,10 +306,8 @@ async fn a_queue_outlives_a_start_at_which_all_is_read_anew() {
     .unwrap();
     server.start_again().await;
     phone.moved_to(&server);
-    common::in_time("the whole library", async {
-        while rows(&phone).await.len() < 300 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    until("the whole library", async || {
+        rows(&phone).await.len() >= 300
     })
     .await;
     let snapshot = phone.snapshot().await;
@@ -377,10 +372,8 @@ async fn a_picture_beside_the_tracks_is_their_cover_until_it_changes() {
     let old = phone.get("/index").await.header("etag").unwrap().to_owned();
     picture(30);
     phone.post("/rescan").await.expect(202);
-    common::in_time("another index", async {
-        while phone.get("/index").await.header("etag") == Some(&old) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+    until("another index", async || {
+        phone.get("/index").await.header("etag") != Some(&old)
     })
     .await;
     phone.get(&url).await.expect_problem(404);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use common::music::put_wav;
 use common::network::{inside, ip};
 use common::server::EXECUTABLE;
-use common::{CODE, Phone, Setup, TestServer, in_time, raw};
+use common::{CODE, Phone, Setup, TestServer, in_time, raw, until};
 use futures_util::future::join_all;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -390,16 +390,11 @@ async fn slow_senders_and_slow_readers_hold_up_nobody() {
         let value = metrics.lines().find_map(|line| line.strip_prefix(&name));
         value.unwrap().parse::<usize>().unwrap()
     };
-    let all_inside = async {
-        loop {
-            let metrics = phone.get("/metrics").await.expect(200).text();
-            if connections(&metrics, "yes") >= 202 && connections(&metrics, "no") >= 200 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    in_time("all of the slow ones to be inside", all_inside).await;
+    until("all of the slow ones to be inside", async || {
+        let metrics = phone.get("/metrics").await.expect(200).text();
+        connections(&metrics, "yes") >= 202 && connections(&metrics, "no") >= 200
+    })
+    .await;
     for _ in 0..20 {
         phone.next().await;
         let track = phone.current();
