@@ -13,6 +13,7 @@ mod file;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gate;
+mod lent;
 mod metrics;
 mod music;
 mod pair;

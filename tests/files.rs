@@ -21,6 +21,8 @@ use image::{DynamicImage, ImageFormat, RgbImage};
 use lofty::config::WriteOptions;
 use lofty::picture::{MimeType, Picture, PictureType};
 use lofty::prelude::*;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -180,13 +182,27 @@ async fn a_file_comes_whole_and_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_large_file_comes_whole() {
+async fn a_large_file_comes_byte_for_byte_whole_and_in_parts_one_after_the_other() {
     let setup = Setup::empty();
     let path = setup.audio().join("large.wav");
-    music::put_wav(&path, 4_000, 8_000);
+    music::put_wav(&path, 400, 8_000);
+    let mut bytes = fs::read(&path).unwrap();
+    StdRng::seed_from_u64(1).fill(&mut bytes[100..]);
+    fs::write(&path, &bytes).unwrap();
     let (_server, phone, rows) = library(setup).await;
-    let answer = phone.get(&file_of(&rows["large.wav"])).await.expect(200);
-    assert!(answer.body == fs::read(path).unwrap());
+    let file = file_of(&rows["large.wav"]);
+    for (first, last) in [
+        (0, bytes.len() - 1),
+        (1, bytes.len() - 2),
+        (999_999, 1_999_999),
+        (3_000_000, bytes.len() - 1),
+    ] {
+        let range = format!("bytes={first}-{last}");
+        let part = get_with(&phone, Method::GET, &file, &[("range", &range)]).await;
+        let whole = phone.get(&file).await.expect(200);
+        assert!(part.expect(206).body == bytes[first..=last], "{range}");
+        assert!(whole.body == bytes, "the whole after {range}");
+    }
 }
 
 /// A phone that is busy storing answers all the time, though it takes nothing.

@@ -1,5 +1,5 @@
 //! A file, or a part of it, as a body, a piece at a time, as fast as the other end takes it. What the system has in memory is
-//! read at once; only what has to come from the disk is read off the async threads.
+//! read at once, or lent to the socket; only what has to come from the disk is read off the async threads.
 
 use std::fs::File;
 use std::future::Future;
@@ -18,6 +18,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::buffer::{self, Buffer};
 use super::downloads::Begun;
+use super::lent::Lender;
 use super::uplink::{Passage, Place};
 use crate::library::Version;
 use crate::wire::Download;
@@ -26,6 +27,9 @@ use crate::wire::Download;
 const PIECE: u64 = buffer::SIZE as u64;
 /// After so many bytes in one go it is others' turn.
 const TURN: u64 = 512 << 10;
+/// The last bytes of an answer are never lent. They are more than hyper and the system hold back together, so when the file is
+/// looked at for the last time, all that was lent has arrived, and nothing of it can change any more.
+const NEVER_LENT: u64 = 256 << 10;
 /// Progress is told at most so often.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 
@@ -114,6 +118,25 @@ impl Source {
         Source { file, version }
     }
 
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Reads what the system has in memory. `None` when it is not there, or this file system cannot tell.
+    fn read_if_there(&self, into: &mut [u8], from: u64) -> Option<usize> {
+        let into = &mut [IoSliceMut::new(into)];
+        preadv2(&self.file, into, from, ReadWriteFlags::NOWAIT).ok()
+    }
+
+    /// Whether the system has a piece in memory, so that sending it does not wait for the disk. What was read together is
+    /// forgotten together, more than a piece at a time, from one side: so its two ends and its middle tell. Were that wrong for
+    /// once, one reading would be waited for on an async thread.
+    fn has_at_once(&self, piece: Piece) -> bool {
+        let last = piece.length as u64 - 1;
+        let mut probes = [0, last / 2, last].into_iter();
+        probes.all(|offset| self.read_if_there(&mut [0], piece.from + offset) == Some(1))
+    }
+
     /// Reads a piece; blocks on the disk.
     fn read(&self, piece: Piece) -> io::Result<Bytes> {
         let mut buffer = Buffer::take();
@@ -124,9 +147,7 @@ impl Source {
     /// The same, if the system has it in memory.
     fn read_at_once(&self, piece: Piece) -> Option<io::Result<Bytes>> {
         let mut buffer = Buffer::take();
-        let into = &mut [IoSliceMut::new(buffer.space(piece.length))];
-        // It is not there, or this file system cannot tell.
-        let got = preadv2(&self.file, into, piece.from, ReadWriteFlags::NOWAIT).ok()?;
+        let got = self.read_if_there(buffer.space(piece.length), piece.from)?;
         Some(self.sound(buffer.into_bytes(got), piece))
     }
 
@@ -146,6 +167,8 @@ impl Source {
 /// The body.
 pub(super) struct FileBody {
     source: Arc<Source>,
+    /// If the connection's socket can send what it has not been given.
+    lender: Option<Arc<Lender>>,
     next: u64,
     end: u64,
     place: Place,
@@ -159,9 +182,16 @@ pub(super) struct FileBody {
 
 impl FileBody {
     /// `part` of `source`.
-    pub(super) fn new(source: Source, part: Range<u64>, place: Place, begun: Begun) -> Self {
+    pub(super) fn new(
+        source: Arc<Source>,
+        lender: Option<Arc<Lender>>,
+        part: Range<u64>,
+        place: Place,
+        begun: Begun,
+    ) -> Self {
         FileBody {
-            source: Arc::new(source),
+            source,
+            lender,
             next: part.start,
             end: part.end,
             place,
@@ -180,6 +210,14 @@ impl FileBody {
             length: PIECE.min(left) as usize,
             look: left <= PIECE || self.turn <= PIECE,
         }
+    }
+
+    /// What stands in for a piece, if that may be lent.
+    fn lend(&self, piece: Piece) -> Option<Bytes> {
+        let lender = self.lender.as_ref()?;
+        let left = self.end - piece.from - piece.length as u64;
+        let lent = left >= NEVER_LENT && self.source.has_at_once(piece);
+        lent.then(|| lender.lend(piece.from, piece.length))
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -205,6 +243,9 @@ impl FileBody {
         } else {
             ready!(self.poll_turn(cx));
             let piece = self.piece();
+            if let Some(lent) = self.lend(piece) {
+                return Poll::Ready(self.source.sound(lent, piece));
+            }
             if let Some(read) = self.source.read_at_once(piece) {
                 return Poll::Ready(read);
             }

@@ -17,6 +17,7 @@ use super::encoding::takes_gzip;
 use super::error::ApiError;
 use super::file::{FileBody, Progress, Source};
 use super::gate::Paired;
+use super::lent::Lender;
 use super::range::{Asked, ByteRange};
 use super::socket::Line;
 use super::uplink::Place;
@@ -145,9 +146,12 @@ pub(super) async fn file(
             track_id: track.track_id,
             uplink: app.uplink.clone(),
         };
-        line.carry(Progress::new(place.clone(), size, bytes.clone()));
-        let source = Source::new(opened.file, version);
-        let body = FileBody::new(source, bytes, place, begun);
+        let source = Arc::new(Source::new(opened.file, version));
+        let lender = line.sends_files();
+        let lender = lender.then(|| Arc::new(Lender::new(source.clone())));
+        let progress = Progress::new(place.clone(), size, bytes.clone());
+        line.carry(progress, lender.clone());
+        let body = FileBody::new(source, lender, bytes, place, begun);
         WhilePaired::new(body, paired.hub.clone(), paired.member).boxed_unsync()
     };
     let mut response = Response::new(body);

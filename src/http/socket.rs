@@ -12,13 +12,14 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::ReadBuf;
+use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::Arrival;
 use super::crowd::Place;
 use super::file::Progress;
+use super::lent::{Lender, Next};
 use super::session::{HANDSHAKE, Session};
 use crate::hub::{Outbox, Outlet, Silence};
 use crate::metrics::Metrics;
@@ -56,8 +57,8 @@ struct Shared {
 #[derive(Debug)]
 enum Carried {
     Nothing,
-    /// Count it.
-    Download(Progress),
+    /// Count it, and send what is lent.
+    Download(Progress, Option<Arc<Lender>>),
     /// Write more behind it.
     Events(Arc<Outbox>),
 }
@@ -78,6 +79,11 @@ impl Line {
         self.0.session.is_some()
     }
 
+    /// Whether the system can send files on it as they are: over TLS they have to be encrypted first.
+    pub(super) fn sends_files(&self) -> bool {
+        !self.is_secure()
+    }
+
     /// Whether the other end went silent, for those who outlive the socket.
     pub(super) fn silence(&self) -> Silence {
         self.0.silence.clone()
@@ -95,8 +101,8 @@ impl Line {
     }
 
     /// From here on what is written is this download, until that is whole.
-    pub(super) fn carry(&self, download: Progress) {
-        *self.0.carried() = Carried::Download(download);
+    pub(super) fn carry(&self, download: Progress, lender: Option<Arc<Lender>>) {
+        *self.0.carried() = Carried::Download(download, lender);
         // It may have been an event stream before.
         self.0.end_when_untaken(UNTAKEN);
     }
@@ -115,7 +121,7 @@ impl Shared {
 
     fn wrote(&self, bytes: usize) {
         let mut carried = self.carried();
-        if let Carried::Download(download) = &mut *carried {
+        if let Carried::Download(download, _) = &mut *carried {
             self.metrics.sent_files.add(bytes as u64);
             if download.wrote(bytes) {
                 *carried = Carried::Nothing;
@@ -140,11 +146,26 @@ impl Shared {
         })
     }
 
+    /// Sends what is taken at once of what was lent, so many bytes at most.
+    fn try_send(&self, bytes: usize) -> io::Result<usize> {
+        let lender = match &*self.carried() {
+            Carried::Download(_, lender) => lender.clone(),
+            _ => None,
+        };
+        let lender = lender.ok_or_else(|| io::Error::other("nobody has lent anything"))?;
+        let stream: &TcpStream = self.write.as_ref();
+        self.watch(stream.try_io(Interest::WRITABLE, || lender.send(stream, bytes)))
+    }
+
     /// Writes as soon as something is taken.
     fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.write.as_ref().poll_write_ready(cx))?;
-            match self.try_write(pieces) {
+            let written = match Next::of(pieces) {
+                Next::Own(count) => self.try_write(&pieces[..count]),
+                Next::Lent(bytes) => self.try_send(bytes),
+            };
+            match written {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
             }
