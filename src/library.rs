@@ -28,7 +28,7 @@ use std::time::UNIX_EPOCH;
 use keeper::Order;
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::room::TrackId;
 use crate::store::{AUTHORITY, COVERS, INDEX, beside, folder_of};
@@ -254,11 +254,19 @@ fn track_id(path: &Path) -> TrackId {
             hash.update(b"/");
         }
         match part.to_str() {
-            Some(text) => hash.update(text.nfc().collect::<String>()),
+            Some(text) => hash.update(composed(text).as_bytes()),
             None => hash.update(part.as_encoded_bytes()),
         }
     }
     TrackId(first_64_bits(hash))
+}
+
+/// In Unicode's normal form C, as nearly every text is already.
+fn composed(text: &str) -> Cow<'_, str> {
+    match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => text.into(),
+        IsNormalized::No | IsNormalized::Maybe => text.nfc().collect(),
+    }
 }
 
 /// The files and folders that this server itself writes to, which may lie in the audio folder.

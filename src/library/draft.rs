@@ -176,6 +176,7 @@ impl Draft {
 fn cover<'a>(track: &Track, walked: &'a Walked) -> Option<&'a Cover> {
     match track.cover {
         Some(Cover::Embedded) => Some(&Cover::Embedded),
+        _ if walked.covers.is_empty() => None,
         _ => walked.covers.get(track.path.parent()?),
     }
 }

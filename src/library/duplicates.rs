@@ -9,9 +9,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use unicode_normalization::UnicodeNormalization;
-
-use super::Track;
+use super::{Track, composed};
 use crate::room::TrackId;
 
 /// Encoders begin and end a little earlier or later; this is more than that, in seconds.
@@ -58,7 +56,7 @@ fn name(track: &Track) -> Option<(&str, &str)> {
 
 /// As somebody else may have typed it. Its spaces are in order: that is seen to where tags are read.
 fn folded(text: &str) -> String {
-    text.to_lowercase().nfc().collect()
+    composed(&text.to_lowercase()).into_owned()
 }
 
 /// The tracks that are shown, and the copies of these, each in the order they came in. Of two that are as good, the one that

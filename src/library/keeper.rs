@@ -359,10 +359,11 @@ impl Keeper {
         self.leave_out(&walked, &draft);
         self.place = place;
         self.trouble.clear();
+        let mut is_unsaved = false;
         if !is_as_it_was || self.undecided_bytes(&draft) > 0 {
             let index = self.finish(draft, &walked);
-            if index != *was {
-                self.cache.save(&index, self.keep_duplicates);
+            is_unsaved = index != *was;
+            if is_unsaved {
                 self.index = Arc::new(index);
             }
         }
@@ -380,6 +381,10 @@ impl Keeper {
         }
         if teller.has_told {
             audience(News::Reading(teller.end()));
+        }
+        // People wait for the news, and nobody for this.
+        if is_unsaved {
+            self.cache.save(&self.index, self.keep_duplicates);
         }
         Ok(Looked {
             unsettled: is_unsettled,

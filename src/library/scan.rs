@@ -71,7 +71,9 @@ pub(super) fn walk(root: &Path, ours: &[PathBuf]) -> io::Result<Walked> {
         .min_depth(1)
         .into_iter()
         .filter_entry(|entry| {
-            let is_ours = || ours.iter().any(|ours| ours == entry.path());
+            // As it is spelled: a path takes its time to compare itself with another.
+            let path = entry.path().as_os_str();
+            let is_ours = || ours.iter().any(|ours| ours.as_os_str() == path);
             !hidden(entry) && !is_ours() && stays_inside(root, entry, &mut strays)
         });
     for entry in entries {

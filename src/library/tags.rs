@@ -197,9 +197,16 @@ fn tags(tag: Option<&Tag>, path: &Path) -> (Tags, bool) {
 
 /// One line of text; `None` when nothing is left.
 fn clean(text: &str) -> Option<String> {
-    let printable = text.replace(char::is_control, " ");
-    let words: Vec<_> = printable.split_whitespace().collect();
-    let line: String = words.join(" ").chars().take(LONGEST_TEXT).collect();
+    let mut line = String::with_capacity(text.len());
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
+        if !line.is_empty() && !word.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if let Some((end, _)) = line.char_indices().nth(LONGEST_TEXT) {
+        line.truncate(end);
+    }
     (!line.is_empty()).then_some(line)
 }
 
