@@ -49,7 +49,7 @@ use tokio::sync::watch;
 
 use config::{Alignment, Config};
 use hub::{Hub, Life};
-use library::{Keeper, Library, News, Progress};
+use library::{Audience, Keeper, Library, News, Progress};
 use metrics::Metrics;
 use pairing::Pairing;
 use store::{Loaded, Store, StoreError};
@@ -190,6 +190,10 @@ pub async fn run(
             (http::House::Damaged(why), keep_lock, false)
         }
     };
+    let hub = match &house {
+        http::House::Open(hub) => Some(hub.clone()),
+        http::House::Damaged(_) => None,
+    };
     let local = doors.plain.local_addr().unwrap_or(config.listen);
     let url = address::url(local);
     let pairing = Pairing::new(config.pairing_code.clone());
@@ -202,12 +206,13 @@ pub async fn run(
         code: pairing.code().into(),
         tracks: keeper.index().len(),
         whole: keeper.is_whole(),
-        hub: match &house {
-            http::House::Open(hub) => Some(hub.clone()),
-            http::House::Damaged(_) => None,
-        },
+        hub: hub.clone(),
     });
-    let audience = audience(&house, reading);
+    let audience = Household {
+        hub,
+        reading,
+        runtime: tokio::runtime::Handle::current(),
+    };
     let library = Library::keep(keeper, takes_parts, audience).map_err(StartError::Watch)?;
     let app = http::App::new(house, library, pairing, metrics, &config, &doors);
     tokio::select! {
@@ -259,30 +264,35 @@ async fn look_through(config: &Config, metrics: &Arc<Metrics>) -> Result<Keeper,
         })
 }
 
-/// Who hears what the library's keeper has to say: the room, and the terminal.
-fn audience<R: Fn(Progress)>(house: &http::House, reading: R) -> impl FnMut(News) -> bool + use<R> {
-    let hub = match house {
-        http::House::Open(hub) => Some(hub.clone()),
-        http::House::Damaged(_) => None,
-    };
-    let runtime = tokio::runtime::Handle::current();
-    move |news| {
-        let Some(hub) = &hub else { return true };
+/// Who hears what the library's keeper has to say: the room, if there is one, and the terminal.
+struct Household<R> {
+    hub: Option<Hub>,
+    reading: R,
+    runtime: tokio::runtime::Handle,
+}
+
+impl<R: Fn(Progress)> Audience for Household<R> {
+    fn hear(&mut self, news: News) -> bool {
+        let Some(hub) = &self.hub else { return true };
         match news {
             News::Reading(progress) => {
-                reading(progress);
+                (self.reading)(progress);
                 hub.report_reading(progress);
                 true
             }
             News::Index { index, .. } => {
                 let library = room::Command::Library(Arc::new(index.for_room()));
-                let followed = runtime.block_on(hub.submit(library));
+                let followed = self.runtime.block_on(hub.submit(library));
                 if let Err(error) = &followed {
                     tracing::warn!("the room could not follow the library: {error}");
                 }
                 followed.is_ok()
             }
         }
+    }
+
+    fn current(&self) -> Option<room::TrackId> {
+        self.hub.as_ref()?.view().room.current()
     }
 }
 

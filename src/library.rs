@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, PoisonError, RwLock, Weak, mpsc};
 use std::thread;
 use std::time::UNIX_EPOCH;
 
@@ -34,7 +34,7 @@ use crate::room::TrackId;
 use crate::store::{AUTHORITY, COVERS, INDEX, beside, folder_of};
 
 pub use index::Index;
-pub use keeper::{Keeper, News, Progress};
+pub use keeper::{Audience, Keeper, News, Progress};
 pub use open::Opened;
 pub use padding::Padding;
 
@@ -191,7 +191,7 @@ pub struct Library {
 
 impl Library {
     /// What `keeper` found, kept true by it from now on, on a thread of its own. What it has to say goes to `audience`,
-    /// once the library is that; whoever could not take it says so, and is told again. With `tells_parts`, of a library that is
+    /// once the library is that. With `tells_parts`, of a library that is
     /// still being read so much is told as is known.
     ///
     /// # Errors
@@ -199,16 +199,19 @@ impl Library {
     pub fn keep(
         keeper: Keeper,
         tells_parts: bool,
-        mut audience: impl FnMut(News) -> bool + Send + 'static,
+        audience: impl Audience + Send + 'static,
     ) -> io::Result<Arc<Self>> {
         let (orders, ordered) = mpsc::channel();
         let library = Arc::new(Library {
             index: RwLock::new(keeper.index()),
             orders,
         });
-        let kept = Arc::downgrade(&library);
         // The keeper ends with the last who could ask it.
-        let asked = kept.clone();
+        let asked = Arc::downgrade(&library);
+        let shown = Shown {
+            library: asked.clone(),
+            audience,
+        };
         let notice = move |order| {
             if let Some(library) = asked.upgrade() {
                 let _ = library.orders.send(order);
@@ -217,15 +220,7 @@ impl Library {
         thread::Builder::new()
             .name("library".into())
             .spawn(move || {
-                keeper.run(&ordered, notice, tells_parts, |news| {
-                    if let (News::Index { index, .. }, Some(library)) = (&news, kept.upgrade()) {
-                        *library
-                            .index
-                            .write()
-                            .unwrap_or_else(PoisonError::into_inner) = index.clone();
-                    }
-                    audience(news)
-                });
+                keeper.run(&ordered, notice, tells_parts, shown);
             })?;
         Ok(library)
     }
@@ -259,6 +254,28 @@ fn track_id(path: &Path) -> TrackId {
         }
     }
     TrackId(first_64_bits(hash))
+}
+
+/// The library is shown as it is before anybody hears of it.
+struct Shown<A> {
+    library: Weak<Library>,
+    audience: A,
+}
+
+impl<A: Audience> Audience for Shown<A> {
+    fn hear(&mut self, news: News) -> bool {
+        if let (News::Index { index, .. }, Some(library)) = (&news, self.library.upgrade()) {
+            *library
+                .index
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = index.clone();
+        }
+        self.audience.hear(news)
+    }
+
+    fn current(&self) -> Option<TrackId> {
+        self.audience.current()
+    }
 }
 
 /// In Unicode's normal form C, as nearly every text is already.

@@ -151,6 +151,33 @@ async fn a_copy_that_is_added_changes_nothing_unless_it_is_better() {
     assert_eq!(phone.snapshot().await["eventCount"], before);
 }
 
+#[tokio::test]
+async fn a_better_copy_of_the_current_track_waits_until_that_is_over() {
+    let setup = Setup::empty();
+    put_tagged(&setup.audio().join("one.mp3"), "A Song", "Some People");
+    put_tagged(&setup.audio().join("other.mp3"), "Another", "Some People");
+    let server = setup.start().await;
+    let mut phone = Phone::listening(&server).await;
+    assert_eq!(names(&phone).await, ["one.mp3", "other.mp3"]);
+    let playing = phone.current();
+    let better = server.setup().audio().join("one, better.flac");
+    put_tagged(&better, "A Song", "Some People");
+    phone.post("/rescan").await.expect(202);
+    until("the copy to be noticed", async || {
+        server.log().contains("copies=1")
+    })
+    .await;
+    assert_eq!(phone.current(), playing);
+    assert_eq!(names(&phone).await, ["one.mp3", "other.mp3"]);
+
+    phone.next().await;
+    phone.post("/rescan").await.expect(202);
+    until("the better copy", async || {
+        names(&phone).await == ["one, better.flac", "other.mp3"]
+    })
+    .await;
+}
+
 fn encoded(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     DynamicImage::new_rgb8(width, height)

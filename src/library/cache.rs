@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::room::TrackId;
 use crate::store::{INDEX, UNFINISHED, beside, folder_of, unfinished};
 
-use super::duplicates::Duplicate;
+use super::duplicates::{Duplicate, Standing};
 use super::{Cover, Index, Padding, Tags, Track, Version, tags};
 
 /// Anything that changes what a row means, or what a scan would find in the same file, needs another one.
@@ -160,7 +160,9 @@ impl Cache {
             Index::in_order(root.into(), tracks, duplicates, others)
         } else {
             tracks.extend(duplicates.into_iter().map(|duplicate| duplicate.track));
-            Index::new(root.into(), tracks, others, keep_duplicates, |_| false)
+            Index::new(root.into(), tracks, others, keep_duplicates, |_| {
+                Standing::New
+            })
         }))
     }
 

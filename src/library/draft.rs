@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::duplicates::{self, Standing};
 use super::scan::{self, Found, Seen, Walked};
-use super::{Cover, Index, Track, Version, duplicates};
+use super::{Cover, Index, Track, Version};
+use crate::room::TrackId;
 
 /// A file that was written to a moment ago may be written to again: it is taken when it has been left alone for so long.
 pub(super) const SETTLED: Duration = Duration::from_secs(2);
@@ -149,12 +151,13 @@ impl Draft {
         decided
     }
 
-    /// The index that follows `was`.
+    /// The index that follows `was`, while `current` is being heard.
     pub(super) fn into_index(
         mut self,
         was: &Index,
         walked: &Walked,
         keep_duplicates: bool,
+        current: Option<TrackId>,
     ) -> Index {
         for track in &mut self.tracks {
             let cover = cover(track, walked).cloned();
@@ -167,7 +170,11 @@ impl Draft {
             self.tracks,
             self.others,
             keep_duplicates,
-            |id| was.track(id).is_some(),
+            |id| match was.track(id) {
+                Some(_) if current == Some(id) => Standing::Current,
+                Some(_) => Standing::Shown,
+                None => Standing::New,
+            },
         )
     }
 }
@@ -202,7 +209,7 @@ mod tests {
         let Sorted { new, mut draft, .. } =
             Sorted::new(&walked, &nothing, &Wetness::Ignored, false);
         scan::read_each(&root, &new, |seen, found| draft.take(seen, found, &nothing));
-        let index = draft.into_index(&nothing, &walked, true);
+        let index = draft.into_index(&nothing, &walked, true, None);
         assert_eq!((index.len(), index.others().len()), (2, 1));
         (folder, root, index)
     }
@@ -308,7 +315,7 @@ mod tests {
         let Sorted { new, mut draft, .. } = Sorted::new(&walked, &index, &Wetness::Ignored, false);
         scan::read_each(&root, &new, |seen, found| draft.take(seen, found, &index));
         let names = |draft: &Draft| {
-            let index = draft.clone().into_index(&index, &walked, false);
+            let index = draft.clone().into_index(&index, &walked, false, None);
             let tracks = index.tracks().iter();
             let mut names: Vec<_> = tracks.map(|track| track.file_name().into_owned()).collect();
             names.sort();

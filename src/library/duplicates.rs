@@ -59,11 +59,22 @@ fn folded(text: &str) -> String {
     composed(&text.to_lowercase()).into_owned()
 }
 
-/// The tracks that are shown, and the copies of these, each in the order they came in. Of two that are as good, the one that
-/// `was_shown` stays.
+/// How far a track is known to people already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// Nobody has seen it.
+    New,
+    /// It was shown.
+    Shown,
+    /// It is the room's current one.
+    Current,
+}
+
+/// The tracks that are shown, and the copies of these, each in the order they came in. What is being heard stays, though a
+/// better copy has come; of two that are as good, what was shown stays.
 pub(super) fn set_apart(
     tracks: Vec<Arc<Track>>,
-    was_shown: impl Fn(TrackId) -> bool,
+    standing: impl Fn(TrackId) -> Standing,
 ) -> (Vec<Arc<Track>>, Vec<Duplicate>) {
     let mut recordings: HashMap<Recording, Vec<&Arc<Track>>> = HashMap::new();
     for track in &tracks {
@@ -73,10 +84,13 @@ pub(super) fn set_apart(
     }
     let mut shown_for: HashMap<TrackId, TrackId> = HashMap::new();
     for mut alike in recordings.into_values().filter(|alike| alike.len() > 1) {
-        let newcomer = |track: &Track| !was_shown(track.track_id);
+        let standing = |track: &Track| Reverse(standing(track.track_id));
+        let is_heard = |track: &Track| standing(track).0 == Standing::Current;
         alike.sort_by(|a, b| {
-            better_first(a, b)
-                .then_with(|| newcomer(a).cmp(&newcomer(b)))
+            is_heard(b)
+                .cmp(&is_heard(a))
+                .then_with(|| better_first(a, b))
+                .then_with(|| standing(a).cmp(&standing(b)))
                 .then_with(|| a.path.cmp(&b.path))
         });
         // Each copy is one of a track that is shown: a chain of takes, each a little longer than the last, is not one take.
@@ -143,6 +157,11 @@ fn better_first(a: &Track, b: &Track) -> Ordering {
     quality(a).cmp(&quality(b))
 }
 
+/// Whether `track` is the better copy, whoever has heard the other.
+pub(super) fn is_better(track: &Track, than: &Track) -> bool {
+    better_first(track, than) == Ordering::Less
+}
+
 /// The tracks that may be the same bytes as another, and nobody has looked. Where tags tell, nobody need look: the same
 /// bytes have the same tags.
 pub(super) fn undecided(tracks: &[Arc<Track>]) -> Vec<Arc<Track>> {
@@ -198,7 +217,9 @@ mod tests {
     }
 
     fn shown(tracks: impl IntoIterator<Item = Track>) -> Vec<String> {
-        let (shown, _) = set_apart(tracks.into_iter().map(Arc::new).collect(), |_| false);
+        let (shown, _) = set_apart(tracks.into_iter().map(Arc::new).collect(), |_| {
+            Standing::New
+        });
         let paths = shown.iter().map(|track| track.path.display().to_string());
         paths.collect()
     }
@@ -290,7 +311,13 @@ mod tests {
         });
         let b = track("b").track_id;
         let shown = |tracks, was: Option<TrackId>| {
-            let (shown, _) = set_apart(tracks, |id| Some(id) == was);
+            let (shown, _) = set_apart(tracks, |id| {
+                if Some(id) == was {
+                    Standing::Shown
+                } else {
+                    Standing::New
+                }
+            });
             shown[0].path.display().to_string()
         };
         assert_eq!(shown(alike(), None), "a");
@@ -306,7 +333,7 @@ mod tests {
             duration: 200.0 + f64::from(n) / 2.0,
             ..track(&format!("{n:02}"))
         });
-        let (shown, copies) = set_apart(takes.map(Arc::new).collect(), |_| false);
+        let (shown, copies) = set_apart(takes.map(Arc::new).collect(), |_| Standing::New);
         assert_eq!(shown.len() + copies.len(), 60);
         for copy in &copies {
             let of = shown.iter().find(|track| track.track_id == copy.of);

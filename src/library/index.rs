@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
-use super::duplicates::{self, Duplicate};
+use super::duplicates::{self, Duplicate, Standing};
 use super::{Opened, Track, Version, first_64_bits, open};
 use crate::room::{self, TrackId};
 
@@ -51,13 +51,13 @@ impl Index {
     }
 
     /// Of what was found, in any order; of copies of one recording, only the best is shown, unless all are wanted; of two
-    /// that are as good, the one that `was_shown`.
+    /// that are as good, the one of the better standing; and in any case the one that is being heard.
     pub(super) fn new(
         root: PathBuf,
         mut tracks: Vec<Arc<Track>>,
         mut others: Vec<(PathBuf, Version)>,
         keep_duplicates: bool,
-        was_shown: impl Fn(TrackId) -> bool,
+        standing: impl Fn(TrackId) -> Standing,
     ) -> Self {
         tracks.sort_by_cached_key(|track| play_order(track));
         let mut known = HashMap::with_capacity(tracks.len());
@@ -73,7 +73,7 @@ impl Index {
         let (tracks, duplicates) = if keep_duplicates {
             (tracks, Vec::new())
         } else {
-            duplicates::set_apart(tracks, was_shown)
+            duplicates::set_apart(tracks, standing)
         };
         Index::in_order(root, tracks, duplicates, others)
     }
@@ -124,6 +124,15 @@ impl Index {
     /// What is not, being a copy of what is.
     pub(super) fn duplicates(&self) -> &[Duplicate] {
         &self.duplicates
+    }
+
+    /// Whether a track is shown though there is a better copy, and is not `current`, for whose sake alone that may be.
+    pub(super) fn is_to_be_decided_anew(&self, current: Option<TrackId>) -> bool {
+        self.duplicates.iter().any(|duplicate| {
+            let shown = self.track(duplicate.of);
+            Some(duplicate.of) != current
+                && shown.is_some_and(|shown| duplicates::is_better(&duplicate.track, shown))
+        })
     }
 
     /// Both.

@@ -18,6 +18,7 @@ use super::scan::{self, Walked};
 use super::watch::{self, Watch};
 use super::{Index, Version, ours};
 use crate::metrics::Metrics;
+use crate::room::TrackId;
 
 /// So few files are read before the server answers the first request; with more, it answers meanwhile.
 const FEW: usize = 200;
@@ -72,6 +73,15 @@ pub enum News {
         /// Whether that is all there is.
         whole: bool,
     },
+}
+
+/// Who hears what the keeper has to say.
+pub trait Audience {
+    /// Takes the news, if that is possible just now; if not, it is told again.
+    fn hear(&mut self, news: News) -> bool;
+
+    /// The track that is being heard. It goes on being shown when a better copy comes, as long as it is.
+    fn current(&self) -> Option<TrackId>;
 }
 
 /// The keeper of one audio folder.
@@ -190,7 +200,7 @@ impl Keeper {
         self.leave_out(walked, &draft);
         self.whole = true;
         if !is_as_it_was || undecided > 0 {
-            self.index = Arc::new(self.finish(draft, walked));
+            self.index = Arc::new(self.finish(draft, walked, None));
             if *self.index != *cached {
                 self.cache.save(&self.index, self.keep_duplicates);
             }
@@ -206,22 +216,21 @@ impl Keeper {
         }
     }
 
-    fn finish(&self, mut draft: Draft, walked: &Walked) -> Index {
+    fn finish(&self, mut draft: Draft, walked: &Walked, current: Option<TrackId>) -> Index {
         if !self.keep_duplicates {
             draft.decide(&self.root);
         }
-        draft.into_index(&self.index, walked, self.keep_duplicates)
+        draft.into_index(&self.index, walked, self.keep_duplicates, current)
     }
 
-    /// Keeps the index true until `orders` are over, and tells `audience`, which says whether it could take it; news that
-    /// it could not is told again. With `tells_parts`, of a library that is still being read so much is told as is known.
-    /// `notice` is called when something may have changed. Blocks.
+    /// Keeps the index true until `orders` are over, and tells `audience`. With `tells_parts`, of a library that is still
+    /// being read so much is told as is known. `notice` is called when something may have changed. Blocks.
     pub(super) fn run(
         mut self,
         orders: &Receiver<Order>,
         notice: impl Fn(Order) + Send + Clone + 'static,
         tells_parts: bool,
-        mut audience: impl FnMut(News) -> bool,
+        mut audience: impl Audience,
     ) {
         // It begins before a look: what changed before that, nobody noticed.
         let mut watch = None;
@@ -235,7 +244,8 @@ impl Keeper {
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) if rest == SLOW => {
                     quiet += 1;
-                    if quiet < SLOWEST && self.is_told(watch.as_ref()) {
+                    let is_decided = !self.index.is_to_be_decided_anew(audience.current());
+                    if quiet < SLOWEST && self.is_told(watch.as_ref()) && is_decided {
                         continue;
                     }
                     wanted.watch = quiet >= SLOWEST;
@@ -255,11 +265,13 @@ impl Keeper {
             }
             let is_told = self.is_told(watch.as_ref());
             let began = Instant::now();
-            let mut part = |news| match news {
-                News::Index { whole: false, .. } if !tells_parts => true,
-                news => audience(news),
-            };
-            let looked = self.look(wanted.forced, is_told, &mut taken, &mut part);
+            let looked = self.look(
+                wanted.forced,
+                is_told,
+                tells_parts,
+                &mut taken,
+                &mut audience,
+            );
             self.metrics.scans.observe(began.elapsed());
             rest = match looked {
                 // What has changed meanwhile, nobody noticed.
@@ -303,8 +315,9 @@ impl Keeper {
         &mut self,
         forced: bool,
         is_told: bool,
+        tells_parts: bool,
         taken: &mut bool,
-        audience: &mut impl FnMut(News) -> bool,
+        audience: &mut impl Audience,
     ) -> io::Result<Looked> {
         let place = Place::of(&self.root)?;
         let walked = match self.walked.take() {
@@ -339,17 +352,18 @@ impl Keeper {
             self.metrics.files_read.add(1);
             draft.take(seen, found, &was);
             teller.tell(|due| match due {
-                Due::Progress(progress) => audience(News::Reading(progress)),
+                Due::Progress(progress) => audience.hear(News::Reading(progress)),
                 // A part of a library that was whole before would only take tracks away.
-                Due::Part if self.whole => true,
+                Due::Part if self.whole || !tells_parts => true,
                 Due::Part => {
                     let part = if self.keep_duplicates {
                         draft.clone()
                     } else {
                         draft.decided()
                     };
-                    let index = part.into_index(&was, &walked, self.keep_duplicates);
-                    audience(News::Index {
+                    let index =
+                        part.into_index(&was, &walked, self.keep_duplicates, audience.current());
+                    audience.hear(News::Index {
                         index: Arc::new(index),
                         whole: false,
                     })
@@ -360,8 +374,10 @@ impl Keeper {
         self.place = place;
         self.trouble.clear();
         let mut is_unsaved = false;
-        if !is_as_it_was || self.undecided_bytes(&draft) > 0 {
-            let index = self.finish(draft, &walked);
+        let current = audience.current();
+        let is_decided = !was.is_to_be_decided_anew(current);
+        if !is_as_it_was || !is_decided || self.undecided_bytes(&draft) > 0 {
+            let index = self.finish(draft, &walked, current);
             is_unsaved = index != *was;
             if is_unsaved {
                 self.index = Arc::new(index);
@@ -373,14 +389,14 @@ impl Keeper {
         if is_news || !*taken {
             // Who has heard of the end of this once need not hear it at each further try.
             let was_taken = *taken;
-            *taken = audience(News::Index {
+            *taken = audience.hear(News::Index {
                 index: self.index.clone(),
                 whole: true,
             });
             teller.has_told |= was_taken || *taken;
         }
         if teller.has_told {
-            audience(News::Reading(teller.end()));
+            audience.hear(News::Reading(teller.end()));
         }
         // People wait for the news, and nobody for this.
         if is_unsaved {
