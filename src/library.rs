@@ -10,11 +10,13 @@ pub mod fuzzing;
 mod index;
 mod keeper;
 mod open;
+mod orders;
 mod padding;
 mod reader;
 mod scan;
 mod shelf;
 mod tags;
+mod teller;
 mod watch;
 
 use std::borrow::Cow;
@@ -25,7 +27,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak, mpsc};
 use std::thread;
 use std::time::UNIX_EPOCH;
 
-use keeper::Order;
+use orders::Order;
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
@@ -34,9 +36,10 @@ use crate::room::TrackId;
 use crate::store::{AUTHORITY, COVERS, INDEX, beside, folder_of};
 
 pub use index::Index;
-pub use keeper::{Audience, Keeper, News, Progress};
+pub use keeper::{Audience, Keeper, News};
 pub use open::Opened;
 pub use padding::Padding;
+pub use teller::Progress;
 
 /// What is known of one track. Serialises as its row in `GET /index`.
 #[derive(Debug, Clone, PartialEq)]

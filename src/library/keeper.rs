@@ -10,11 +10,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::Serialize;
-
 use super::cache::Cache;
 use super::draft::{Draft, SETTLED, Sorted, Wetness};
+use super::orders::{LONGEST_WAIT, Order, Wanted, settle};
 use super::scan::{self, Walked};
+use super::teller::{Due, Progress, Teller};
 use super::watch::{self, Watch};
 use super::{Index, Version, ours};
 use crate::metrics::Metrics;
@@ -24,42 +24,14 @@ use crate::room::TrackId;
 const FEW: usize = 200;
 /// And so much is read before that to find out which files are copies of one another, in bytes.
 const LITTLE: u64 = 64 << 20;
-/// When things change without an end, they are looked at all the same after so long.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A folder without notice of changes is looked through so often, and any is looked at, whether it is another by now.
 const SLOW: Duration = Duration::from_secs(60);
 /// However changes are told, they are looked for all the same after so many times as long: a mount gives no notice.
 const SLOWEST: u32 = 15;
 /// A folder that cannot be read, and news that nobody took, are tried again after so long.
 const AGAIN: Duration = Duration::from_secs(10);
-/// Progress is told so often.
-const PROGRESS: Duration = Duration::from_secs(1);
-/// What has been found of a large library so far is told after so long, and then each time after so many times longer.
-const FIRST_PART: Duration = Duration::from_secs(2);
-const LATER_PARTS: u32 = 4;
-
 /// More likely a disk that is not mounted than music given up.
 const EMPTY: &str = "there is no music in it any more; if that is meant, ask for a rescan";
-
-/// What the keeper is asked or told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    /// Something has changed in the folder.
-    Noticed,
-    /// Changes may have been missed, and may be from now on.
-    Deaf,
-    /// Somebody wants the folder looked through now, and believed whatever is found.
-    Rescan,
-}
-
-/// How far a scan is that takes a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Progress {
-    /// Files that have been looked into.
-    pub read: usize,
-    /// All that are to be.
-    pub total: usize,
-}
 
 /// What the keeper has to say.
 #[derive(Debug)]
@@ -347,11 +319,11 @@ impl Keeper {
         }
         self.unsettled_since = None;
         let Sorted { new, mut draft, .. } = sorted;
-        let mut teller = Teller::new(new.len());
+        let mut teller = Teller::new(new.len(), Instant::now());
         scan::read_each(&self.root, &new, |seen, found| {
             self.metrics.files_read.add(1);
             draft.take(seen, found, &was);
-            teller.tell(|due| match due {
+            teller.tell(Instant::now(), |due| match due {
                 Due::Progress(progress) => audience.hear(News::Reading(progress)),
                 // A part of a library that was whole before would only take tracks away.
                 Due::Part if self.whole || !tells_parts => true,
@@ -433,42 +405,6 @@ impl Keeper {
     }
 }
 
-/// What a look is to do besides looking.
-#[derive(Default)]
-struct Wanted {
-    /// Believe whatever is found.
-    forced: bool,
-    /// Watch anew.
-    watch: bool,
-}
-
-impl Wanted {
-    fn hear(&mut self, order: Order) {
-        match order {
-            Order::Noticed => {}
-            Order::Deaf => self.watch = true,
-            Order::Rescan => self.forced = true,
-        }
-    }
-}
-
-/// Waits until nothing has changed for a while, so that many changes are looked at together. A rescan is wanted at once.
-fn settle(first: Order, orders: &Receiver<Order>) -> Wanted {
-    let deadline = Instant::now() + LONGEST_WAIT;
-    let mut wanted = Wanted::default();
-    wanted.hear(first);
-    while !wanted.forced {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Ok(order) = orders.recv_timeout(SETTLED.min(left)) else {
-            break;
-        };
-        wanted.hear(order);
-    }
-    // Whoever asks many times asks for one look.
-    orders.try_iter().for_each(|order| wanted.hear(order));
-    wanted
-}
-
 /// What tells one folder from another that has its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
@@ -483,72 +419,5 @@ impl Place {
             device: found.dev(),
             inode: found.ino(),
         })
-    }
-}
-
-/// What a scan that takes a while has to tell.
-enum Due {
-    Progress(Progress),
-    Part,
-}
-
-/// Decides when a scan tells something.
-struct Teller {
-    progress: Progress,
-    began: Instant,
-    progress_at: Instant,
-    part_after: Duration,
-    has_told: bool,
-}
-
-impl Teller {
-    fn new(total: usize) -> Self {
-        let began = Instant::now();
-        Teller {
-            progress: Progress { read: 0, total },
-            began,
-            progress_at: began + PROGRESS,
-            part_after: FIRST_PART,
-            has_told: false,
-        }
-    }
-
-    /// One file more is read.
-    fn tell(&mut self, mut to: impl FnMut(Due) -> bool) {
-        self.progress.read += 1;
-        let now = Instant::now();
-        if now < self.progress_at {
-            return;
-        }
-        self.progress_at = now + PROGRESS;
-        self.has_told = true;
-        to(Due::Progress(self.progress));
-        if now - self.began >= self.part_after {
-            self.part_after = (now - self.began) * LATER_PARTS;
-            to(Due::Part);
-        }
-    }
-
-    fn end(&self) -> Progress {
-        let Progress { total, .. } = self.progress;
-        Progress { read: total, total }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_orders_are_one_look_and_a_rescan_does_not_wait() {
-        let (asks, orders) = std::sync::mpsc::channel();
-        for order in [Order::Rescan, Order::Deaf, Order::Noticed, Order::Rescan] {
-            asks.send(order).unwrap();
-        }
-        let began = Instant::now();
-        let wanted = settle(Order::Noticed, &orders);
-        assert!(wanted.forced && wanted.watch);
-        assert!(began.elapsed() < SETTLED);
-        assert!(orders.try_recv().is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::keeper::Order;
+use super::orders::Order;
 
 /// File systems that other machines write to, whose changes nobody here is told of.
 const SHARED: [u64; 7] = [
