@@ -204,6 +204,7 @@ pub async fn serve(
     life: &watch::Sender<Life>,
 ) {
     let app = Arc::new(app);
+    let usher = tokio::spawn(see_off_the_removed(app.clone()));
     let running = GracefulShutdown::new();
     let door = Arc::new(Semaphore::new(TURNED_AWAY));
     // Whoever is to make room has its socket until it is gone; only then is there one for the next.
@@ -242,6 +243,7 @@ pub async fn serve(
         }
     }
     drop(doors);
+    usher.abort();
     // An event stream never finishes by itself, so those end first.
     life.send_replace(Life::Closing);
     if tokio::time::timeout(CLOSING_TIMEOUT, running.shutdown())
@@ -249,6 +251,24 @@ pub async fn serve(
         .is_err()
     {
         tracing::info!("closing although some answers are not finished");
+    }
+}
+
+/// Has the connections of devices that are not paired any more go, or make room.
+async fn see_off_the_removed(app: Arc<App>) {
+    let House::Open(hub) = &app.house else {
+        return;
+    };
+    let paired = || hub.view().room.durable.clients.clone();
+    let mut known = paired();
+    loop {
+        let change = hub.next_change();
+        let clients = paired();
+        if !Arc::ptr_eq(&clients, &known) {
+            app.crowd.keep(|member| clients.contains_key(&member));
+            known = clients;
+        }
+        change.await;
     }
 }
 
@@ -272,7 +292,7 @@ fn serve_connection(
             ended = connection => if let Err(error) = ended {
                 tracing::debug!("a connection ended: {error}");
             },
-            Ok(()) = leave => tracing::debug!("a connection made room"),
+            Ok(()) = leave => tracing::debug!("a connection made room, or its device was removed"),
         }
         drop(counted);
     });

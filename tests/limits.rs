@@ -196,6 +196,72 @@ async fn a_house_full_of_phones_turns_the_next_away_and_says_when_to_come_again(
 }
 
 #[tokio::test]
+async fn a_phone_that_was_removed_makes_room_like_anybody_without_a_token() {
+    let setup = Setup::long_tracks().flag("--max-connections=8");
+    let server = setup.start().await;
+    let (stays, goes) = (Phone::pair(&server).await, Phone::pair(&server).await);
+    let connect = || TcpStream::connect(server.address());
+    let mut staying = Vec::new();
+    for _ in 0..3 {
+        let stream = connect().await.unwrap();
+        staying.push(asked(stream, &request("/clock", &stays.token), 200).await);
+    }
+    let clock = request("/clock", &goes.token);
+    let mut going = vec![asked(connect().await.unwrap(), &clock, 200).await];
+    let full = async {
+        loop {
+            let mut stream = connect().await.unwrap();
+            stream.write_all(clock.as_bytes()).await.unwrap();
+            if first_of(&mut stream).await.starts_with("HTTP/1.1 503 ") {
+                break;
+            }
+            going.push(stream);
+        }
+    };
+    in_time("the house to be full", full).await;
+
+    let removal = format!(
+        "POST /unpair HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Length: 17\r\n\r\n{{\"memberId\":\"{}\"}}",
+        stays.token, goes.member
+    );
+    let first = staying.remove(0);
+    staying.push(asked(first, &removal, 200).await);
+    let healthz = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let served = async { while raw::send(server.address(), healthz).await.status != 200 {} };
+    in_time("room for another connection", served).await;
+    let _strangers = [connect().await.unwrap(), connect().await.unwrap()];
+    assert!(is_closed(&mut going[0]).await, "its oldest goes first");
+    for stream in &mut staying {
+        let clock = request("/clock", &stays.token);
+        stream.write_all(clock.as_bytes()).await.unwrap();
+        assert!(first_of(stream).await.starts_with("HTTP/1.1 200 "));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_counts_for_whoever_asks_last_on_it() {
+    let server = TestServer::start().await;
+    let phone = Phone::pair(&server).await;
+    let of_devices = async || {
+        let metrics = phone.get("/metrics").await.expect(200).text();
+        let name = "lockstep_connections{paired=\"yes\"} ";
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name));
+        value.unwrap().parse::<usize>().unwrap()
+    };
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    // The one that asks for the figures is one of them.
+    for (token, status, expected) in [
+        (&*phone.token, 200, 2),
+        ("worthless", 401, 1),
+        (&*phone.token, 200, 2),
+    ] {
+        stream = asked(stream, &request("/clock", token), status).await;
+        let what = format!("{expected} connections of devices");
+        until(&what, async || of_devices().await == expected).await;
+    }
+}
+
+#[tokio::test]
 async fn a_phone_has_eight_streams_and_the_newest_are_the_ones_that_count() {
     let server = TestServer::start().await;
     let mut other = Phone::listening(&server).await;

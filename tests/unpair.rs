@@ -9,11 +9,11 @@
 pub mod common;
 
 use common::phone::ask;
-use common::{Answer, CODE, Phone, Setup, TestServer, in_time, music};
+use common::{Answer, CODE, Phone, Setup, TestServer, in_time, music, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Long enough that no departure is ever noticed by itself.
 const GRACE: &str = "--leave-grace-ms=600000";
@@ -162,28 +162,48 @@ async fn a_phone_that_removes_itself_leaves() {
     bob.get("/snapshot").await.expect_problem(401);
 }
 
-#[tokio::test]
-async fn a_download_under_way_breaks_off() {
-    const WHOLE: usize = 50 << 20;
+const WHOLE: usize = 50 << 20;
+
+/// A server with one track that is larger than what fits in between it and a phone.
+async fn server_with_a_large_track() -> TestServer {
     let setup = Setup::empty();
     music::put_wav(&setup.audio().join("long.wav"), 500, (WHOLE / 500) as u32);
-    let server = setup.start().await;
-    let (alice, bob) = (Phone::pair(&server).await, Phone::pair(&server).await);
-    // What fits in between the server and the phone is on its way already.
+    setup.start().await
+}
+
+/// A download of that track of which the first bytes have come, and no more are read.
+async fn begin_download(server: &TestServer, phone: &Phone) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 << 10).unwrap();
     let mut download = socket.connect(server.address()).await.unwrap();
     let request = format!(
         "GET /file/{} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
-        bob.current(),
-        bob.token
+        phone.current(),
+        phone.token
     );
     download.write_all(request.as_bytes()).await.unwrap();
-    let mut piece = vec![0; 64 << 10];
-    let got = in_time("the first bytes", download.read(&mut piece)).await;
-    assert!(piece.starts_with(b"HTTP/1.1 200"), "{got:?}");
+    let mut first = [0; 12];
+    in_time("the first bytes", download.read_exact(&mut first))
+        .await
+        .unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    download
+}
 
+/// What the server has counted under that name.
+async fn counted(phone: &Phone, name: &str) -> u64 {
+    let metrics = phone.get("/metrics").await.expect(200).text();
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name));
+    value.unwrap().trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_download_under_way_breaks_off() {
+    let server = server_with_a_large_track().await;
+    let (alice, bob) = (Phone::pair(&server).await, Phone::pair(&server).await);
+    let mut download = begin_download(&server, &bob).await;
     unpair(&alice, &bob.member).await.expect(200);
+    let mut piece = vec![0; 64 << 10];
     let rest = in_time("the end of the download", async {
         let mut rest = 0;
         while let Ok(got @ 1..) = download.read(&mut piece).await {
@@ -193,4 +213,34 @@ async fn a_download_under_way_breaks_off() {
     });
     let rest = rest.await;
     assert!(rest < 4 << 20, "{rest} bytes came after the removal");
+}
+
+#[tokio::test]
+async fn a_download_that_nobody_reads_takes_no_place_once_its_device_is_gone() {
+    let server = server_with_a_large_track().await;
+    let alice = Phone::pair(&server).await;
+    for removes_itself in [false, true] {
+        let bob = Phone::pair(&server).await;
+        let inside = async || {
+            let of_devices = counted(&alice, "lockstep_connections{paired=\"yes\"}").await;
+            of_devices + counted(&alice, "lockstep_connections{paired=\"no\"}").await
+        };
+        // The one that asks for the figures.
+        until("only one to be inside", async || inside().await == 1).await;
+        let _unread = begin_download(&server, &bob).await;
+        let mut sent = 0;
+        until("the download to stand still", async || {
+            let then = sent;
+            sent = counted(&alice, "lockstep_sent_bytes_total{kind=\"file\"}").await;
+            sent == then
+        })
+        .await;
+        until("only one more to be inside", async || inside().await == 2).await;
+        if removes_itself {
+            bob.post("/leave").await.expect(204);
+        } else {
+            unpair(&alice, &bob.member).await.expect(200);
+        }
+        until("the end of the download", async || inside().await == 1).await;
+    }
 }

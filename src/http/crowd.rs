@@ -1,12 +1,13 @@
-//! Who is inside: how many connections there are at a time and from where, and who makes room when the house is full. Pure
-//! accounting; sockets live in `socket`.
+//! Who is inside: how many connections there are at a time and from where, who makes room when the house is full, and who goes
+//! when a device is removed. Pure accounting; sockets live in `socket`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
+
+use crate::room::MemberId;
 
 /// One address gets this part of the house: 1,024 connections of 4,096, which two hundred phones behind one router fit into, with
 /// five each.
@@ -24,9 +25,9 @@ pub(super) enum Full {
 /// How it stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// Connections that have shown a token.
+    /// Connections on which a paired device was the last to ask.
     pub(super) guests: usize,
-    /// Those that have not.
+    /// The others.
     pub(super) strangers: usize,
     /// As many as there may be.
     pub(super) most: usize,
@@ -42,14 +43,31 @@ pub(super) struct Crowd(Arc<Mutex<Inside>>);
 
 #[derive(Debug, Default)]
 struct Inside {
-    guests: HashSet<u64>,
-    /// Where each came from and how it is told to go, the oldest first.
-    strangers: BTreeMap<u64, (IpAddr, oneshot::Sender<()>)>,
+    guests: HashMap<u64, Guest>,
+    /// The oldest first.
+    strangers: BTreeMap<u64, Seat>,
     by_address: HashMap<IpAddr, usize>,
     last: u64,
     most: usize,
     turned_away: [u64; 2],
     made_room: u64,
+}
+
+/// Where a connection came from, and how it is told to go.
+#[derive(Debug)]
+struct Seat {
+    address: IpAddr,
+    leave: oneshot::Sender<()>,
+}
+
+/// One that need not make room for strangers.
+#[derive(Debug)]
+struct Guest {
+    /// Who was the last to ask on it: a proxy in front of the server may bring several.
+    member: MemberId,
+    /// Whether what it is answered with is a download.
+    fetches: bool,
+    seat: Seat,
 }
 
 impl Crowd {
@@ -62,7 +80,7 @@ impl Crowd {
         Crowd(Arc::new(Mutex::new(inside)))
     }
 
-    /// A connection comes in, as a stranger. What is given besides its place is sent when it is to make room.
+    /// A connection comes in, as a stranger. What is given besides its place is sent when it is to go.
     ///
     /// When the house is full, the stranger that has been there longest goes: a phone shows its token with its first requests,
     /// so whoever fills the house with connections that say nothing keeps nobody out for long.
@@ -77,8 +95,6 @@ impl Crowd {
             Ok((id, leave)) => {
                 let place = Place {
                     id,
-                    address,
-                    is_known: AtomicBool::new(false),
                     inside: self.0.clone(),
                 };
                 Ok((place, leave))
@@ -86,6 +102,23 @@ impl Crowd {
             Err(full) => {
                 inside.turned_away[usize::from(full == Full::House)] += 1;
                 Err(full)
+            }
+        }
+    }
+
+    /// Devices that are not paired any more lose their rank: their connections are strangers' again, and those that fetch
+    /// something go at once. Others may be about to answer the very request that removed the device.
+    pub(super) fn keep(&self, is_paired: impl Fn(MemberId) -> bool) {
+        let mut inside = lock(&self.0);
+        let guests = inside.guests.iter();
+        let removed: Vec<_> = guests
+            .filter(|(_, guest)| !is_paired(guest.member))
+            .map(|(id, guest)| (*id, guest.fetches))
+            .collect();
+        for (id, fetches) in removed {
+            match inside.take(id) {
+                Some(seat) if fetches => inside.dismiss(seat),
+                seat => inside.strangers.extend(seat.map(|seat| (id, seat))),
             }
         }
     }
@@ -114,17 +147,28 @@ impl Inside {
             return Err(Full::Address);
         }
         if self.guests.len() + self.strangers.len() >= self.most {
-            let (_, (oldest, leave)) = self.strangers.pop_first().ok_or(Full::House)?;
-            self.gone_from(oldest);
+            let (_, oldest) = self.strangers.pop_first().ok_or(Full::House)?;
             self.made_room += 1;
-            // One that goes by itself at this moment hears nothing.
-            let _ = leave.send(());
+            self.dismiss(oldest);
         }
         self.last += 1;
         let (leave, told) = oneshot::channel();
-        self.strangers.insert(self.last, (address, leave));
+        self.strangers.insert(self.last, Seat { address, leave });
         *self.by_address.entry(address).or_default() += 1;
         Ok((self.last, told))
+    }
+
+    /// One that has not been told to go.
+    fn take(&mut self, id: u64) -> Option<Seat> {
+        let guest = self.guests.remove(&id).map(|guest| guest.seat);
+        guest.or_else(|| self.strangers.remove(&id))
+    }
+
+    /// Tells one to go, which does not count from here on.
+    fn dismiss(&mut self, Seat { address, leave }: Seat) {
+        self.gone_from(address);
+        // One that goes by itself at this moment hears nothing.
+        let _ = leave.send(());
     }
 
     fn gone_from(&mut self, address: IpAddr) {
@@ -141,21 +185,35 @@ impl Inside {
 #[derive(Debug)]
 pub(super) struct Place {
     id: u64,
-    address: IpAddr,
-    is_known: AtomicBool,
     inside: Arc<Mutex<Inside>>,
 }
 
 impl Place {
-    /// Somebody who is paired has asked on this connection: it need not make room for strangers.
-    pub(super) fn know(&self) {
-        if self.is_known.swap(true, Ordering::Relaxed) {
-            return;
-        }
+    /// Who asks on this connection, if that is somebody who is paired: as long as nobody else does, it need not make room for
+    /// strangers. One that was told to go goes.
+    pub(super) fn know(&self, asks: Option<MemberId>) {
         let mut inside = lock(&self.inside);
-        // One that was told to go goes.
-        if inside.strangers.remove(&self.id).is_some() {
-            inside.guests.insert(self.id);
+        let Some(seat) = inside.take(self.id) else {
+            return;
+        };
+        if let Some(member) = asks {
+            let guest = Guest {
+                member,
+                fetches: false,
+                seat,
+            };
+            inside.guests.insert(self.id, guest);
+        } else {
+            inside.strangers.insert(self.id, seat);
+        }
+    }
+
+    /// A download begins on this connection.
+    pub(super) fn fetch(&self) -> Fetching {
+        set_fetches(&self.inside, self.id, true);
+        Fetching {
+            id: self.id,
+            inside: self.inside.clone(),
         }
     }
 }
@@ -163,10 +221,28 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut inside = lock(&self.inside);
-        let was_stranger = inside.strangers.remove(&self.id).is_some();
-        if was_stranger || inside.guests.remove(&self.id) {
-            inside.gone_from(self.address);
+        if let Some(seat) = inside.take(self.id) {
+            inside.gone_from(seat.address);
         }
+    }
+}
+
+/// A download on a connection, until dropped.
+#[derive(Debug)]
+pub(super) struct Fetching {
+    id: u64,
+    inside: Arc<Mutex<Inside>>,
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        set_fetches(&self.inside, self.id, false);
+    }
+}
+
+fn set_fetches(inside: &Mutex<Inside>, id: u64, fetches: bool) {
+    if let Some(guest) = lock(inside).guests.get_mut(&id) {
+        guest.fetches = fetches;
     }
 }
 
@@ -177,6 +253,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const ANN: Option<MemberId> = Some(MemberId(1));
+    const BOB: Option<MemberId> = Some(MemberId(2));
 
     type Entered = (Place, oneshot::Receiver<()>);
 
@@ -219,12 +298,12 @@ mod tests {
     fn in_a_full_house_the_stranger_that_has_been_there_longest_makes_room_and_no_guest_does() {
         let crowd = Crowd::new(4);
         let mut inside: Vec<_> = (0..4).map(|n| crowd.enter(phone(n)).unwrap()).collect();
-        inside[0].0.know();
-        inside[2].0.know();
+        inside[0].0.know(ANN);
+        inside[2].0.know(ANN);
         let mut newer = Vec::new();
         for expected in [1, 3] {
             let entered = crowd.enter(phone(10 + expected)).unwrap();
-            entered.0.know();
+            entered.0.know(BOB);
             newer.push(entered);
             let told: Vec<_> = inside.iter_mut().map(is_told_to_go).collect();
             let only: Vec<_> = (0..4).map(|n| n == expected).collect();
@@ -238,11 +317,49 @@ mod tests {
     }
 
     #[test]
+    fn a_removed_devices_connections_make_room_like_any_strangers() {
+        let crowd = Crowd::new(4);
+        let mut inside: Vec<_> = (0..4).map(|n| crowd.enter(phone(n)).unwrap()).collect();
+        for (entered, asks) in inside.iter().zip([ANN, BOB, ANN, BOB]) {
+            entered.0.know(asks);
+        }
+        // A proxy brings another device.
+        inside[1].0.know(ANN);
+        crowd.keep(|member| Some(member) == ANN);
+        let standing = crowd.standing();
+        assert_eq!((standing.guests, standing.strangers), (3, 1));
+        // One that asks with what is no token any more is no guest either.
+        inside[2].0.know(None);
+        let _newer = [crowd.enter(phone(8)), crowd.enter(phone(9))];
+        let told: Vec<_> = inside.iter_mut().map(is_told_to_go).collect();
+        assert_eq!(told, [false, false, true, true]);
+    }
+
+    #[test]
+    fn a_removed_devices_downloads_go_at_once_and_nobody_elses() {
+        let crowd = Crowd::new(16);
+        let mut inside: Vec<_> = (0..4).map(|n| crowd.enter(phone(n)).unwrap()).collect();
+        for (entered, asks) in inside.iter().zip([ANN, BOB, BOB, BOB]) {
+            entered.0.know(asks);
+        }
+        let fetching: Vec<_> = inside[..3].iter().map(|(place, _)| place.fetch()).collect();
+        drop(inside[2].0.fetch());
+        crowd.keep(|member| Some(member) == ANN);
+        let told: Vec<_> = inside.iter_mut().map(is_told_to_go).collect();
+        assert_eq!(told, [false, true, false, false]);
+        let standing = crowd.standing();
+        assert_eq!((standing.guests, standing.strangers), (1, 2));
+        drop(inside);
+        drop(fetching);
+        assert!(lock(&crowd.0).by_address.is_empty());
+    }
+
+    #[test]
     fn a_stranger_that_was_told_to_go_takes_no_place_whatever_it_does_then() {
         let crowd = Crowd::new(1);
         let (slow, _leave) = crowd.enter(phone(1)).unwrap();
         let newer = crowd.enter(phone(2)).unwrap();
-        slow.know();
+        slow.know(ANN);
         drop(slow);
         let standing = crowd.standing();
         assert_eq!((standing.guests, standing.strangers), (0, 1));
@@ -254,7 +371,7 @@ mod tests {
     proptest! {
         #[test]
         fn whoever_comes_and_goes_the_count_is_right_and_nobody_is_kept_out_by_strangers(
-            steps in prop::collection::vec((0..3_u8, 0..6_u8, any::<prop::sample::Index>()), 1..200)
+            steps in prop::collection::vec((0..4_u8, 0..6_u8, any::<prop::sample::Index>()), 1..200)
         ) {
             const MOST: usize = 8;
             let crowd = Crowd::new(MOST);
@@ -269,7 +386,11 @@ mod tests {
                             prop_assert_eq!(own, MOST / PART);
                         }
                     },
-                    1 if !inside.is_empty() => which.get(&inside).0.know(),
+                    1 if !inside.is_empty() => {
+                        let asks = (n > 0).then_some(MemberId(n.into()));
+                        which.get(&inside).0.know(asks);
+                    }
+                    2 => crowd.keep(|member| member != MemberId(n.into())),
                     _ if !inside.is_empty() => drop(inside.remove(which.index(inside.len()))),
                     _ => {}
                 }

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::Arrival;
-use super::crowd::Place;
+use super::crowd::{Fetching, Place};
 use super::file::Progress;
 use super::lent::{Lender, Next};
 use super::session::{HANDSHAKE, Session};
@@ -58,7 +58,11 @@ struct Shared {
 enum Carried {
     Nothing,
     /// Count it, and send what is lent.
-    Download(Progress, Option<Arc<Lender>>),
+    Download {
+        progress: Progress,
+        lender: Option<Arc<Lender>>,
+        _fetching: Fetching,
+    },
     /// Write more behind it.
     Events(Arc<Outbox>),
 }
@@ -69,9 +73,9 @@ impl Line {
         self.0.peer
     }
 
-    /// Somebody who is paired has asked on this connection.
-    pub(super) fn know(&self) {
-        self.0.place.know();
+    /// The place that the connection has among the others.
+    pub(super) fn place(&self) -> &Place {
+        &self.0.place
     }
 
     /// Whether it came over TLS.
@@ -101,8 +105,16 @@ impl Line {
     }
 
     /// From here on what is written is this download, until that is whole.
-    pub(super) fn carry(&self, download: Progress, lender: Option<Arc<Lender>>) {
-        *self.0.carried() = Carried::Download(download, lender);
+    pub(super) fn carry(&self, progress: Progress, lender: Option<Arc<Lender>>) {
+        let mut carried = self.0.carried();
+        // What was fetched before ends before this begins.
+        *carried = Carried::Nothing;
+        *carried = Carried::Download {
+            progress,
+            lender,
+            _fetching: self.0.place.fetch(),
+        };
+        drop(carried);
         // It may have been an event stream before.
         self.0.end_when_untaken(UNTAKEN);
     }
@@ -121,9 +133,9 @@ impl Shared {
 
     fn wrote(&self, bytes: usize) {
         let mut carried = self.carried();
-        if let Carried::Download(download, _) = &mut *carried {
+        if let Carried::Download { progress, .. } = &mut *carried {
             self.metrics.sent_files.add(bytes as u64);
-            if download.wrote(bytes) {
+            if progress.wrote(bytes) {
                 *carried = Carried::Nothing;
             }
         } else {
@@ -149,7 +161,7 @@ impl Shared {
     /// Sends what is taken at once of what was lent, so many bytes at most.
     fn try_send(&self, bytes: usize) -> io::Result<usize> {
         let lender = match &*self.carried() {
-            Carried::Download(_, lender) => lender.clone(),
+            Carried::Download { lender, .. } => lender.clone(),
             _ => None,
         };
         let lender = lender.ok_or_else(|| io::Error::other("nobody has lent anything"))?;

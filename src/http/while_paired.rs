@@ -10,7 +10,8 @@ use hyper::body::{Body, Frame, SizeHint};
 use crate::hub::Hub;
 use crate::room::MemberId;
 
-/// What is left of the inner body is sent as long as that is so; the question is asked before each piece.
+/// What is left of the inner body is sent as long as that is so; the question is asked before each piece. Where the other end
+/// takes nothing no piece is asked for: then it is the whole connection that goes (`crowd`).
 pub(super) struct WhilePaired<B> {
     body: B,
     hub: Hub,
