@@ -1,5 +1,6 @@
-//! The page's scripts and styles without the comments that have lines to themselves: those are for people, not for phones.
-//! Pure. Such lines become empty, so that line numbers stay as they were, and nothing within a line is touched.
+//! The page's scripts and styles without the comments that have lines to themselves and without what lines are indented by:
+//! those are for people, not for phones. Pure. Such lines become empty, so that line numbers stay as they were, and nothing
+//! within a line is touched.
 
 /// What a file is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,11 +22,11 @@ impl Language {
     }
 }
 
-/// The text with every line emptied that holds nothing but a comment, or a part of one.
+/// The text with every line emptied that holds nothing but a comment, or a part of one, and no other indented.
 ///
 /// It reads lines, not the language: a line inside a string that looks like a comment would be taken for one. The tests
 /// see that no file of the page has a string of several lines.
-pub(super) fn without_comments(language: Language, text: &str) -> String {
+pub(super) fn slimmed(language: Language, text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     while !rest.is_empty() {
@@ -34,7 +35,7 @@ pub(super) fn without_comments(language: Language, text: &str) -> String {
         if is_comment {
             kept.extend(lines.matches('\n'));
         } else {
-            kept.push_str(lines);
+            kept.push_str(lines.trim_start_matches([' ', '\t']));
         }
         rest = later;
     }
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_lines_that_hold_nothing_but_a_comment_become_empty() {
+    fn only_lines_that_hold_nothing_but_a_comment_become_empty_and_none_is_indented() {
         use Language::{Script, Style};
         for (language, text, kept) in [
             (Script, "", ""),
@@ -91,11 +92,13 @@ mod tests {
             (Script, "a(); /* b */\n", "a(); /* b */\n"),
             (Script, "/* never ends\n// a\n", "/* never ends\n// a\n"),
             (Script, "/* ä */\n'ö'; // ü\n", "\n'ö'; // ü\n"),
+            (Script, "  a(\n\t' b',\n  );\n", "a(\n' b',\n);\n"),
+            (Style, "b {\n  c: d;\n}\n", "b {\nc: d;\n}\n"),
             (Style, "/* a */\nb { c: d }\n", "\nb { c: d }\n"),
             (Style, "// a\n", "// a\n"),
             (Style, "b {\n  /* a\n     c */\n}\n", "b {\n\n\n}\n"),
         ] {
-            assert_eq!(without_comments(language, text), kept, "{text:?}");
+            assert_eq!(slimmed(language, text), kept, "{text:?}");
         }
     }
 
