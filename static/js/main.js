@@ -30,6 +30,7 @@ import { createInvite } from './ui/invite.js';
 import { createJoin } from './ui/join.js';
 import { createMeasure } from './ui/measure.js';
 import { carry } from './ui/motion.js';
+import { createMoving } from './ui/moving.js';
 import { createNow } from './ui/now.js';
 import { createPaired } from './ui/paired.js';
 import { createQueue } from './ui/queue.js';
@@ -50,6 +51,7 @@ const movingIn = isMovingIn();
 
 const store = createStore({
   view: 'starting',
+  moving: null,
   memberId: null,
   room: null,
   index: new Map(),
@@ -122,11 +124,13 @@ const shelf = openBack().then(movedInto).then((back) =>
 async function movedInto(back) {
   if (!movingIn) return back;
   try {
-    saveSettings(/** @type {import('./types.js').Settings} */ (await moveIn(await guestOrigin(), back)));
+    const onProgress = (/** @type {import('./moving.js').Brought} */ moving) => store.update({ view: 'moving', moving });
+    saveSettings(/** @type {import('./types.js').Settings} */ (await moveIn(await guestOrigin(), back, onProgress)));
     changeSettings(loadSettings());
   } catch {
     // As on a phone that is new here.
   }
+  store.update({ view: 'starting', moving: null });
   return back;
 }
 
@@ -167,6 +171,7 @@ const join = createJoin({
 });
 const now = createNow({ state: store.get, press });
 const queue = createQueue((trackId) => press(() => ({ name: 'nudge', trackId })));
+const moving = createMoving();
 createTabs((tab, show) => {
   carry(
     () => (byId('panel-now', HTMLElement).hidden ? queue.cover() : byId('now-cover', HTMLElement)),
@@ -270,11 +275,11 @@ function draw() {
     setText(byId('trouble', HTMLElement), state.trouble ?? '');
     byId('join-view', HTMLElement).hidden = state.view !== 'join';
     byId('room-view', HTMLElement).hidden = state.view !== 'room';
-    byId('moved-view', HTMLElement).hidden = state.view !== 'moved';
+    const movingTitle = moving.render(state);
     if (state.view !== shown) {
       shown = state.view;
       // Where the focus was is no more; from here a screen reader goes on, and the keys do.
-      const first = shown === 'join' ? join.first : byId(shown === 'moved' ? 'moved-title' : 'room-title', HTMLElement);
+      const first = shown === 'join' ? join.first : (movingTitle ?? byId('room-title', HTMLElement));
       first.focus({ preventScroll: true });
     }
     if (state.view !== 'room') return;
@@ -311,7 +316,16 @@ createAcks(store);
 createTuner({ store, player });
 createSecure({
   offer: getOffer,
-  move: (origin) => moveTo(origin, { open: openBack, settings: () => store.get().settings, onFollowed: session.moved }),
+  move: (origin) =>
+    moveTo(origin, {
+      open: openBack,
+      settings: () => store.get().settings,
+      onFollowed: (total) => {
+        store.update({ moving: { brought: 0, total } });
+        session.moved();
+      },
+      onDone: () => store.update({ moving: null }),
+    }),
 });
 createMeasure({ store, chirp: () => attempt(sound('chirp')), tune: (delays) => attempt(tune(delays)) });
 createReporter({

@@ -15,11 +15,19 @@ import { within } from './timer.js';
  * @typedef {{settings?: unknown, entries?: Entry[], bytes?: ArrayBuffer | null}} Answer
  */
 
+/**
+ * How many of so many tracks are there.
+ * @typedef {{brought: number, total: number}} Brought
+ */
+
 /** Marks the address of a page that is opened to move into. */
 const MARK = '#moving';
 
 /** Under this the page remembers where this phone moved to. */
 const KEY = 'lockstep.moved';
+
+/** @type {{answer: Answer, transfer?: Transferable[]}} */
+const NOTHING = { answer: {} };
 
 /** A page that is gone answers nothing. */
 const ANSWER_MS = 5_000;
@@ -30,9 +38,10 @@ const ANSWER_MS = 5_000;
  * @param {object} own
  * @param {() => Promise<Back>} own.open
  * @param {() => unknown} own.settings
- * @param {() => void} own.onFollowed the new page is there
+ * @param {(total: number) => void} own.onFollowed the new page is there, and so many tracks are to follow
+ * @param {() => void} own.onDone it needs this one no more
  */
-export function moveTo(origin, { open, settings, onFollowed }) {
+export function moveTo(origin, { open, settings, onFollowed, onDone }) {
   remember(origin);
   const page = window.open(`${origin}/${MARK}`);
   if (!page) return location.assign(`${origin}/`);
@@ -43,9 +52,10 @@ export function moveTo(origin, { open, settings, onFollowed }) {
     /** @type {Question} */
     const question = data;
     const back = await (opening ??= open());
-    const { answer, transfer = [] } = await answerTo(question, back, settings).catch(() => ({ answer: {}, transfer: [] }));
+    const { answer, transfer = [] } = await answerTo(question, back, settings).catch(() => NOTHING);
     port.postMessage(answer, transfer);
-    if (question.ask === 'all') onFollowed();
+    if (question.ask === 'all') onFollowed(answer.entries?.length ?? 0);
+    if (question.ask === 'done') onDone();
   });
 }
 
@@ -90,16 +100,16 @@ export function isMovingIn() {
  * Brings what the page at `origin`, which opened this one, keeps.
  * @param {string} origin
  * @param {Back} back
+ * @param {(so: Brought) => void} onProgress
  * @returns {Promise<unknown>} its settings
  */
-export async function moveIn(origin, back) {
+export async function moveIn(origin, back, onProgress) {
   // Once: after a reload there may be nobody to ask.
   history.replaceState(null, '', '/');
   const { settings, entries = [] } = await ask(origin, { ask: 'all' });
-  await bring(entries.filter(isWhole), back, async (entry, part) => {
-    const { bytes } = await ask(origin, { ask: 'part', entry, part });
-    return bytes ?? null;
-  });
+  /** @param {Entry} entry @param {number} part */
+  const fetchPart = async (entry, part) => (await ask(origin, { ask: 'part', entry, part })).bytes ?? null;
+  await bring(entries.filter(isWhole), back, fetchPart, onProgress);
   await ask(origin, { ask: 'done' });
   return settings;
 }
@@ -109,11 +119,13 @@ export async function moveIn(origin, back) {
  * @param {Entry[]} entries
  * @param {Back} back
  * @param {(entry: Entry, part: number) => Promise<ArrayBuffer | null>} fetchPart
+ * @param {(so: Brought) => void} onProgress
  */
-export async function bring(entries, back, fetchPart) {
+export async function bring(entries, back, fetchPart, onProgress) {
   const here = new Set((await back.list()).map(({ trackId }) => trackId));
   const order = entries.filter(({ trackId }) => !here.has(trackId)).sort((a, b) => b.usedAtMs - a.usedAtMs);
-  for (const entry of order) {
+  for (const [brought, entry] of order.entries()) {
+    onProgress({ brought, total: order.length });
     try {
       await bringOne(entry, back, fetchPart);
     } catch {

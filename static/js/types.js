@@ -183,7 +183,9 @@
 
 /**
  * @typedef {object} AppState
- * @property {'starting' | 'join' | 'room' | 'moved'} view `moved`: this phone goes on in another tab.
+ * @property {'starting' | 'moving' | 'join' | 'room' | 'moved'} view `moving`: its music comes from another tab; `moved`: this
+ *   phone goes on in another tab.
+ * @property {import('./moving.js').Brought | null} moving What is on its way from that tab, or to it.
  * @property {MemberId | null} memberId
  * @property {Room | null} room
  * @property {ReadonlyMap<TrackId, Track>} index

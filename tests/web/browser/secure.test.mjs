@@ -71,6 +71,24 @@ async function moveOver(phone) {
   return phoneOf(page);
 }
 
+/** In the page: keeps what is said while it moves, and takes its time to hand over what it keeps. */
+function watchTheMove() {
+  const said = new Set();
+  Object.assign(window, { said: () => [...said] });
+  const look = () => {
+    for (const view of document.querySelectorAll('#moving-view:not([hidden]), #moved-view:not([hidden])')) {
+      for (const { textContent } of view.querySelectorAll('[aria-live]')) said.add(textContent);
+    }
+  };
+  new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+  const { postMessage } = MessagePort.prototype;
+  MessagePort.prototype.postMessage = function (answer, transfer) {
+    const send = () => postMessage.call(this, answer, transfer);
+    if (answer.bytes) setTimeout(send, 1_500);
+    else send();
+  };
+}
+
 /** In the page: whether it is in the room. */
 const inTheRoom = () => !document.querySelector('#room-view').hidden;
 
@@ -85,6 +103,8 @@ test('a phone that trusts the server moves over, stays paired, takes its music a
   /** @type {string[]} */
   const asked = [];
   ada.page.context().on('request', (request) => asked.push(request.url()));
+  await ada.page.context().addInitScript(watchTheMove);
+  await ada.read(watchTheMove);
   const moved = await moveOver(ada);
   await journey(t.name, () => [ada, moved], async () => {
     await moved.until('the room', inTheRoom);
@@ -95,6 +115,10 @@ test('a phone that trusts the server moves over, stays paired, takes its music a
     assert.equal(await moved.read(() => JSON.parse(localStorage.getItem('lockstep.settings')).name), 'Ada');
 
     await ada.until('where it went', () => document.activeElement.id === 'moved-title' && document.querySelector('#room-view').hidden);
+    await ada.until('that it is needed no more', () => document.querySelector('#moved-text').textContent === 'This one can be closed.');
+    assert.equal((await ada.read(() => window.said()))[0], 'This one has to stay open until the music is there.');
+    const said = await moved.read(() => window.said());
+    assert.ok(said.includes('Bringing track 1 of 2 over'), said.join('\n'));
     await moved.until('nobody but itself', () => document.querySelectorAll('[aria-label=Listeners] li').length === 1);
     await moved.seesListener('Ada \\(you\\)');
     await moved.press('Play');

@@ -56,11 +56,12 @@ test('music is brought along part by part, what was heard last first, and what i
   const back = openMemory();
   await back.append({ ...entry(B, 2), parts: 1, receivedBytes: 8, size: 8 }, new ArrayBuffer(8));
   const asked = [];
-  await bring([entry(A, 1), entry(B, 2), entry(C, 3)], back, async ({ trackId }, part) => {
+  const fetchPart = async ({ trackId }, part) => {
     asked.push(`${trackId[0]}${part}`);
     return bytes(part);
-  });
-  assert.deepEqual(asked, ['c0', 'c1', 'a0', 'a1']);
+  };
+  await bring([entry(A, 1), entry(B, 2), entry(C, 3)], back, fetchPart, ({ brought, total }) => asked.push(`${brought} of ${total}`));
+  assert.deepEqual(asked, ['0 of 2', 'c0', 'c1', '1 of 2', 'a0', 'a1']);
   const entries = await back.list();
   assert.deepEqual(entries.map(({ trackId }) => trackId).sort(), [A, B, C]);
   const brought = await back.read(entries.find(({ trackId }) => trackId === A));
@@ -76,13 +77,13 @@ for (const [name, fetchPart] of failures) {
   test(`${name} ends it, and no half of a track stays`, async () => {
     const back = openMemory();
     let calls = 0;
-    await bring([entry(A, 2), entry(B, 1)], back, async (track, part) => ((calls += 1) > 3 ? fetchPart() : bytes(part)));
+    await bring([entry(A, 2), entry(B, 1)], back, async (track, part) => ((calls += 1) > 3 ? fetchPart() : bytes(part)), () => {});
     assert.deepEqual((await back.list()).map(({ trackId }) => trackId), [A]);
   });
 }
 
 test('what is no track is not brought', async () => {
   const back = openMemory();
-  await bring([entry('../../x', 1)], back, async (track, part) => bytes(part));
+  await bring([entry('../../x', 1)], back, async (track, part) => bytes(part), () => {});
   assert.deepEqual(await back.list(), []);
 });
