@@ -1,10 +1,14 @@
 //! Flags and environment. Nothing here looks at the world; `main` and `run` do.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Parser, ValueEnum};
+
+/// Where HTTPS is served unless another port is asked for.
+const TLS_PORT: u16 = 8443;
 
 /// When phones start: at a moment on the server's clock, or when the event reaches them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,20 +52,15 @@ pub struct Config {
         value_name = "ADDRESS:PORT",
         default_value = "0.0.0.0:8080"
     )]
-    pub listen: std::net::SocketAddr,
+    pub listen: SocketAddr,
 
     /// Serve HTTPS too, with a certificate of the server's own small authority
     #[arg(long, env = "TLS", value_parser = FalseyValueParser::new())]
     pub tls: bool,
 
-    /// Address and port to serve HTTPS on; port 0 picks a free one
-    #[arg(
-        long,
-        env = "TLS_LISTEN",
-        value_name = "ADDRESS:PORT",
-        default_value = "0.0.0.0:8443"
-    )]
-    pub tls_listen: std::net::SocketAddr,
+    /// Address and port to serve HTTPS on; port 0 picks a free one [default: port 8443 of the address that HTTP is served on]
+    #[arg(long, env = "TLS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub tls_listen: Option<SocketAddr>,
 
     /// Serve HTTPS with the certificate in this PEM file, those that lead up to a root after it
     #[arg(long, env = "TLS_CERT", value_name = "FILE", requires = "tls_key")]
@@ -120,6 +119,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Where to serve HTTPS beside the HTTP that is served on `plain`: whoever reaches the one reaches the other.
+    pub fn tls_listen(&self, mut plain: SocketAddr) -> SocketAddr {
+        plain.set_port(TLS_PORT);
+        self.tls_listen.unwrap_or(plain)
+    }
+
     /// How long a dropped event stream may be gone before its listener counts as gone.
     pub fn leave_grace(&self) -> Duration {
         Duration::from_millis(self.leave_grace_ms)

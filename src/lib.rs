@@ -107,6 +107,8 @@ pub struct Welcome {
     pub url: String,
     /// The URL of the secure page, if there is one.
     pub secure_url: Option<String>,
+    /// What makes its connections secure.
+    pub tls: Option<Arc<Tls>>,
     /// The pairing code.
     pub code: String,
     /// How many tracks are known.
@@ -135,7 +137,7 @@ pub async fn run(
     let store = Store::open(&config.state_file)?;
     let metrics = Arc::new(Metrics::default());
     let doors = http::Doors {
-        secure: secure_door(&config).await?,
+        secure: secure_door(&config, &listener).await?,
         plain: listener,
         most: descriptors::room_for(config.max_connections as usize),
     };
@@ -200,9 +202,11 @@ pub async fn run(
     welcome(&Welcome {
         local,
         url,
-        secure_url: doors.secure.as_ref().map(|(listener, _)| {
-            address::secure_url(listener.local_addr().unwrap_or(config.tls_listen))
+        secure_url: doors.secure.as_ref().and_then(|(listener, _)| {
+            let local = listener.local_addr().ok()?;
+            Some(address::secure_url(local))
         }),
+        tls: doors.secure.as_ref().map(|(_, tls)| tls.clone()),
         code: pairing.code().into(),
         tracks: keeper.index().len(),
         whole: keeper.is_whole(),
@@ -224,12 +228,16 @@ pub async fn run(
     }
 }
 
-/// The door of the secure page, if it is wanted. Under the store's lock: of two servers only one makes an authority.
-async fn secure_door(config: &Config) -> Result<Option<(TcpListener, Arc<Tls>)>, StartError> {
+/// The door of the secure page beside the `plain` one, if it is wanted. Under the store's lock: of two servers only one makes
+/// an authority.
+async fn secure_door(
+    config: &Config,
+    plain: &TcpListener,
+) -> Result<Option<(TcpListener, Arc<Tls>)>, StartError> {
     let Some(tls) = Tls::open(config)? else {
         return Ok(None);
     };
-    let address = config.tls_listen;
+    let address = config.tls_listen(plain.local_addr().unwrap_or(config.listen));
     let listen_error = |error| StartError::Listen { address, error };
     let listener = http::bind(address).map_err(listen_error)?;
     let listener = TcpListener::from_std(listener).map_err(listen_error)?;

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::music::put_wav;
+use common::network::{inside, ip};
 use common::phone::{ask, http, trusting};
 use common::server::run;
 use common::{Answer, PATIENCE, Phone, Setup, TestServer, in_time, raw};
@@ -111,6 +112,27 @@ async fn an_address_that_the_machine_got_after_the_start_is_in_its_certificate()
     for address in ["127.0.0.1", "127.7.7.7", "127.0.0.1"] {
         let url = format!("https://{address}:{port}/healthz");
         get(&phone, url).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn the_secure_page_is_served_wherever_the_plain_one_is() {
+    if !inside("the_secure_page_is_served_wherever_the_plain_one_is") {
+        return;
+    }
+    ip(&["link", "set", "lo", "up"]);
+    let setup = Setup::long_tracks().listen("[::]:0").flag("--tls");
+    let server = setup.start().await;
+    let port = server.address().port();
+    let ca = format!("http://[::1]:{port}/ca.crt");
+    let root = get(&http(), ca).await.expect(200).body;
+    let root = reqwest::Certificate::from_der(&root).unwrap();
+    let phone = Client::builder().no_proxy().add_root_certificate(root);
+    let phone = phone.build().unwrap();
+    for host in ["[::1]", "127.0.0.1"] {
+        get(&phone, format!("https://{host}:8443/healthz"))
+            .await
+            .expect(200);
     }
 }
 
