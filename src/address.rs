@@ -8,14 +8,43 @@ use image::{DynamicImage, ImageFormat, Luma};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
+/// How a URL begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// HTTP.
+    Http,
+    /// HTTPS.
+    Https,
+}
+
+impl Scheme {
+    /// The URL of a host by its name, which is an address in brackets if it is one of IPv6. As people read it: the port that
+    /// belongs to the scheme (RFC 9110, 4.2.1, 4.2.2) goes without saying.
+    pub fn url(self, name: &str, port: u16) -> String {
+        match (self, port) {
+            (Scheme::Http, 80) => format!("http://{name}"),
+            (Scheme::Http, _) => format!("http://{name}:{port}"),
+            (Scheme::Https, 443) => format!("https://{name}"),
+            (Scheme::Https, _) => format!("https://{name}:{port}"),
+        }
+    }
+
+    fn url_of(self, address: SocketAddr) -> String {
+        match address.ip() {
+            IpAddr::V4(ip) => self.url(&ip.to_string(), address.port()),
+            IpAddr::V6(ip) => self.url(&format!("[{ip}]"), address.port()),
+        }
+    }
+}
+
 /// The URL of the server bound to `local`, as a phone in the house reaches it.
 pub fn url(local: SocketAddr) -> String {
-    format!("http://{}", reachable(local))
+    Scheme::Http.url_of(reachable(local))
 }
 
 /// The same of its secure page.
 pub fn secure_url(local: SocketAddr) -> String {
-    format!("https://{}", reachable(local))
+    Scheme::Https.url_of(reachable(local))
 }
 
 /// Where a phone in the house reaches what is bound to `local`.
@@ -57,22 +86,10 @@ fn further(local: SocketAddr, first: &str, mut interfaces: Vec<Interface>) -> Ve
         .into_iter()
         .filter(|interface| !interface.is_loopback() && can_be_typed(interface.ip()))
         .map(|interface| Other {
-            url: url_of(interface.ip(), local.port()),
+            url: Scheme::Http.url_of(SocketAddr::new(interface.ip(), local.port())),
             interface: interface.name,
         });
     others.filter(|other| other.url != first).collect()
-}
-
-fn url_of(ip: IpAddr, port: u16) -> String {
-    format!("http://{}", SocketAddr::new(ip, port))
-}
-
-/// Host and port of an HTTP server, as people read them: 80 goes without saying.
-pub fn host(name: &str, port: u16) -> String {
-    match port {
-        80 => name.to_owned(),
-        _ => format!("{name}:{port}"),
-    }
 }
 
 fn interfaces() -> Vec<Interface> {
@@ -151,8 +168,22 @@ mod tests {
             url(([192, 168, 1, 7], 8080).into()),
             "http://192.168.1.7:8080"
         );
-        assert_eq!(url((Ipv6Addr::LOCALHOST, 80).into()), "http://[::1]:80");
+        assert_eq!(url((Ipv6Addr::LOCALHOST, 8080).into()), "http://[::1]:8080");
         assert!(!url(([0, 0, 0, 0], 8080).into()).contains("0.0.0.0"));
+    }
+
+    #[test]
+    fn the_port_that_belongs_to_the_scheme_goes_without_saying() {
+        let v4 = |port| ([192, 168, 1, 7], port).into();
+        assert_eq!(url(v4(80)), "http://192.168.1.7");
+        assert_eq!(url(v4(443)), "http://192.168.1.7:443");
+        assert_eq!(secure_url(v4(443)), "https://192.168.1.7");
+        assert_eq!(secure_url(v4(80)), "https://192.168.1.7:80");
+        let v6 = (Ipv6Addr::LOCALHOST, 80).into();
+        assert_eq!(url(v6), "http://[::1]");
+        let others = further(v4(80), "http://192.168.1.7", house());
+        let urls: Vec<_> = others.iter().map(|other| &*other.url).collect();
+        assert_eq!(urls, ["http://10.8.0.2", "http://192.168.4.1"]);
     }
 
     fn interface(name: &str, ip: &str, is_p2p: bool) -> Interface {

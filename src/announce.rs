@@ -3,9 +3,11 @@
 //! `lockstep-2.local`. Nothing else depends on it: phones can always use the address.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use lockstep::address;
+use lockstep::address::Scheme;
+use lockstep::tls::Tls;
 use mdns_sd::{DaemonEvent, IfKind, RRType, Receiver, ServiceDaemon, ServiceInfo};
 
 const NAME: &str = "lockstep.local.";
@@ -17,14 +19,14 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(crate) struct Announcement(ServiceDaemon);
 
 impl Announcement {
-    /// Tells the network of the server bound to `local`. None where nobody else could reach it, or where there is no
-    /// multicast; the log says which.
-    pub(crate) fn begin(local: SocketAddr) -> Option<Self> {
+    /// Tells the network of the server bound to `local`, and `tls`, if there is one, by which name. None where nobody else
+    /// could reach it, or where there is no multicast; the log says which.
+    pub(crate) fn begin(local: SocketAddr, tls: Option<Arc<Tls>>) -> Option<Self> {
         if local.ip().to_canonical().is_loopback() {
             tracing::debug!("it listens for this machine alone, so the network is not told");
             return None;
         }
-        match Self::try_begin(local) {
+        match Self::try_begin(local, tls) {
             Ok(announcement) => Some(announcement),
             Err(error) => {
                 tracing::warn!("the network cannot be told of lockstep.local: {error}");
@@ -33,12 +35,12 @@ impl Announcement {
         }
     }
 
-    fn try_begin(local: SocketAddr) -> mdns_sd::Result<Self> {
+    fn try_begin(local: SocketAddr, tls: Option<Arc<Tls>>) -> mdns_sd::Result<Self> {
         let daemon = ServiceDaemon::new()?;
         daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])?;
         let events = daemon.monitor()?;
         daemon.register(service(local)?)?;
-        tokio::spawn(follow(events, local.port()));
+        tokio::spawn(follow(events, local.port(), tls));
         Ok(Announcement(daemon))
     }
 
@@ -65,8 +67,8 @@ fn service(local: SocketAddr) -> mdns_sd::Result<ServiceInfo> {
     Ok(service)
 }
 
-/// Logs the name that the server has got.
-async fn follow(events: Receiver<DaemonEvent>, port: u16) {
+/// Tells of the name that the server has got.
+async fn follow(events: Receiver<DaemonEvent>, port: u16, tls: Option<Arc<Tls>>) {
     let mut name = NAME.to_owned();
     let mut told = String::new();
     while let Ok(event) = events.recv_async().await {
@@ -77,18 +79,18 @@ async fn follow(events: Receiver<DaemonEvent>, port: u16) {
                 }
             }
             DaemonEvent::Announce(..) if told != name => {
-                tracing::info!("in this network it is also {}", url(&name, port));
+                let typed = name.trim_end_matches('.');
+                if let Some(tls) = &tls {
+                    tls.goes_by(typed);
+                }
+                let url = Scheme::Http.url(typed, port);
+                tracing::info!("in this network it is also {url}");
                 told.clone_from(&name);
             }
             DaemonEvent::Error(error) => tracing::warn!("multicast DNS: {error}"),
             _ => {}
         }
     }
-}
-
-/// As one types it.
-fn url(name: &str, port: u16) -> String {
-    format!("http://{}", address::host(name.trim_end_matches('.'), port))
 }
 
 #[cfg(test)]
@@ -98,13 +100,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_is_told_of_a_server_for_this_machine_alone() {
         for local in ["127.0.0.1:8080", "[::1]:8080", "[::ffff:127.0.0.1]:8080"] {
-            assert!(Announcement::begin(local.parse().unwrap()).is_none());
+            assert!(Announcement::begin(local.parse().unwrap(), None).is_none());
         }
-    }
-
-    #[test]
-    fn port_80_goes_without_saying() {
-        assert_eq!(url(NAME, 8080), "http://lockstep.local:8080");
-        assert_eq!(url(NAME, 80), "http://lockstep.local");
     }
 }

@@ -112,7 +112,7 @@ fn present(
         });
     }
     let announcement = if named {
-        Announcement::begin(welcome.local)
+        Announcement::begin(welcome.local, welcome.tls.clone())
     } else {
         None
     };

@@ -48,7 +48,8 @@ pub(crate) fn greet(welcome: &Welcome, out: &mut impl Write) -> io::Result<()> {
     };
     writeln!(out, "  {tracks} {unit}{more}")?;
     writeln!(out)?;
-    writeln!(out, "listening on {url}")?;
+    // For scripts, which are to find the port there whichever it is.
+    writeln!(out, "listening on http://{}", address::reachable(*local))?;
     out.flush()
 }
 

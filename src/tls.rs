@@ -102,6 +102,13 @@ impl Tls {
         ServerConnection::new(self.config.clone())
     }
 
+    /// The network calls this machine by that name from here on, and no more by the one before it.
+    pub fn goes_by(&self, name: &str) {
+        if let Certificates::Own(leaves) = &self.certificates {
+            leaves.goes_by(name, SystemTime::now());
+        }
+    }
+
     /// This server's own authority, if the certificates are its.
     pub fn authority(&self) -> Option<&Authority> {
         match &self.certificates {

@@ -237,6 +237,36 @@ async fn a_second_machine_gets_a_name_of_its_own() {
 }
 
 #[tokio::test]
+async fn its_certificate_has_that_name_whatever_else_it_is_called() {
+    if !inside("its_certificate_has_that_name_whatever_else_it_is_called") {
+        return;
+    }
+    let _town = OutOfTown::connected();
+    let setup = in_house().flag("--tls").flag("--tls-listen=0.0.0.0:0");
+    let server = setup.start().await;
+    assert_eq!(name_of(&server).await, "lockstep.local");
+    let root = ask(http().get(server.url("/ca.crt"))).await.expect(200);
+    let root = reqwest::Certificate::from_der(&root.body).unwrap();
+    let address = server.secure_address();
+    let call = async |name: &str, says_so: bool| {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .add_root_certificate(root.clone())
+            .resolve(name, address)
+            .tls_sni(says_so)
+            .build()
+            .unwrap();
+        let url = format!("https://{name}:{}/healthz", address.port());
+        ask(client.get(url)).await.expect(200);
+    };
+    for n in 0..20 {
+        call(&format!("n{n}.local"), true).await;
+    }
+    // To whoever does not say which name it calls the certificate is shown as it is.
+    call("lockstep.local", false).await;
+}
+
+#[tokio::test]
 async fn it_keeps_to_itself_if_it_is_told_to() {
     if !inside("it_keeps_to_itself_if_it_is_told_to") {
         return;

@@ -143,18 +143,17 @@ pub(super) fn window_open(app: &App) -> bool {
 /// by a name that only this machine understands, or only some phones (multicast DNS). Over HTTP always: the next guest's phone
 /// trusts no certificate of ours.
 pub(super) fn qr(app: &App, line: &Line, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    let plain = line.is_secure().then(|| secure::plain_host(app, headers));
-    let host = match plain.flatten() {
-        Some(plain) => plain,
-        None => secure::host(headers).unwrap_or_default().to_owned(),
-    };
+    let host = secure::host(headers).unwrap_or_default();
     let own = ["localhost", "127.", "[::1]", "0.0.0.0"];
-    let name = gate::name_of(&host).to_ascii_lowercase();
+    let name = gate::name_of(host).to_ascii_lowercase();
     let multicast = name.trim_end_matches('.').ends_with(".local");
+    let plain = line.is_secure().then(|| secure::plain_url(app, &name));
     let url = if multicast || own.iter().any(|own| name.starts_with(own)) {
         address::url(app.local)
     } else {
-        format!("http://{host}")
+        plain
+            .flatten()
+            .unwrap_or_else(|| format!("http://{}", host.trim_end_matches(":80")))
     };
     let png =
         address::png_qr(&url).ok_or(ApiError::NotFound("the address is too long for a QR code"))?;

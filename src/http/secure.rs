@@ -10,7 +10,7 @@ use serde_json::json;
 use super::error::ApiError;
 use super::gate;
 use super::{App, Body, Doors, full, json};
-use crate::address;
+use crate::address::Scheme;
 use crate::tls::{Authority, Tls};
 
 /// HTTPS, as phones are offered it.
@@ -89,13 +89,12 @@ pub(super) fn origin(app: &App, headers: &HeaderMap) -> Option<String> {
         v6 if v6.starts_with('[') => "*",
         name => name,
     };
-    Some(format!("https://{name}:{}", app.offer.as_ref()?.port))
+    Some(Scheme::Https.url(name, app.offer.as_ref()?.port))
 }
 
-/// The address of the HTTP page for whoever came over HTTPS.
-pub(super) fn plain_host(app: &App, headers: &HeaderMap) -> Option<String> {
-    let name = gate::name_of(host(headers)?);
-    Some(address::host(name, app.offer.as_ref()?.http_port))
+/// The HTTP page of the host of that name.
+pub(super) fn plain_url(app: &App, name: &str) -> Option<String> {
+    Some(Scheme::Http.url(name, app.offer.as_ref()?.http_port))
 }
 
 /// By which name and port the server was called.

@@ -13,7 +13,8 @@ use rustls::sign::CertifiedKey;
 
 use super::authority::{self, Authority, IssueError};
 
-/// So many names that somebody called this server by are remembered. A router may give it one that it does not know.
+/// So many names that somebody called this server by are remembered, besides those that it knows to be its own. A router may
+/// give it one that it does not know.
 const MOST_CALLED: usize = 8;
 
 /// The certificate in use.
@@ -38,6 +39,8 @@ impl Leaf {
 #[derive(Debug)]
 struct Inner {
     leaf: Leaf,
+    /// What the network calls it, as far as this machine has seen to that.
+    announced: Option<String>,
     /// The names of [`MOST_CALLED`], the latest last.
     called: VecDeque<String>,
 }
@@ -66,12 +69,16 @@ impl Leaves {
             addresses,
             made: now,
         };
-        let called = VecDeque::new();
+        let inner = Inner {
+            leaf,
+            announced: None,
+            called: VecDeque::new(),
+        };
         Ok(Leaves {
             authority,
             provider,
             names,
-            inner: Mutex::new(Inner { leaf, called }),
+            inner: Mutex::new(inner),
         })
     }
 
@@ -92,8 +99,34 @@ impl Leaves {
         }
     }
 
+    /// See [`super::Tls::goes_by`].
+    pub(super) fn goes_by(&self, name: &str, now: SystemTime) {
+        let mut inner = self.lock();
+        inner.announced = Some(name.to_ascii_lowercase());
+        self.renew(&mut inner, None, now);
+    }
+
+    /// The certificate for somebody who calls this server by `name`.
+    fn called_by(&self, name: Option<&str>, now: SystemTime) -> Arc<CertifiedKey> {
+        let mut inner = self.lock();
+        if let Some(name) = name {
+            let name = name.to_ascii_lowercase();
+            if !inner.leaf.names.contains(&name) && self.authority.speaks_for_name(&name) {
+                if inner.called.len() == MOST_CALLED {
+                    inner.called.pop_front();
+                }
+                inner.called.push_back(name);
+                self.renew(&mut inner, None, now);
+            }
+        }
+        inner.leaf.key.clone()
+    }
+
     fn renew(&self, inner: &mut Inner, local: Option<IpAddr>, now: SystemTime) {
-        let names: Vec<_> = self.names.iter().chain(&inner.called).cloned().collect();
+        let own = self.names.iter().chain(&inner.announced);
+        let mut names: Vec<_> = own.chain(&inner.called).cloned().collect();
+        names.sort_unstable();
+        names.dedup();
         let addresses = addresses(&self.names, local);
         match self
             .authority
@@ -115,18 +148,7 @@ impl Leaves {
 
 impl ResolvesServerCert for Leaves {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let mut inner = self.lock();
-        if let Some(name) = hello.server_name() {
-            let name = name.to_ascii_lowercase();
-            if !inner.leaf.names.contains(&name) && self.authority.speaks_for_name(&name) {
-                if inner.called.len() == MOST_CALLED {
-                    inner.called.pop_front();
-                }
-                inner.called.push_back(name);
-                self.renew(&mut inner, None, SystemTime::now());
-            }
-        }
-        Some(inner.leaf.key.clone())
+        Some(self.called_by(hello.server_name(), SystemTime::now()))
     }
 }
 
@@ -174,6 +196,22 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &second), "it has aged");
         leaves.cover(local, now);
         assert!(!Arc::ptr_eq(&second, &in_use()), "it is of a time to come");
+    }
+
+    #[test]
+    fn whatever_it_is_called_its_own_names_stay_in_the_certificate() {
+        let leaves = leaves();
+        let now = SystemTime::now();
+        leaves.goes_by("lockstep.local", now);
+        leaves.goes_by("Lockstep-2.local", now);
+        for n in 0..3 * MOST_CALLED {
+            leaves.called_by(Some(&format!("n{n}.local")), now);
+            let names = leaves.lock().leaf.names.clone();
+            for own in ["pi", "lockstep-2.local", &format!("n{n}.local")] {
+                assert!(names.iter().any(|name| name == own), "{own} in {names:?}");
+            }
+            assert!(names.len() <= 2 + MOST_CALLED, "{names:?}");
+        }
     }
 
     #[test]
