@@ -141,8 +141,11 @@ pub async fn run(
         plain: listener,
         most: descriptors::room_for(config.max_connections as usize),
     };
+    // What is to be reset is moved away once there is music for another.
+    let kept = (!config.reset_state).then(|| open_room(&store));
+    let current = kept.as_ref().and_then(|room| room.as_ref().ok()?.current());
     let keeper = tokio::select! {
-        keeper = look_through(&config, &metrics) => keeper?,
+        keeper = look_through(&config, current, &metrics) => keeper?,
         _ = closing.wait_for(|closing| *closing) => return Ok(()),
     };
     let state_error = |error: String| StartError::State {
@@ -160,7 +163,8 @@ pub async fn run(
         leave_grace: config.leave_grace(),
     };
     let (life, hub_life) = watch::channel(Life::Serving);
-    let (house, mut hub_task, takes_parts) = match open_room(&store) {
+    let room = kept.unwrap_or_else(|| open_room(&store));
+    let (house, mut hub_task, takes_parts) = match room {
         Ok(room) => {
             // A part of the library would only take from a queue that knows the whole; and an empty folder is more likely a
             // disk that is not mounted than music given up.
@@ -259,10 +263,14 @@ async fn secure_door(
     Ok(Some((listener, Arc::new(tls))))
 }
 
-async fn look_through(config: &Config, metrics: &Arc<Metrics>) -> Result<Keeper, StartError> {
+async fn look_through(
+    config: &Config,
+    current: Option<room::TrackId>,
+    metrics: &Arc<Metrics>,
+) -> Result<Keeper, StartError> {
     let (folder, state_file) = (config.audio_dir.clone(), config.state_file.clone());
     let (keep_duplicates, metrics) = (config.keep_duplicates, metrics.clone());
-    let open = move || Keeper::open(&folder, &state_file, keep_duplicates, metrics);
+    let open = move || Keeper::open(&folder, &state_file, keep_duplicates, current, metrics);
     tokio::task::spawn_blocking(open)
         .await
         .unwrap_or_else(|error| Err(io::Error::other(error)))

@@ -19,6 +19,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::buffer::{self, Buffer};
 use super::downloads::Begun;
 use super::lent::Lender;
+use super::protocol::MOST_BUFFERED;
+use super::socket::ON_THE_WAY;
 use super::uplink::{Passage, Place};
 use crate::library::Version;
 use crate::wire::Download;
@@ -27,9 +29,12 @@ use crate::wire::Download;
 const PIECE: u64 = buffer::SIZE as u64;
 /// After so many bytes in one go it is others' turn.
 const TURN: u64 = 512 << 10;
-/// The last bytes of an answer are never lent. They are more than hyper and the system hold back together, so when the file is
-/// looked at for the last time, all that was lent has arrived, and nothing of it can change any more.
-const NEVER_LENT: u64 = 256 << 10;
+/// The last bytes of an answer are never lent. They are more than what waits here and in the system when the last of them are
+/// read and the file is looked at once more, so that all that was lent has arrived by then, and cannot change on the way. The
+/// system keeps up to twice what it is told, and a packet's worth besides. (To an end on this very machine it hands the file's
+/// own pages, as they are when that reads them: there a file that is overwritten as a download ends may come mixed, until it
+/// is fetched in its new version.)
+const NEVER_LENT: u64 = PIECE + MOST_BUFFERED as u64 + 4 * ON_THE_WAY as u64;
 /// Progress is told at most so often.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 
@@ -128,13 +133,14 @@ impl Source {
         preadv2(&self.file, into, from, ReadWriteFlags::NOWAIT).ok()
     }
 
-    /// Whether the system has a piece in memory, so that sending it does not wait for the disk. What was read together is
-    /// forgotten together, more than a piece at a time, from one side: so its two ends and its middle tell. Were that wrong for
-    /// once, one reading would be waited for on an async thread.
+    /// Whether the system seems to have a piece in memory, so that sending it does not wait for the disk. What was read together
+    /// is mostly forgotten together, so a byte of each third tells; not always the same ones, because what is looked at is
+    /// remembered for longer. When that is wrong, an async thread waits for one piece.
     fn has_at_once(&self, piece: Piece) -> bool {
-        let last = piece.length as u64 - 1;
-        let mut probes = [0, last / 2, last].into_iter();
-        probes.all(|offset| self.read_if_there(&mut [0], piece.from + offset) == Some(1))
+        let third = piece.length as u64 / 3;
+        let mut probes =
+            (0..3).map(|n| piece.from + n * third + rand::random_range(0..third.max(1)));
+        probes.all(|at| self.read_if_there(&mut [0], at) == Some(1))
     }
 
     /// Reads a piece; blocks on the disk.

@@ -16,7 +16,7 @@ use super::file::Source;
 /// Lent in one piece at most, in bytes.
 const MOST: usize = 64 << 10;
 
-/// Nobody reads or writes it, so the system never gives it any memory.
+/// Nobody ever reads it.
 static STAND_IN: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(vec![0; MOST]));
 
 /// What a body has lent to its connection's socket and that has not sent yet.

@@ -10,7 +10,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest head of a request, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
 /// Bytes of one answer that wait here to be taken by the system.
-const MOST_BUFFERED: usize = 64 << 10;
+pub(super) const MOST_BUFFERED: usize = 64 << 10;
 
 /// As each connection speaks it. A larger head is answered with 431; one that does not come in time, with the end of the
 /// connection.

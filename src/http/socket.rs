@@ -34,7 +34,7 @@ const PROBE: Duration = Duration::from_secs(3);
 const PROBES: u32 = 3;
 /// What may be on its way to a phone, in bytes, and what may wait for that. Little, so that what the system has taken is
 /// nearly what has arrived, and a slow download is seen to be slow and to move.
-const ON_THE_WAY: usize = 64 << 10;
+pub(super) const ON_THE_WAY: usize = 64 << 10;
 const UNSENT: u32 = 16 << 10;
 
 /// What a connection's socket and the answers on it know of each other.

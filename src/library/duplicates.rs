@@ -66,12 +66,12 @@ pub(super) enum Standing {
     New,
     /// It was shown.
     Shown,
-    /// It is the room's current one.
+    /// It is the room's current one as well.
     Current,
 }
 
-/// The tracks that are shown, and the copies of these, each in the order they came in. What is being heard stays, though a
-/// better copy has come; of two that are as good, what was shown stays.
+/// The tracks that are shown, and the copies of these, each in the order they came in. The room's current one stays,
+/// though a better copy has come; of two that are as good, what was shown stays.
 pub(super) fn set_apart(
     tracks: Vec<Arc<Track>>,
     standing: impl Fn(TrackId) -> Standing,
@@ -84,13 +84,13 @@ pub(super) fn set_apart(
     }
     let mut shown_for: HashMap<TrackId, TrackId> = HashMap::new();
     for mut alike in recordings.into_values().filter(|alike| alike.len() > 1) {
-        let standing = |track: &Track| Reverse(standing(track.track_id));
-        let is_heard = |track: &Track| standing(track).0 == Standing::Current;
+        let standing = |track: &Track| standing(track.track_id);
+        let is_current = |track: &Track| standing(track) == Standing::Current;
         alike.sort_by(|a, b| {
-            is_heard(b)
-                .cmp(&is_heard(a))
+            is_current(b)
+                .cmp(&is_current(a))
                 .then_with(|| better_first(a, b))
-                .then_with(|| standing(a).cmp(&standing(b)))
+                .then_with(|| standing(b).cmp(&standing(a)))
                 .then_with(|| a.path.cmp(&b.path))
         });
         // Each copy is one of a track that is shown: a chain of takes, each a little longer than the last, is not one take.
@@ -381,6 +381,20 @@ mod tests {
         assert_eq!(paths, ["one of two", "the other", "not yet"]);
     }
 
+    /// Of songs of these numbers, this many half seconds long, with so many bits.
+    fn takes(takes: &[(u8, u8, u32)]) -> Vec<Track> {
+        let takes = takes.iter().enumerate();
+        takes
+            .map(|(n, (title, length, bit_rate))| {
+                let mut take = track(&format!("{n:02}"));
+                take.tags.title = format!("Song {title}");
+                take.duration = f64::from(*length) / 2.0;
+                take.bit_rate = *bit_rate;
+                take
+            })
+            .collect()
+    }
+
     proptest! {
         /// Files are found in any order; the choice must not depend on it.
         #[test]
@@ -388,22 +402,33 @@ mod tests {
             takes in proptest::collection::vec((0_u8..2, 0_u8..8, 1_u32..3), 0..12),
             seed in any::<u64>(),
         ) {
-            let takes = takes.into_iter().enumerate();
-            let mut tracks: Vec<_> = takes
-                .map(|(n, (title, length, bit_rate))| {
-                    let mut take = track(&format!("{n:02}"));
-                    take.tags.title = format!("Song {title}");
-                    take.duration = f64::from(length) / 2.0;
-                    take.bit_rate = bit_rate;
-                    take
-                })
-                .collect();
+            let mut tracks = self::takes(&takes);
             let mut in_order = shown(tracks.clone());
             tracks.sort_by_key(|track| seed.wrapping_mul(track.track_id.0 | 1));
             let mut shuffled = shown(tracks);
             in_order.sort();
             shuffled.sort();
             prop_assert_eq!(in_order, shuffled);
+        }
+
+        #[test]
+        fn the_current_one_is_shown_and_besides_nothing_has_a_better_copy(
+            takes in proptest::collection::vec((0_u8..2, 0_u8..8, 1_u32..3), 1..12),
+            current in any::<prop::sample::Index>(),
+        ) {
+            let tracks: Vec<_> = self::takes(&takes).into_iter().map(Arc::new).collect();
+            let current = current.get(&tracks).track_id;
+            for current in [Some(current), None] {
+                let (shown, copies) = set_apart(tracks.clone(), |id| {
+                    if Some(id) == current { Standing::Current } else { Standing::Shown }
+                });
+                let of = |id| shown.iter().find(|track| track.track_id == id);
+                prop_assert!(current.is_none_or(|id| of(id).is_some()));
+                for copy in copies {
+                    let held_back = is_better(&copy.track, of(copy.of).unwrap());
+                    prop_assert!(!held_back || Some(copy.of) == current);
+                }
+            }
         }
     }
 }

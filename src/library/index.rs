@@ -127,7 +127,7 @@ impl Index {
     }
 
     /// Whether a track is shown though there is a better copy, and is not `current`, for whose sake alone that may be.
-    pub(super) fn is_to_be_decided_anew(&self, current: Option<TrackId>) -> bool {
+    pub(super) fn holds_back_a_better_copy(&self, current: Option<TrackId>) -> bool {
         self.duplicates.iter().any(|duplicate| {
             let shown = self.track(duplicate.of);
             Some(duplicate.of) != current

@@ -52,7 +52,7 @@ pub trait Audience {
     /// Takes the news, if that is possible just now; if not, it is told again.
     fn hear(&mut self, news: News) -> bool;
 
-    /// The track that is being heard. It goes on being shown when a better copy comes, as long as it is.
+    /// The room's current track, playing or not. It goes on being shown when a better copy comes, as long as it is that.
     fn current(&self) -> Option<TrackId>;
 }
 
@@ -67,6 +67,8 @@ pub struct Keeper {
     ours: Vec<PathBuf>,
     /// Whether all copies of a recording are shown.
     keep_duplicates: bool,
+    /// Whether of a library that is still being read so much is told as is known.
+    tells_parts: bool,
     index: Arc<Index>,
     /// What was seen of a large folder when the server started, until it is looked into.
     walked: Option<Walked>,
@@ -93,8 +95,8 @@ struct Looked {
 
 impl Keeper {
     /// Looks through `folder`, with the help of what was found last time. With only a few files to be read, they are
-    /// read; else that is left for [`Keeper::run`]. Of copies of one recording one is shown, unless `keep_duplicates`.
-    /// Blocks.
+    /// read; else that is left for [`Keeper::run`]. Of copies of one recording one is shown, unless `keep_duplicates`; while
+    /// one of them is `current`, it is that. Blocks.
     ///
     /// # Errors
     /// What the system said when the folder cannot be read.
@@ -102,6 +104,7 @@ impl Keeper {
         folder: &Path,
         state_file: &Path,
         keep_duplicates: bool,
+        current: Option<TrackId>,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
         let began = Instant::now();
@@ -124,6 +127,7 @@ impl Keeper {
             ours,
             root,
             keep_duplicates,
+            tells_parts: false,
             whole: false,
             told: HashSet::new(),
             unsettled_since: None,
@@ -132,7 +136,7 @@ impl Keeper {
             told_copies: 0,
             metrics,
         };
-        keeper.first(&walked);
+        keeper.first(&walked, current);
         keeper.metrics.scans.observe(began.elapsed());
         if !keeper.whole {
             keeper.walked = Some(walked);
@@ -150,7 +154,7 @@ impl Keeper {
         self.whole
     }
 
-    fn first(&mut self, walked: &Walked) {
+    fn first(&mut self, walked: &Walked, current: Option<TrackId>) {
         let cached = self.index.clone();
         if walked.files.is_empty() && !cached.is_empty() {
             return self.complain(EMPTY);
@@ -172,7 +176,7 @@ impl Keeper {
         self.leave_out(walked, &draft);
         self.whole = true;
         if !is_as_it_was || undecided > 0 {
-            self.index = Arc::new(self.finish(draft, walked, None));
+            self.index = Arc::new(self.finish(draft, walked, || current));
             if *self.index != *cached {
                 self.cache.save(&self.index, self.keep_duplicates);
             }
@@ -188,11 +192,17 @@ impl Keeper {
         }
     }
 
-    fn finish(&self, mut draft: Draft, walked: &Walked, current: Option<TrackId>) -> Index {
+    /// `current` is asked for last: it may take long to look at the bytes.
+    fn finish(
+        &self,
+        mut draft: Draft,
+        walked: &Walked,
+        current: impl FnOnce() -> Option<TrackId>,
+    ) -> Index {
         if !self.keep_duplicates {
             draft.decide(&self.root);
         }
-        draft.into_index(&self.index, walked, self.keep_duplicates, current)
+        draft.into_index(&self.index, walked, self.keep_duplicates, current())
     }
 
     /// Keeps the index true until `orders` are over, and tells `audience`. With `tells_parts`, of a library that is still
@@ -204,6 +214,7 @@ impl Keeper {
         tells_parts: bool,
         mut audience: impl Audience,
     ) {
+        self.tells_parts = tells_parts;
         // It begins before a look: what changed before that, nobody noticed.
         let mut watch = None;
         let mut taken = true;
@@ -216,8 +227,8 @@ impl Keeper {
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) if rest == SLOW => {
                     quiet += 1;
-                    let is_decided = !self.index.is_to_be_decided_anew(audience.current());
-                    if quiet < SLOWEST && self.is_told(watch.as_ref()) && is_decided {
+                    let waits = self.index.holds_back_a_better_copy(audience.current());
+                    if quiet < SLOWEST && self.is_told(watch.as_ref()) && !waits {
                         continue;
                     }
                     wanted.watch = quiet >= SLOWEST;
@@ -237,13 +248,7 @@ impl Keeper {
             }
             let is_told = self.is_told(watch.as_ref());
             let began = Instant::now();
-            let looked = self.look(
-                wanted.forced,
-                is_told,
-                tells_parts,
-                &mut taken,
-                &mut audience,
-            );
+            let looked = self.look(wanted.forced, is_told, &mut taken, &mut audience);
             self.metrics.scans.observe(began.elapsed());
             rest = match looked {
                 // What has changed meanwhile, nobody noticed.
@@ -287,7 +292,6 @@ impl Keeper {
         &mut self,
         forced: bool,
         is_told: bool,
-        tells_parts: bool,
         taken: &mut bool,
         audience: &mut impl Audience,
     ) -> io::Result<Looked> {
@@ -326,7 +330,7 @@ impl Keeper {
             teller.tell(Instant::now(), |due| match due {
                 Due::Progress(progress) => audience.hear(News::Reading(progress)),
                 // A part of a library that was whole before would only take tracks away.
-                Due::Part if self.whole || !tells_parts => true,
+                Due::Part if self.whole || !self.tells_parts => true,
                 Due::Part => {
                     let part = if self.keep_duplicates {
                         draft.clone()
@@ -345,13 +349,11 @@ impl Keeper {
         self.leave_out(&walked, &draft);
         self.place = place;
         self.trouble.clear();
-        let mut is_unsaved = false;
-        let current = audience.current();
-        let is_decided = !was.is_to_be_decided_anew(current);
-        if !is_as_it_was || !is_decided || self.undecided_bytes(&draft) > 0 {
-            let index = self.finish(draft, &walked, current);
-            is_unsaved = index != *was;
-            if is_unsaved {
+        let waits = was.holds_back_a_better_copy(audience.current());
+        if !is_as_it_was || waits || self.undecided_bytes(&draft) > 0 {
+            let index = self.finish(draft, &walked, || audience.current());
+            if index != *was {
+                self.cache.save(&index, self.keep_duplicates);
                 self.index = Arc::new(index);
             }
         }
@@ -370,10 +372,6 @@ impl Keeper {
         if teller.has_told {
             audience.hear(News::Reading(teller.end()));
         }
-        // People wait for the news, and nobody for this.
-        if is_unsaved {
-            self.cache.save(&self.index, self.keep_duplicates);
-        }
         Ok(Looked {
             unsettled: is_unsettled,
         })
@@ -386,8 +384,7 @@ impl Keeper {
             let of = self.index.track(copy.of).map(|track| &track.path);
             tracing::info!(
                 copies = copies.len(),
-                "left out: what is there already in an equal or better copy, such as {:?}, for which {:?} is shown; \
-                 --keep-duplicates shows all",
+                "left out: copies of what is shown, such as {:?}, for which {:?} is shown; --keep-duplicates shows all",
                 copy.track.path,
                 of.unwrap_or(&copy.track.path),
             );

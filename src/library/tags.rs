@@ -206,6 +206,8 @@ fn clean(text: &str) -> Option<String> {
     }
     if let Some((end, _)) = line.char_indices().nth(LONGEST_TEXT) {
         line.truncate(end);
+        // A tag may hold megabytes, and a track is in memory for good.
+        line.shrink_to_fit();
     }
     (!line.is_empty()).then_some(line)
 }
