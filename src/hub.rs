@@ -10,6 +10,7 @@ mod lead;
 mod outbox;
 mod pace;
 mod presence;
+mod remembered;
 mod tally;
 mod task;
 mod work;

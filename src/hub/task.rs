@@ -14,6 +14,7 @@ use super::herald::Herald;
 use super::lead::Writes;
 use super::pace::Pace;
 use super::presence::{Presence, Seen, StreamId};
+use super::remembered::Remembered;
 use super::tally::Tally;
 use super::{Accepted, Life, Refused, Request, Settings, Signal, StreamGuard, Subscribe, View};
 use crate::clock;
@@ -24,9 +25,6 @@ use crate::wire::{Message, Tuning, TuningSound};
 
 /// Commands that share one write at most.
 const BATCH: usize = 512;
-/// Events remembered for streams that come back, and their bytes.
-const REMEMBERED: usize = 1024;
-const REMEMBERED_BYTES: usize = 4 << 20;
 /// How long after a track's end the server waits for a phone to ask for the next.
 const END_PATIENCE: Duration = Duration::from_secs(3);
 /// How soon a browser comes back after a stream broke.
@@ -69,8 +67,7 @@ pub(super) struct Task {
     presence: Presence,
     views: watch::Sender<View>,
     herald: Herald,
-    remembered: VecDeque<(u64, Message)>,
-    remembered_bytes: usize,
+    remembered: Remembered,
     backlog: VecDeque<Waiting>,
     store: Arc<Store>,
     settings: Settings,
@@ -109,8 +106,7 @@ impl Task {
             room,
             views,
             herald: Herald::start(),
-            remembered: VecDeque::new(),
-            remembered_bytes: 0,
+            remembered: Remembered::default(),
             backlog: VecDeque::new(),
             store: Arc::new(store),
             settings,
@@ -304,7 +300,7 @@ impl Task {
         self.look_at = now;
         let view = self.publish();
         let mut first = vec![Message::retry(COME_BACK)];
-        match wish.last_event_id.and_then(|id| self.missed_since(id)) {
+        match wish.last_event_id.and_then(|id| self.remembered.since(id)) {
             Some(missed) => first.extend(missed),
             None => first.push(Message::snapshot(&view.snapshot())),
         }
@@ -324,24 +320,6 @@ impl Task {
             silence: wish.silence,
             hub: self.signals.clone(),
         })
-    }
-
-    fn remember(&mut self, event_count: u64, message: Message) {
-        self.remembered_bytes += message.text().len();
-        self.remembered.push_back((event_count, message));
-        while self.remembered.len() > REMEMBERED || self.remembered_bytes > REMEMBERED_BYTES {
-            let Some((_, oldest)) = self.remembered.pop_front() else {
-                break;
-            };
-            self.remembered_bytes -= oldest.text().len();
-        }
-    }
-
-    /// The events after `id`; `None` when it is not remembered.
-    fn missed_since(&self, id: u64) -> Option<Vec<Message>> {
-        let known = self.remembered.iter().position(|(count, _)| *count == id)?;
-        let missed = self.remembered.range(known + 1..);
-        Some(missed.map(|(_, message)| message.clone()).collect())
     }
 
     /// Puts into the backlog what nobody asks for: arrivals, departures, the end of a track.
@@ -526,7 +504,7 @@ impl Task {
         for event in &batch.events {
             tracing::debug!(count = event.event_count, "{}", event.kind.name());
             let message = Message::durable(event);
-            self.remember(event.event_count, message.clone());
+            self.remembered.add(event.event_count, message.clone());
             messages.push(message);
         }
         let segue = self
