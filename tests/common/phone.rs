@@ -551,6 +551,20 @@ impl Phone {
         self.command("/next", Value::Null).await
     }
 
+    /// Waits for so many others that listen and read nothing, makes more events than fit into their sockets, so that the server
+    /// has something to get rid of, and waits until they are gone.
+    pub async fn outlive(&mut self, deaf: usize) {
+        let listeners = |view: &Value| view["live"]["listeners"].as_object().unwrap().len();
+        self.wait_until("all of them", |view| listeners(view) == 1 + deaf)
+            .await;
+        for n in 0..800 {
+            let track = self.track_after_current(if n % 2 == 0 { 2 } else { 3 });
+            self.nudge(&track).await;
+        }
+        self.wait_until("only itself", |view| listeners(view) == 1)
+            .await;
+    }
+
     /// Makes a track next-up.
     pub async fn nudge(&mut self, track: &str) -> Value {
         self.command("/nudge", json!({ "trackId": track })).await
