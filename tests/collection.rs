@@ -170,12 +170,40 @@ async fn a_better_copy_of_the_current_track_waits_until_that_is_over() {
     assert_eq!(queue(&phone.view).len(), 4);
     assert_eq!(phone.current(), playing);
 
+    // Nor where all is read anew, as after an upgrade.
+    server.stop().await;
+    let cache = server.setup().state_file();
+    fs::remove_file(cache.with_file_name("state.json.index")).unwrap();
+    server.start_again().await;
+    phone.moved_to(&server);
+    phone.listen().await;
+    assert_eq!(phone.current(), playing);
+
     let before = phone.next().await["eventCount"].as_u64().unwrap();
     phone.post("/rescan").await.expect(202);
     let event = phone.durable_event("library.changed", before).await;
     let better = row(&phone, "better.flac").await;
     assert_eq!(event.payload["added"], json!([better["trackId"]]));
     assert_eq!(event.payload["removed"], json!([playing]));
+}
+
+#[tokio::test]
+async fn the_current_track_stays_when_its_copies_are_not_to_be_shown_any_more() {
+    let mut server = doubles().env([("KEEP_DUPLICATES", "1")]).start().await;
+    let mut phone = Phone::listening(&server).await;
+    let hidden = row(&phone, "one.mp3").await;
+    phone.nudge(hidden["trackId"].as_str().unwrap()).await;
+    phone.next().await;
+    let playing = phone.current();
+    assert_eq!(playing, hidden["trackId"]);
+    server.stop().await;
+    server
+        .start_again_with(|setup| setup.env([("KEEP_DUPLICATES", "0")]))
+        .await;
+    phone.moved_to(&server);
+    phone.listen().await;
+    assert_eq!(phone.current(), playing);
+    assert_eq!(names(&phone).await, ["a copy.mp3", "one.mp3", "other.mp3"]);
 }
 
 fn encoded(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {

@@ -227,12 +227,18 @@ async fn a_download_that_nobody_reads_takes_no_place_once_its_device_is_gone() {
         };
         // The one that asks for the figures.
         until("only one to be inside", async || inside().await == 1).await;
+        let before = counted(&alice, "lockstep_sent_bytes_total{kind=\"file\"}").await;
         let _unread = begin_download(&server, &bob).await;
-        let mut sent = 0;
+        let (mut sent, mut still) = (before, 0);
         until("the download to stand still", async || {
             let then = sent;
             sent = counted(&alice, "lockstep_sent_bytes_total{kind=\"file\"}").await;
-            sent == then
+            still = if sent == then && sent > before {
+                still + 1
+            } else {
+                0
+            };
+            still == 25
         })
         .await;
         until("only one more to be inside", async || inside().await == 2).await;

@@ -7,6 +7,7 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN};
 
 use super::error::ApiError;
+use super::socket::Line;
 use super::{App, House};
 use crate::hub::Hub;
 use crate::pairing;
@@ -130,6 +131,22 @@ pub(super) fn paired<'a>(app: &'a App, headers: &HeaderMap) -> Result<Paired<'a>
         member: member.ok_or(ApiError::Unauthorized)?,
         key,
     })
+}
+
+/// The same, and from here on the connection is known for who asks on it, or for a stranger's.
+pub(super) fn known<'a>(
+    app: &'a App,
+    line: &Line,
+    headers: &HeaderMap,
+) -> Result<Paired<'a>, ApiError> {
+    let paired = paired(app, headers);
+    let asks = paired.as_ref().ok();
+    line.place().know(asks.map(|paired| paired.member));
+    // One that was removed in between was not seen off by then.
+    if asks.is_some_and(|paired| !paired.hub.is_paired(paired.member)) {
+        line.place().know(None);
+    }
+    paired
 }
 
 /// The way to the room, if there is one.

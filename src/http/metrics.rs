@@ -18,7 +18,7 @@ pub(super) fn answer(
     line: &Line,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    let paired = gate::paired(app, headers).map(|paired| line.place().know(Some(paired.member)));
+    let paired = gate::known(app, line, headers);
     if !gate::from_here(line.peer(), headers) {
         paired?;
     }
@@ -54,7 +54,7 @@ fn write_server(app: &App, text: &mut Text) {
     let mut connections = text.family(
         "lockstep_connections",
         Kind::Gauge,
-        "Open connections, by whether a paired device was the last to ask on them.",
+        "Open connections, by whether a paired device was the last to ask on them for what is not open to all.",
     );
     connections.sample(&[("paired", "yes")], standing.guests as f64);
     connections.sample(&[("paired", "no")], standing.strangers as f64);

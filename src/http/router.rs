@@ -53,12 +53,7 @@ async fn route(
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
     let post = *request.method() == Method::POST;
     let wrong = |allowed| Err(ApiError::MethodNotAllowed(allowed));
-    let paired = |headers: &HeaderMap| {
-        let paired = gate::paired(app, headers);
-        let asks = paired.as_ref().ok().map(|paired| paired.member);
-        line.place().know(asks);
-        paired
-    };
+    let paired = |headers: &HeaderMap| gate::known(app, line, headers);
     let parts: Vec<&str> = path.strip_prefix('/').unwrap_or(&path).split('/').collect();
     match parts[..] {
         ["healthz"] if get => healthz(app),

@@ -107,10 +107,16 @@ impl Cache {
         }
     }
 
-    /// What the last scan of `root` found; nothing, with a log line, if it is of no use.
-    pub(super) fn load(&self, root: &Path, keep_duplicates: bool) -> Index {
+    /// What the last scan of `root` found; nothing, with a log line, if it is of no use. If it was to show other copies than now,
+    /// `current` is shown in any case.
+    pub(super) fn load(
+        &self,
+        root: &Path,
+        keep_duplicates: bool,
+        current: Option<TrackId>,
+    ) -> Index {
         let loaded = self
-            .try_load(root, keep_duplicates)
+            .try_load(root, keep_duplicates, current)
             .unwrap_or_else(|useless| {
                 tracing::warn!(
                     "the index cache {} is thrown away: {useless}",
@@ -121,7 +127,12 @@ impl Cache {
         loaded.unwrap_or_else(|| Index::empty(root))
     }
 
-    fn try_load(&self, root: &Path, keep_duplicates: bool) -> Result<Option<Index>, Useless> {
+    fn try_load(
+        &self,
+        root: &Path,
+        keep_duplicates: bool,
+        current: Option<TrackId>,
+    ) -> Result<Option<Index>, Useless> {
         let file = match File::open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
@@ -160,8 +171,8 @@ impl Cache {
             Index::in_order(root.into(), tracks, duplicates, others)
         } else {
             tracks.extend(duplicates.into_iter().map(|duplicate| duplicate.track));
-            Index::new(root.into(), tracks, others, keep_duplicates, |_| {
-                Standing::New
+            Index::new(root.into(), tracks, others, keep_duplicates, |id| {
+                Standing::of(current == Some(id), false)
             })
         }))
     }
@@ -396,17 +407,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (cache, _) = saved(folder.path());
         assert_eq!(
-            cache.load(Path::new("/music"), false),
+            cache.load(Path::new("/music"), false, None),
             index(Path::new("/music"))
         );
-        assert!(cache.load(Path::new("/other"), false).is_empty());
+        assert!(cache.load(Path::new("/other"), false, None).is_empty());
     }
 
     #[test]
     fn copies_are_shown_as_soon_as_they_are_wanted() {
         let folder = tempfile::tempdir().unwrap();
         let (cache, _) = saved(folder.path());
-        let found = cache.load(Path::new("/music"), true);
+        let found = cache.load(Path::new("/music"), true, None);
         assert_eq!((found.len(), found.duplicates().len()), (2, 0));
     }
 
@@ -419,12 +430,12 @@ mod tests {
             changed[at] ^= 1;
             for bytes in [&whole[..at], &changed] {
                 fs::write(&cache.path, bytes).unwrap();
-                let found = cache.load(Path::new("/music"), false);
+                let found = cache.load(Path::new("/music"), false, None);
                 assert!(found.is_empty(), "at byte {at}");
             }
         }
         fs::write(&cache.path, [&*whole, b"more"].concat()).unwrap();
-        assert!(cache.load(Path::new("/music"), false).is_empty());
+        assert!(cache.load(Path::new("/music"), false, None).is_empty());
     }
 
     #[test]
@@ -434,7 +445,7 @@ mod tests {
         let rest = &whole[FORMAT.len()..];
         fs::write(&cache.path, [b"lockstep index 0", rest].concat()).unwrap();
         assert!(matches!(
-            cache.try_load(Path::new("/music"), false),
+            cache.try_load(Path::new("/music"), false, None),
             Err(Useless::OtherFormat)
         ));
     }

@@ -170,11 +170,7 @@ impl Draft {
             self.tracks,
             self.others,
             keep_duplicates,
-            |id| match was.track(id) {
-                Some(_) if current == Some(id) => Standing::Current,
-                Some(_) => Standing::Shown,
-                None => Standing::New,
-            },
+            |id| Standing::of(current == Some(id), was.track(id).is_some()),
         )
     }
 }

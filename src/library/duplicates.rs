@@ -66,8 +66,18 @@ pub(super) enum Standing {
     New,
     /// It was shown.
     Shown,
-    /// It is the room's current one as well.
+    /// It is the room's current one.
     Current,
+}
+
+impl Standing {
+    pub(super) fn of(is_current: bool, was_shown: bool) -> Self {
+        match (is_current, was_shown) {
+            (true, _) => Standing::Current,
+            (false, true) => Standing::Shown,
+            (false, false) => Standing::New,
+        }
+    }
 }
 
 /// The tracks that are shown, and the copies of these, each in the order they came in. The room's current one stays,
@@ -311,13 +321,7 @@ mod tests {
         });
         let b = track("b").track_id;
         let shown = |tracks, was: Option<TrackId>| {
-            let (shown, _) = set_apart(tracks, |id| {
-                if Some(id) == was {
-                    Standing::Shown
-                } else {
-                    Standing::New
-                }
-            });
+            let (shown, _) = set_apart(tracks, |id| Standing::of(false, Some(id) == was));
             shown[0].path.display().to_string()
         };
         assert_eq!(shown(alike(), None), "a");
@@ -420,7 +424,7 @@ mod tests {
             let current = current.get(&tracks).track_id;
             for current in [Some(current), None] {
                 let (shown, copies) = set_apart(tracks.clone(), |id| {
-                    if Some(id) == current { Standing::Current } else { Standing::Shown }
+                    Standing::of(Some(id) == current, true)
                 });
                 let of = |id| shown.iter().find(|track| track.track_id == id);
                 prop_assert!(current.is_none_or(|id| of(id).is_some()));

@@ -114,7 +114,7 @@ impl Keeper {
         // The one waits for the disk while the other works.
         let (walked, index) = thread::scope(|scope| {
             let walking = scope.spawn(|| scan::walk(&root, &ours));
-            let index = cache.load(&root, keep_duplicates);
+            let index = cache.load(&root, keep_duplicates, current);
             let broken = |_| Err(io::Error::other("looking through it failed"));
             (walking.join().unwrap_or_else(broken), index)
         });
@@ -353,7 +353,6 @@ impl Keeper {
         if !is_as_it_was || waits || self.undecided_bytes(&draft) > 0 {
             let index = self.finish(draft, &walked, || audience.current());
             if index != *was {
-                self.cache.save(&index, self.keep_duplicates);
                 self.index = Arc::new(index);
             }
         }
@@ -371,6 +370,10 @@ impl Keeper {
         }
         if teller.has_told {
             audience.hear(News::Reading(teller.end()));
+        }
+        // People wait for the news, and the current track must not change between what was decided and that.
+        if !Arc::ptr_eq(&self.index, &was) {
+            self.cache.save(&self.index, self.keep_duplicates);
         }
         Ok(Looked {
             unsettled: is_unsettled,

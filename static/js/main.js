@@ -321,7 +321,7 @@ createSecure({
       open: openBack,
       settings: () => store.get().settings,
       onFollowed: (total) => {
-        store.update({ moving: { brought: 0, total } });
+        store.update({ moving: total > 0 ? { brought: 0, total } : null });
         session.moved();
       },
       onDone: () => store.update({ moving: null }),

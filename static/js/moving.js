@@ -32,6 +32,9 @@ const NOTHING = { answer: {} };
 /** A page that is gone answers nothing. */
 const ANSWER_MS = 5_000;
 
+/** One that asks for nothing for so long has what it wanted, or is gone. */
+const SILENT_MS = 30_000;
+
 /**
  * Opens the page at `origin`, which a tap must have asked for, and hands over what it asks for.
  * @param {string} origin
@@ -47,14 +50,18 @@ export function moveTo(origin, { open, settings, onFollowed, onDone }) {
   if (!page) return location.assign(`${origin}/`);
   /** @type {Promise<Back> | null} */
   let opening = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let silence;
   addEventListener('message', async ({ source, origin: from, data, ports: [port] }) => {
     if (source !== page || from !== origin || !port) return;
     /** @type {Question} */
     const question = data;
+    clearTimeout(silence);
+    silence = setTimeout(onDone, SILENT_MS);
     const back = await (opening ??= open());
     const { answer, transfer = [] } = await answerTo(question, back, settings).catch(() => NOTHING);
     port.postMessage(answer, transfer);
-    if (question.ask === 'all') onFollowed(answer.entries?.length ?? 0);
+    if (question.ask === 'all') onFollowed((answer.entries ?? []).filter(isWhole).length);
     if (question.ask === 'done') onDone();
   });
 }

@@ -11,7 +11,25 @@ const READ_MS = 2_000;
 
 export function createMoving() {
   const progress = byId('moving-text', HTMLElement);
-  let saidAtMs = -Infinity;
+  /** @type {string | null} what is to be said when what stands there has been read */
+  let next = null;
+  let isRead = true;
+
+  /** @param {string} text */
+  function say(text) {
+    if (!isRead) {
+      next = text;
+      return;
+    }
+    setText(progress, text);
+    isRead = false;
+    setTimeout(() => {
+      isRead = true;
+      const waiting = next;
+      next = null;
+      if (waiting !== null) say(waiting);
+    }, READ_MS);
+  }
 
   return {
     /**
@@ -22,10 +40,7 @@ export function createMoving() {
     render: ({ view, moving }) => {
       setHidden(byId('moving-view', HTMLElement), view !== 'moving');
       setHidden(byId('moved-view', HTMLElement), view !== 'moved');
-      if (view === 'moving' && moving && performance.now() - saidAtMs >= READ_MS) {
-        saidAtMs = performance.now();
-        setText(progress, `Bringing track ${moving.brought + 1} of ${moving.total} over`);
-      }
+      if (view === 'moving' && moving) say(`Bringing track ${moving.brought + 1} of ${moving.total} over`);
       if (view === 'moved') setText(byId('moved-text', HTMLElement), moving ? NEEDED : DONE);
       if (view === 'moving') return byId('moving-title', HTMLElement);
       return view === 'moved' ? byId('moved-title', HTMLElement) : null;
