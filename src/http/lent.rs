@@ -11,10 +11,11 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use rustix::fs::sendfile;
 
+use super::buffer;
 use super::file::Source;
 
-/// Lent in one piece at most, in bytes.
-const MOST: usize = 64 << 10;
+/// Lent in one piece at most, in bytes: as much as is read in one.
+const MOST: usize = buffer::SIZE;
 
 /// Nobody ever reads it.
 static STAND_IN: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(vec![0; MOST]));
