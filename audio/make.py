@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Makes the music in this folder: composed, played, painted and encoded from nothing but this recipe.
+"""Generates the demo music in this folder with its covers, from code only.
 
     python3 audio/make.py [TITLE ...]        (Python 3.9 or newer, and ffmpeg; about a minute)
 
-With titles it makes only those. The same recipe gives the same files: chance is seeded, encoders run bit-exact.
-The music and its covers are ours, under the licence of the project.
+Without titles, all tracks are generated. The output is reproducible: random generators are seeded, and encoders run in
+bit-exact mode. Music and covers belong to the project and have its licence.
 
-What is here: the two albums, mastering and encoding. What the pieces are is in `recipe/pieces.py`, how they
-sound in `recipe/instruments.py`, what the covers show in `recipe/art.py`.
+This file defines the two albums, and masters and encodes the tracks. `recipe/pieces.py` has the compositions,
+`recipe/instruments.py` the instruments, `recipe/art.py` the covers.
 """
 
 import base64
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
-sys.dont_write_bytecode = True  # the server reads this folder: leave nothing in it but music and its recipe
+sys.dont_write_bytecode = True  # leave no __pycache__ in this folder, which the server scans for music
 
 from recipe import art, pieces  # noqa: E402
 from recipe.dsp import RATE  # noqa: E402
@@ -31,12 +31,12 @@ from recipe.dsp import RATE  # noqa: E402
 HERE = Path(__file__).resolve().parent
 YEAR = 2026
 LOUDNESS = -16.0  # LUFS
-KNEE, CEILING = 0.7, 0.87  # above the knee peaks are rounded off, and none reaches the ceiling (-1.2 dBFS)
+KNEE, CEILING = 0.7, 0.87  # a soft limiter compresses peaks above the knee to below the ceiling (-1.2 dBFS)
 
 WALLS = ("The Lockstep Players", "A House with Thin Walls")
 LIGHTS = ("Small Hours Unit", "The Lights Left On")
 
-# Everything here travels with the source, so the lossless two are kept short and lean: 32 kHz, and the console in mono.
+# The files are part of the source repository, so the two lossless ones have 32 kHz, and the chiptune is mono, to be small.
 ENCODERS = {
     "mp3": ["-c:a", "libmp3lame", "-q:a", "6", "-id3v2_version", "3"],
     "m4a": ["-c:a", "aac", "-b:a", "96k", "-movflags", "+faststart"],
@@ -76,7 +76,7 @@ def make(track):
 
 
 def at_one_loudness(left, right):
-    """Bring a piece to the common loudness. Rounding off peaks costs a little of it, hence the second look."""
+    """Bring a piece to the common loudness. The limiter lowers the loudness a little, so this runs twice."""
     for _ in range(2):
         gain = 10 ** ((LOUDNESS - loudness(left, right)) / 20)
         left, right = ([rounded(s * gain) for s in side] for side in (left, right))
@@ -130,7 +130,7 @@ def encode(path, samples, track):
 
 
 def flac_picture(png):
-    """The picture block that Ogg files carry as a comment: a front cover, with its size read from the PNG."""
+    """A FLAC picture block (RFC 9639, 8.8), which Ogg files contain as a comment: the front cover."""
     width, height = struct.unpack(">2I", png[16:24])
     mime = b"image/png"
     return struct.pack(f">2I{len(mime)}s6I", 3, len(mime), mime, 0, width, height, 24, 0, len(png)) + png

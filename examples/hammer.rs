@@ -1,268 +1,336 @@
-//! What a slow disk costs: commands that share writes, and events and downloads that do not wait for it.
+//! Benchmarks of the server under load. Starts the server itself, with fault injection for its disk
+//! (`tests/faulty_disk.c`).
 //!
 //! ```sh
 //! cargo run --release --example hammer -- --connections 64 --seconds 5 --fsync-ms 30
 //! ```
 //!
-//! Two parts, each on the disk as it is and on one whose every `fsync` takes longer (`tests/faulty_disk.c`, in the server
-//! that this builds and starts):
+//! By default, the program measures the effect of a slow disk: each figure with the normal disk and with every `fsync`
+//! delayed.
 //!
-//! - A **storm**: that many connections command as fast as they are answered. They pair and leave in turn, because those
-//!   commands contradict no others: with commands that name a count, one of each batch is accepted and the others are
-//!   told 409, which is an answer and no command carried out. A single connection has a write for each command.
-//! - A **calm**: one phone seeks ten times a second, fifty listen, two download files of 1 MB one after the other. A
-//!   delivery is timed from when the state is on the disk to when a listener has the event, so that what is compared is not
-//!   the disk. The disk turns slow and quick in the same server, second by second, so that whatever else the machine does
-//!   meets both. Each round has two quick seconds; how far these differ from each other is how exact the comparison is.
+//! - Throughput: each connection sends its next command as soon as it has received the response to the previous command.
+//!   The commands are pairing and leaving, which never conflict. (Other commands must state the room's current event
+//!   count, so the server would refuse all but one of the concurrent commands with 409.) The reference is a single
+//!   connection, for which the server writes the state file once for each command.
+//! - Delivery and downloads: one phone seeks ten times a second, fifty phones listen, and two phones download files of
+//!   1 MB one after the other. A delivery is timed from the end of the write of the state file until a listener has
+//!   received the event, so that the delay of the disk itself does not count. The program switches between the normal and
+//!   the slow disk every second, so that other work on the machine affects both. Each round measures the normal disk
+//!   twice. The ratio of these two measurements is printed as the noise: it shows the effect of other work on the machine.
 //!
-//! With `--deaf 50`, another question: what listeners that never read cost the others until they are cut off. The same phones
-//! listen, one seeks a hundred times a second, and the deaf ones come and are got rid of in every other stretch of time.
+//! `--deaf 50` measures the effect of 50 listeners that never read from their sockets (stalled listeners) on event
+//! delivery, until the server has disconnected these listeners.
 //!
-//! With `--slow 300`, what so many clients cost those who press that send or read as slowly as they can: `slowhttptest`, which must
-//! be installed, in its three ways.
+//! `--slow 300` measures the effect of 300 slow clients on the response time of commands. This measurement needs the program
+//! `slowhttptest`.
 //!
-//! Ends with 1 when a goal is missed, with 0 when all are met.
+//! `--rooms 16` compares commands in 16 rooms with commands in one room that has as many phones: 20 in each of the 16 rooms, 320 in
+//! the one room.
 //!
-//! One write of the state is two fsyncs, of the file and of its folder.
+//! The exit code is 0 if every goal is met, and 1 otherwise. Each write of the state file makes two fsync calls: for the
+//! file and for its folder.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a measurement that cannot go on panics"
+    reason = "a measurement that cannot continue panics"
 )]
 
-#[path = "hammer/calm.rs"]
-mod calm;
-#[path = "hammer/deaf.rs"]
-mod deaf;
-#[path = "party/executable.rs"]
+#[path = "../tests/common/client/mod.rs"]
+pub mod client;
+#[path = "common/executable.rs"]
 mod executable;
 #[path = "../tests/common/faulty_disk.rs"]
 pub mod faulty_disk;
-#[path = "hammer/figures.rs"]
-mod figures;
+#[path = "../tests/common/preload.rs"]
+pub mod preload;
+#[path = "hammer/room.rs"]
+mod room;
+#[path = "hammer/rooms.rs"]
+mod rooms;
 #[path = "hammer/server.rs"]
 mod server;
-#[path = "hammer/slow.rs"]
-mod slow;
-#[path = "hammer/storm.rs"]
-mod storm;
+#[path = "../tests/common/server_process.rs"]
+pub mod server_process;
+#[path = "hammer/slow_clients.rs"]
+mod slow_clients;
+#[path = "hammer/stalled_listeners.rs"]
+mod stalled_listeners;
+#[path = "hammer/statistics.rs"]
+mod statistics;
+#[path = "hammer/throughput.rs"]
+mod throughput;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use calm::{Calm, House};
 use clap::Parser;
-use figures::{judge, quantile, row, usual_p99};
+use room::{Room, RoomTimes};
+use rooms::Crowd;
 use server::Server;
-use storm::Storm;
+use statistics::{Comparison, median_p99, overall_p50, print_goal, quantile, row};
+use throughput::Throughput;
 
 #[derive(Parser)]
-#[command(about = "Measures what a slow disk costs")]
+#[command(about = "Benchmarks the server under load")]
 struct Arguments {
-    /// Connections that command as fast as they are answered
+    /// Connections that send commands as fast as possible
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// How long each storm lasts
+    /// Seconds of each throughput measurement
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// How much longer an fsync takes on the slow disk
+    /// Delay of each fsync call on the slow disk, in milliseconds
     #[arg(long, default_value_t = 30)]
     fsync_ms: u32,
-    /// Phones that listen in the calm
+    /// Phones that listen while the program times deliveries or commands
     #[arg(long, default_value_t = 50)]
     listeners: usize,
-    /// Rounds of the calm, of three seconds each, or of what is done with the deaf [default: 20, or 7]
+    /// Rounds of each comparison [default: 20, with --deaf 7, with --slow 5]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// Measures what so many listeners that never read cost the others, and nothing else
+    /// Measures only the effect of this many listeners that never read
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     deaf: Option<u32>,
-    /// Measures what so many slow senders or slow readers cost those who press, and nothing else
+    /// Measures only the effect of this many slow clients, with slowhttptest
     #[arg(long, conflicts_with = "deaf", value_parser = clap::value_parser!(u32).range(1..))]
     slow: Option<u32>,
+    /// Measures only commands in this many rooms, and in one room with as many phones
+    #[arg(long, conflicts_with_all = ["deaf", "slow"], value_parser = clap::value_parser!(u32).range(2..=16))]
+    rooms: Option<u32>,
+    /// Phones in each room, with --rooms
+    #[arg(long, default_value_t = 20)]
+    phones: usize,
+    /// The time between two commands of one phone, in milliseconds, with --rooms
+    #[arg(long, default_value_t = 2000)]
+    interval_ms: u64,
 }
 
-type Figure = fn(&Storm) -> f64;
-type Times = fn(&Calm) -> &[Vec<f64>];
+/// Selects one figure of a throughput measurement.
+type ThroughputFigure = fn(&Throughput) -> f64;
+/// Selects the deliveries or the downloads: one list of times for each round.
+type RoundsOf = fn(&RoomTimes) -> &[Vec<f64>];
 
-/// Accepted commands, in those of one write each.
-const STORM_GOAL: f64 = 10.0;
-/// A p99, in what it is when nothing is in the way.
-const P99_GOAL: f64 = 1.2;
-/// The same of commands among slow clients.
-const SLOW_P99_GOAL: f64 = 1.5;
-/// How often the phone seeks, in the calm and among the deaf.
-const CALM_PAUSE: Duration = Duration::from_millis(100);
-const DEAF_PAUSE: Duration = Duration::from_millis(10);
+/// The goal for the throughput of many connections divided by the throughput of a single connection.
+const MIN_THROUGHPUT_RATIO: f64 = 10.0;
+/// The goal for the p99 with a slow disk or stalled listeners divided by the p99 without them.
+const MAX_P99_RATIO: f64 = 1.2;
+/// The goal for the p99 of commands with slow clients divided by the p99 without slow clients.
+const MAX_SLOW_CLIENTS_P99_RATIO: f64 = 1.5;
 
-/// How long the calm stays with one disk.
-const SLICE: Duration = Duration::from_secs(1);
+/// The goal for the p99 of commands in many rooms divided by the p99 in one room.
+const MAX_ROOMS_P99_RATIO: f64 = 3.0;
+
+/// The interval of the seeks that are timed with a slow disk.
+const SEEK_INTERVAL: Duration = Duration::from_millis(100);
+/// The interval of the seeks that are timed with stalled listeners or slow clients.
+const FAST_SEEK_INTERVAL: Duration = Duration::from_millis(10);
+/// The duration of each measurement with the normal or the slow disk.
+const DISK_SLICE: Duration = Duration::from_secs(1);
+/// The timeout of every request and of every delivery of an event.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let server = Server::start().await;
+    if let Some(rooms) = arguments.rooms {
+        let met = compare_rooms(&server, &arguments, rooms as usize).await;
+        return ExitCode::from(u8::from(!met));
+    }
     let met = match (arguments.deaf, arguments.slow) {
-        (Some(deaf), _) => listen_among_deaf(&server, &arguments, deaf as usize).await,
-        (None, Some(slow)) => press_among_slow(&server, &arguments, slow as usize).await,
-        (None, None) => slow_disk(&server, &arguments).await,
+        (Some(stalled), _) => {
+            compare_stalled_listeners(&server, &arguments, stalled as usize).await
+        }
+        (None, Some(slow)) => compare_slow_clients(&server, &arguments, slow as usize).await,
+        (None, None) => compare_slow_disk(&server, &arguments).await,
     };
     ExitCode::from(u8::from(!met))
 }
 
-/// Whether what a slow disk costs is within the goals.
-async fn slow_disk(server: &Server, arguments: &Arguments) -> bool {
+/// Measures the effect of a slow disk. Returns whether the goals are met.
+async fn compare_slow_disk(server: &Server, arguments: &Arguments) -> bool {
     let (connections, fsync_ms) = (arguments.connections, arguments.fsync_ms);
-    let span = Duration::from_secs(arguments.seconds);
-    let quick = storm::run(server, connections, span).await;
-    server.slow_down(fsync_ms);
-    let slow = storm::run(server, connections, span).await;
-    let alone = storm::run(server, 1, span).await;
-    server.speed_up();
-    eprintln!("the storm is over");
+    let duration = Duration::from_secs(arguments.seconds);
+    let normal = throughput::measure(server, connections, duration).await;
+    server.slow_down_disk(fsync_ms);
+    let slow = throughput::measure(server, connections, duration).await;
+    let single = throughput::measure(server, 1, duration).await;
+    server.restore_disk();
+    eprintln!("throughput measured");
     let rounds = arguments.rounds.unwrap_or(20);
-    let [first, slowed, again] = calms(server, arguments.listeners, rounds, fsync_ms).await;
+    let room_times = measure_room(server, arguments.listeners, rounds, fsync_ms).await;
 
-    println!(
-        "| | disk as it is | fsync takes {fsync_ms} ms more | ratio | as it is, twice: ratio |"
-    );
+    println!("| | normal disk | fsync takes {fsync_ms} ms more | ratio | noise |");
     println!("| --- | ---: | ---: | ---: | ---: |");
-    let per_second = format!("accepted commands per second, {connections} connections");
-    let storms: [(&str, Figure); 5] = [
-        (&per_second, Storm::per_second),
-        ("writes per second", Storm::writes_per_second),
-        ("commands per write", Storm::per_write),
-        ("command to answer, p50 ms", |storm| {
-            quantile(&storm.answers, 0.50)
-        }),
-        ("command to answer, p99 ms", |storm| {
-            quantile(&storm.answers, 0.99)
-        }),
-    ];
-    for (what, of) in storms {
-        println!("{}", row(what, of(&quick), of(&slow), None));
-    }
-    println!(
-        "| accepted commands per second, 1 connection | | {:.2} | | |",
-        alone.per_second()
-    );
-    let event = format!("event to {} listeners", arguments.listeners);
-    let kinds: [(&str, Times); 2] = [
-        (&event, |calm| &calm.deliveries),
-        ("download of 1 MB", |calm| &calm.downloads),
-    ];
-    let mut slower = Vec::new();
-    for (what, of) in kinds {
-        let p50 = |calm: &Calm| quantile(&of(calm).concat(), 0.50);
-        let (it, twice) = (p50(&first), p50(&again) / p50(&first));
-        println!(
-            "{}",
-            row(&format!("{what}, p50 ms"), it, p50(&slowed), Some(twice))
-        );
-        let (one, two) = (usual_p99(of(&first)), usual_p99(of(&again)));
-        let both = usual_p99(&[of(&first), of(&again)].concat());
-        let slow = usual_p99(of(&slowed));
-        let what = format!("{what}, p99 ms, median of {rounds} rounds");
-        println!("{}", row(&what, both, slow, Some(two / one)));
-        slower.push((what, slow / both));
-    }
+    print_throughput(connections, &normal, &slow, &single);
+    let p99_ratios = print_room_times(arguments.listeners, rounds, &room_times);
     println!();
-    let times = slow.per_second() / alone.per_second();
-    let mut met = judge(
-        "commands per second, in those of one write each",
-        times,
-        times >= STORM_GOAL,
-        "10 at least",
-    );
-    for (what, ratio) in slower {
-        let what = format!("{what}, ratio");
-        met &= judge(&what, ratio, ratio <= P99_GOAL, "1.2 at most");
+    let ratio = slow.commands_per_second() / single.commands_per_second();
+    let label = format!("commands per second on the slow disk, {connections} connections / 1");
+    let mut met = print_goal(&label, ratio, ratio >= MIN_THROUGHPUT_RATIO, "10 at least");
+    for (label, ratio) in p99_ratios {
+        met &= print_goal(
+            &format!("{label}, ratio"),
+            ratio,
+            ratio <= MAX_P99_RATIO,
+            "1.2 at most",
+        );
     }
     met
 }
 
-/// Whether what deaf listeners cost the others is within the goal.
-async fn listen_among_deaf(server: &Server, arguments: &Arguments, deaf: usize) -> bool {
-    // Before the one that seeks learns the count: pairing counts.
-    let tokens = server.pair_many(deaf).await;
-    let mut house = House::gather(server, arguments.listeners, DEAF_PAUSE).await;
-    let rounds = arguments.rounds.unwrap_or(7) as usize;
-    let found = deaf::run(server, &mut house, &tokens, rounds).await;
+fn print_throughput(
+    connections: usize,
+    normal: &Throughput,
+    slow: &Throughput,
+    single: &Throughput,
+) {
+    let commands = format!("accepted commands per second, {connections} connections");
+    let figures: [(&str, ThroughputFigure); 5] = [
+        (&commands, Throughput::commands_per_second),
+        ("writes per second", Throughput::writes_per_second),
+        ("commands per write", Throughput::commands_per_write),
+        ("command to response, p50 ms", |throughput| {
+            quantile(&throughput.response_times, 0.50)
+        }),
+        ("command to response, p99 ms", |throughput| {
+            quantile(&throughput.response_times, 0.99)
+        }),
+    ];
+    for (label, figure) in figures {
+        println!("{}", row(label, figure(normal), figure(slow), None));
+    }
+    println!(
+        "| accepted commands per second, 1 connection | | {:.2} | | |",
+        single.commands_per_second()
+    );
+}
+
+/// Measures the room with the normal disk, with the slow disk, and with the normal disk again.
+async fn measure_room(
+    server: &Server,
+    listeners: usize,
+    rounds: u32,
+    fsync_ms: u32,
+) -> [RoomTimes; 3] {
+    let mut room = Room::open(server, listeners, SEEK_INTERVAL).await;
+    // The first measurement is a warm-up, so its times are not used.
+    room.measure(server, DISK_SLICE).await;
+    // Index 1 is the slow disk; 0 and 2 are the two measurements of the normal disk.
+    let mut times = <[RoomTimes; 3]>::default();
+    for round in 0..rounds {
+        // Alternates the order, so that after-effects of the slow disk affect both measurements of the normal disk.
+        let order = if round % 2 == 0 { [0, 1, 2] } else { [2, 1, 0] };
+        for disk in order {
+            if disk == 1 {
+                server.slow_down_disk(fsync_ms);
+            }
+            times[disk].extend(room.measure(server, DISK_SLICE).await);
+            if disk == 1 {
+                server.restore_disk();
+            }
+        }
+    }
+    times
+}
+
+/// Prints the times of the normal disk, the slow disk, and the normal disk again. Returns each p99's label and ratio.
+fn print_room_times(
+    listeners: usize,
+    rounds: u32,
+    [first, slow, second]: &[RoomTimes; 3],
+) -> Vec<(String, f64)> {
+    let event = format!("event to {listeners} listeners");
+    let kinds: [(&str, RoundsOf); 2] = [
+        (&event, |times| &times.deliveries),
+        ("download of 1 MB", |times| &times.downloads),
+    ];
+    let mut p99_ratios = Vec::new();
+    for (kind, times) in kinds {
+        let p50 = |room_times| overall_p50(times(room_times));
+        let noise = Some(p50(second) / p50(first));
+        let label = format!("{kind}, p50 ms");
+        println!("{}", row(&label, p50(first), p50(slow), noise));
+        let noise = median_p99(times(second)) / median_p99(times(first));
+        let normal = median_p99(&[times(first), times(second)].concat());
+        let slow = median_p99(times(slow));
+        let label = format!("{kind}, p99 ms, median of {rounds} rounds");
+        println!("{}", row(&label, normal, slow, Some(noise)));
+        p99_ratios.push((label, slow / normal));
+    }
+    p99_ratios
+}
+
+/// Measures the effect of listeners that never read. Returns whether the goal is met.
+async fn compare_stalled_listeners(server: &Server, arguments: &Arguments, stalled: usize) -> bool {
+    // The devices are paired before the room reads the event count, because pairing increments the event count.
+    let devices = server.pair_many(stalled).await;
     let listeners = arguments.listeners;
-    println!("| | nobody deaf | {deaf} deaf | ratio | nobody deaf, twice: ratio |");
+    let mut room = Room::open(server, listeners, FAST_SEEK_INTERVAL).await;
+    let rounds = arguments.rounds.unwrap_or(7) as usize;
+    let result = stalled_listeners::measure(server, &mut room, &devices, rounds).await;
+    println!("| | no stalled listener | {stalled} stalled listeners | ratio | noise |");
     println!("| --- | ---: | ---: | ---: | ---: |");
-    let [one, two] = &found.without;
-    let both = [&one[..], &two[..]].concat();
-    let p50 = |rounds: &[Vec<f64>]| quantile(&rounds.concat(), 0.50);
-    let what = format!("event to {listeners} listeners, p50 ms");
-    let twice = p50(two) / p50(one);
-    println!("{}", row(&what, p50(&both), p50(&found.with), Some(twice)));
-    let (without, with) = (usual_p99(&both), usual_p99(&found.with));
-    let what = format!("event to {listeners} listeners, p99 ms, median of {rounds} rounds");
-    let twice = usual_p99(two) / usual_p99(one);
-    println!("{}", row(&what, without, with, Some(twice)));
-    let longest = quantile(&found.took, 1.0);
-    println!("| the last one is cut off after, s | | {longest:.2} | | |\n");
-    let ratio = with / without;
-    judge(
-        &format!("{what}, ratio"),
+    let label = format!("event to {listeners} listeners");
+    let (label, ratio) = result.deliveries.print_rows(&label);
+    let longest = quantile(&result.disconnect_sec, 1.0);
+    println!("| until the last stalled listener is disconnected, s | | {longest:.2} | | |\n");
+    print_goal(
+        &format!("{label}, ratio"),
         ratio,
-        ratio <= P99_GOAL,
+        ratio <= MAX_P99_RATIO,
         "1.2 at most",
     )
 }
 
-/// Whether what slow clients cost is within the goal.
-async fn press_among_slow(server: &Server, arguments: &Arguments, slow: usize) -> bool {
-    let mut house = House::gather(server, arguments.listeners, DEAF_PAUSE).await;
+/// Measures the effect of slow clients. Returns whether the goal is met.
+async fn compare_slow_clients(server: &Server, arguments: &Arguments, clients: usize) -> bool {
+    let mut room = Room::open(server, arguments.listeners, FAST_SEEK_INTERVAL).await;
     let rounds = arguments.rounds.unwrap_or(5) as usize;
-    println!(
-        "| command to answer | nobody slow | {slow} slow | ratio | nobody slow, twice: ratio |"
-    );
+    println!("| command to response | no slow client | {clients} slow clients | ratio | noise |");
     println!("| --- | ---: | ---: | ---: | ---: |");
-    let mut ratios = Vec::new();
-    for way in &slow::WAYS {
-        let found = slow::run(server, &mut house, way, slow, rounds).await;
-        let [one, two] = &found.without;
-        let both = [&one[..], &two[..]].concat();
-        let p50 = |rounds: &[Vec<f64>]| quantile(&rounds.concat(), 0.50);
-        let what = format!("{}, p50 ms", way.name);
-        let twice = p50(two) / p50(one);
-        println!("{}", row(&what, p50(&both), p50(&found.with), Some(twice)));
-        let (without, with) = (usual_p99(&both), usual_p99(&found.with));
-        let what = format!("{}, p99 ms, median of {rounds} rounds", way.name);
-        let twice = usual_p99(two) / usual_p99(one);
-        println!("{}", row(&what, without, with, Some(twice)));
-        ratios.push((what, with / without));
+    let mut p99_ratios = Vec::new();
+    for attack in &slow_clients::ATTACKS {
+        let result = slow_clients::measure(server, &mut room, attack, clients, rounds).await;
+        p99_ratios.push(result.print_rows(attack.name));
     }
     println!();
     let mut met = true;
-    for (what, ratio) in ratios {
-        let what = format!("{what}, ratio");
-        met &= judge(&what, ratio, ratio <= SLOW_P99_GOAL, "1.5 at most");
+    for (label, ratio) in p99_ratios {
+        met &= print_goal(
+            &format!("{label}, ratio"),
+            ratio,
+            ratio <= MAX_SLOW_CLIENTS_P99_RATIO,
+            "1.5 at most",
+        );
     }
     met
 }
 
-/// The same calm on the disk as it is, on the slow one, and on the disk as it is once more.
-async fn calms(server: &Server, listeners: usize, rounds: u32, fsync_ms: u32) -> [Calm; 3] {
-    let mut house = House::gather(server, listeners, CALM_PAUSE).await;
-    // Connections that are new, and code that has not run yet, count for none.
-    house.measure(server, SLICE).await;
-    let mut calms = [Calm::default(), Calm::default(), Calm::default()];
-    for round in 0..rounds {
-        // What follows the slow disk is not always the same one of the other two.
-        let order = if round % 2 == 0 { [0, 1, 2] } else { [2, 1, 0] };
-        for disk in order {
-            if disk == 1 {
-                server.slow_down(fsync_ms);
-            }
-            calms[disk].extend(house.measure(server, SLICE).await);
-            if disk == 1 {
-                server.speed_up();
-            }
+/// Measures commands in many rooms and in one. Returns whether the goal is met.
+async fn compare_rooms(server: &Server, arguments: &Arguments, rooms: usize) -> bool {
+    let urls = rooms::make(server, rooms).await;
+    let interval = Duration::from_millis(arguments.interval_ms);
+    let duration = Duration::from_secs(arguments.seconds);
+    let phones = arguments.phones;
+    let mut comparison = Comparison::default();
+    for _ in 0..arguments.rounds.unwrap_or(3) {
+        for times in [&mut comparison.before, &mut comparison.after] {
+            let crowd = Crowd::gather(server, &urls[..1], rooms * phones).await;
+            times.push(crowd.measure(interval, duration).await);
         }
+        let crowd = Crowd::gather(server, &urls, phones).await;
+        let times = crowd.measure(interval, duration).await;
+        comparison.loaded.push(times);
     }
-    calms
+    println!(
+        "| command to response | one room with {} phones | {rooms} rooms with {phones} | ratio | noise |",
+        rooms * phones
+    );
+    println!("| --- | ---: | ---: | ---: | ---: |");
+    let (label, ratio) = comparison.print_rows("command");
+    println!();
+    let label = format!("{label}, ratio");
+    print_goal(&label, ratio, ratio <= MAX_ROOMS_P99_RATIO, "3 at most")
 }

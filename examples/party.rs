@@ -1,14 +1,20 @@
-//! A party of synthetic phones against a real server: `cargo run --release --example party -- --phones 50 --minutes 5`.
+//! A load test with synthetic phones: `cargo run --release --example party -- --phones 50 --minutes 5`.
 //!
-//! Prints how it goes, then what was found as Markdown. Exits with 1 when the server broke a promise, and with 2
-//! when there was no party at all. What phones do, and what is checked, lives in `party/`.
+//! Prints its status while it runs, then a report as Markdown. The exit code is 0 if every invariant holds, 1 if the server
+//! violated one, and 2 if the server could not be used at all. `party/simulation.rs` runs the phones and the checks.
 
-#[path = "party/crowd.rs"]
-mod crowd;
-#[path = "party/executable.rs"]
+#[path = "../tests/common/client/mod.rs"]
+pub mod client;
+#[path = "common/executable.rs"]
 mod executable;
+#[path = "party/rooms.rs"]
+mod rooms;
 #[path = "party/server.rs"]
 mod server;
+#[path = "../tests/common/server_process.rs"]
+pub mod server_process;
+#[path = "party/simulation.rs"]
+mod simulation;
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
@@ -17,62 +23,77 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use futures_util::future::try_join_all;
 
-use crowd::{Plan, Progress};
 use server::Server;
+use simulation::{Plan, Report, Status};
 
-/// Without a terminal, a line comes so often.
-const LINE_PAUSE: Duration = Duration::from_secs(5);
+/// The interval of the status lines if standard error is not a terminal.
+const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Has a crowd of synthetic phones use a server, and checks that it keeps its promises.
+/// Runs synthetic phones against a server, and checks that the server keeps the protocol's invariants.
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100)]
 pub(crate) struct Args {
-    /// How many phones
+    /// Number of phones
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     phones: u32,
 
-    /// For how long
+    /// Number of rooms over which the phones are spread. With more than one, the program starts the server itself
+    #[arg(long, default_value_t = 1, conflicts_with = "url", value_parser = clap::value_parser!(u32).range(1..=16))]
+    rooms: u32,
+
+    /// Duration in minutes, not counting the final checks
     #[arg(long, default_value_t = 5.0, value_parser = minutes)]
     minutes: f64,
 
-    /// What the phones' choices come from [default: a random one, which is printed]
+    /// How often each phone votes, on average. With 0, nobody votes, and the house rules do not change
+    #[arg(long, value_name = "COUNT", default_value_t = 6)]
+    votes_per_minute: u32,
+
+    /// Seed of the phones' random choices [default: random; the report contains it]
     #[arg(long)]
     seed: Option<u64>,
 
-    /// The music of the server that is started
+    /// Folder with the audio files for the server that this program starts
     #[arg(long, value_name = "FOLDER", default_value = "./audio")]
     audio_dir: PathBuf,
 
-    /// A server that runs already, instead of one of the party's own
+    /// URL of a running server; without this option, the program starts a server
     #[arg(long, requires = "code")]
     url: Option<String>,
 
-    /// That server's pairing code
+    /// Pairing code of the running server
     #[arg(long, requires = "url")]
     code: Option<String>,
 
-    /// How long a stream may be gone; a server that runs already must have been started with the same
+    /// How often each phone sends a chat message, on average; it reacts six times as often. With 0, nobody talks
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    messages_per_minute: u32,
+
+    /// Leave grace period: how long a phone may be offline before it leaves the room, in milliseconds. A running server
+    /// must have been started with the same value
     #[arg(long, value_name = "MS", default_value_t = 2000)]
     leave_grace_ms: u64,
 }
 
 fn minutes(text: &str) -> Result<f64, String> {
+    const MAX_MINUTES: f64 = 10_000.0;
     let minutes: f64 = text.parse().map_err(|error| format!("{error}"))?;
-    let sensible = (0.0..=10_000.0).contains(&minutes);
-    sensible
+    let in_range = (0.0..=MAX_MINUTES).contains(&minutes);
+    in_range
         .then_some(minutes)
-        .ok_or_else(|| "no sensible time".into())
+        .ok_or_else(|| format!("not between 0 and {MAX_MINUTES}"))
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    status(Args::parse()).await.into()
+    exit_code(Args::parse()).await.into()
 }
 
-/// The exit status.
-pub(crate) async fn status(args: Args) -> u8 {
-    match party(args).await {
+/// Runs the load test, and returns the exit code.
+pub(crate) async fn exit_code(args: Args) -> u8 {
+    match run(args).await {
         Ok(true) => 0,
         Ok(false) => 1,
         Err(error) => {
@@ -82,50 +103,76 @@ pub(crate) async fn status(args: Args) -> u8 {
     }
 }
 
-/// Whether the server kept its promises.
-async fn party(args: Args) -> io::Result<bool> {
-    let grace = Duration::from_millis(args.leave_grace_ms);
-    let mut own = match &args.url {
-        None => Some(Server::start(&args.audio_dir, grace).await?),
+/// Runs the load test. Returns whether the server kept every invariant, accepted at least one command, and did not fail.
+async fn run(args: Args) -> io::Result<bool> {
+    let leave_grace = Duration::from_millis(args.leave_grace_ms);
+    let mut started = match &args.url {
+        None => Some(Server::start(&args.audio_dir, leave_grace).await?),
         Some(_) => None,
     };
-    let own_url = own.as_ref().map(|server| server.url.clone());
+    let started_url = started.as_ref().map(Server::url);
     let plan = Plan {
-        alone: own.is_some(),
-        url: args.url.or(own_url).unwrap_or_default(),
-        code: args.code.unwrap_or_else(|| server::CODE.into()),
+        exclusive: started.is_some(),
+        url: args.url.or(started_url).unwrap_or_default(),
+        code: args.code.unwrap_or_else(|| server_process::CODE.into()),
+        room: None,
         phones: args.phones,
+        votes_per_minute: args.votes_per_minute,
+        messages_per_minute: args.messages_per_minute,
         length: Duration::from_secs_f64(args.minutes * 60.0),
         seed: args.seed.unwrap_or_else(rand::random),
-        grace,
+        leave_grace,
     };
-    let report = crowd::run(plan, live_line()).await?;
+    let plans = rooms::spread(plan, args.rooms).await?;
+    let show_status = status_line();
+    let runs = plans
+        .into_iter()
+        .map(|plan| simulation::run(plan, &show_status));
+    let reports = try_join_all(runs).await?;
     if io::stderr().is_terminal() {
         eprintln!();
     }
-    println!("{report}");
-    let trouble = own.as_mut().map(Server::trouble).transpose()?.flatten();
-    if let Some(trouble) = &trouble {
-        println!("- {trouble}");
+    for report in &reports {
+        println!("{report}");
     }
-    Ok(report.breaches() == 0 && report.accepted() > 0 && trouble.is_none())
+    let failure = started.as_mut().map(Server::failure).transpose()?.flatten();
+    if let Some(failure) = &failure {
+        println!("- {failure}");
+    }
+    let ended_uploads: Vec<_> = reports
+        .iter()
+        .flat_map(Report::ended_uploads)
+        .cloned()
+        .collect();
+    let remains = started
+        .as_ref()
+        .map(|server| server.remains_of_uploads(&ended_uploads))
+        .transpose()?
+        .unwrap_or_default();
+    if !remains.is_empty() {
+        println!("- of cancelled and refused uploads, these files are left: {remains:?}");
+    }
+    let is_good = |report: &Report| report.violations() == 0 && report.accepted() > 0;
+    Ok(reports.iter().all(is_good) && remains.is_empty() && failure.is_none())
 }
 
-/// Says how it goes: in one place on a terminal, else now and then.
-fn live_line() -> impl Fn(&Progress) {
-    let said = Cell::new(None::<Instant>);
-    move |progress| {
+/// Returns a function that prints the status to standard error. On a terminal, each status replaces the previous status;
+/// else the function prints a line every [`STATUS_INTERVAL`].
+fn status_line() -> impl Fn(&Status) {
+    let printed_at = Cell::new(None::<Instant>);
+    move |status| {
         let mut out = io::stderr().lock();
-        let in_place = out.is_terminal();
-        if in_place || said.get().is_none_or(|then| then.elapsed() >= LINE_PAUSE) {
-            said.set(Some(Instant::now()));
-            let (before, after) = if in_place {
+        let terminal = out.is_terminal();
+        let is_due = |at: Instant| at.elapsed() >= STATUS_INTERVAL;
+        if terminal || printed_at.get().is_none_or(is_due) {
+            printed_at.set(Some(Instant::now()));
+            let (before, after) = if terminal {
                 ("\r\x1b[K", "")
             } else {
                 ("", "\n")
             };
-            // Nobody who watches need not end the party.
-            let _ = write!(out, "{before}{progress}{after}").and_then(|()| out.flush());
+            // The run continues if standard error is closed.
+            let _ = write!(out, "{before}{status}{after}").and_then(|()| out.flush());
         }
     }
 }

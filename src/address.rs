@@ -1,4 +1,4 @@
-//! By which addresses phones reach this machine, and the QR code of the first of them.
+//! The addresses, host name and URLs by which phones reach this machine, and QR codes of the URLs.
 
 use std::io::Cursor;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -8,7 +8,7 @@ use image::{DynamicImage, ImageFormat, Luma};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
-/// How a URL begins.
+/// The scheme of a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// HTTP.
@@ -18,18 +18,18 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The URL of a host by its name, which is an address in brackets if it is one of IPv6. As people read it: the port that
-    /// belongs to the scheme (RFC 9110, 4.2.1, 4.2.2) goes without saying.
-    pub fn url(self, name: &str, port: u16) -> String {
+    /// The URL of `host`: a name, an IPv4 address, or an IPv6 address in brackets. Leaves out the default port of the scheme
+    /// (RFC 9110, 4.2.1 and 4.2.2), because users read and type the URL.
+    pub fn url(self, host: &str, port: u16) -> String {
         match (self, port) {
-            (Scheme::Http, 80) => format!("http://{name}"),
-            (Scheme::Http, _) => format!("http://{name}:{port}"),
-            (Scheme::Https, 443) => format!("https://{name}"),
-            (Scheme::Https, _) => format!("https://{name}:{port}"),
+            (Scheme::Http, 80) => format!("http://{host}"),
+            (Scheme::Http, _) => format!("http://{host}:{port}"),
+            (Scheme::Https, 443) => format!("https://{host}"),
+            (Scheme::Https, _) => format!("https://{host}:{port}"),
         }
     }
 
-    fn url_of(self, address: SocketAddr) -> String {
+    fn address_url(self, address: SocketAddr) -> String {
         match address.ip() {
             IpAddr::V4(ip) => self.url(&ip.to_string(), address.port()),
             IpAddr::V6(ip) => self.url(&format!("[{ip}]"), address.port()),
@@ -37,101 +37,175 @@ impl Scheme {
     }
 }
 
-/// The URL of the server bound to `local`, as a phone in the house reaches it.
+/// The HTTP URL by which phones in the local network reach the socket bound to `local`.
 pub fn url(local: SocketAddr) -> String {
-    Scheme::Http.url_of(reachable(local))
+    Scheme::Http.address_url(reachable(local))
 }
 
-/// The same of its secure page.
+/// The HTTPS URL by which phones in the local network reach the socket bound to `local`.
 pub fn secure_url(local: SocketAddr) -> String {
-    Scheme::Https.url_of(reachable(local))
+    Scheme::Https.address_url(reachable(local))
 }
 
-/// Where a phone in the house reaches what is bound to `local`.
+/// The address at which phones in the local network reach the socket bound to `local`: `local` itself, or, if that is the
+/// unspecified address, the machine's address at which phones are most likely to reach it.
 pub fn reachable(local: SocketAddr) -> SocketAddr {
     let ip = if local.ip().is_unspecified() {
-        best(outward(), &interfaces())
+        best_address(default_route_address(), &interfaces())
     } else {
         local.ip()
     };
     SocketAddr::new(ip, local.port())
 }
 
-/// An address besides that of the QR code.
+/// A URL of the server other than the one in the QR code.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Other {
-    /// The URL of the server there.
+pub struct AlternativeUrl {
+    /// The URL of the server.
     pub url: String,
-    /// The interface that has the address, as the system calls it.
+    /// The name of the network interface that has the address.
     pub interface: String,
 }
 
-/// Every further URL of the server bound to `local`, IPv4 first. Empty if it is bound to one address alone.
-pub fn others(local: SocketAddr) -> Vec<Other> {
+/// All URLs of a server bound to `local` except the one of [`url`]. Those with IPv4 addresses come first. Leaves out
+/// interfaces of networks that phones cannot join, unless there are no others. Empty if the server is bound to a single
+/// address.
+pub fn alternative_urls(local: SocketAddr) -> Vec<AlternativeUrl> {
     if local.ip().is_unspecified() {
-        further(local, &url(local), interfaces())
+        interface_urls(local, &url(local), interfaces())
     } else {
         Vec::new()
     }
 }
 
-fn further(local: SocketAddr, first: &str, mut interfaces: Vec<Interface>) -> Vec<Other> {
-    // A link-local address of IPv6 (RFC 4291, 2.5.6) means nothing without an interface, which a URL cannot name.
-    let can_be_typed = |ip: IpAddr| match ip {
+/// The URLs of the server bound to `local` at the addresses of `interfaces`, without the URL `excluded`.
+fn interface_urls(
+    local: SocketAddr,
+    excluded: &str,
+    mut interfaces: Vec<Interface>,
+) -> Vec<AlternativeUrl> {
+    // A link-local IPv6 address (RFC 4291, 2.5.6) is valid only with a zone, which browsers do not accept in a URL.
+    let is_usable = |ip: IpAddr| match ip {
         IpAddr::V4(_) => true,
         IpAddr::V6(ip) => local.is_ipv6() && !ip.is_unicast_link_local(),
     };
     interfaces.sort_by_key(|interface| interface.ip().is_ipv6());
-    let others = interfaces
+    interfaces.retain(|interface| !interface.is_loopback() && is_usable(interface.ip()));
+    let any_in_lan = interfaces.iter().any(|one| Reachability::of(one).is_lan());
+    let urls = interfaces
         .into_iter()
-        .filter(|interface| !interface.is_loopback() && can_be_typed(interface.ip()))
-        .map(|interface| Other {
-            url: Scheme::Http.url_of(SocketAddr::new(interface.ip(), local.port())),
+        .filter(|interface| !any_in_lan || Reachability::of(interface).is_lan())
+        .map(|interface| AlternativeUrl {
+            url: Scheme::Http.address_url(SocketAddr::new(interface.ip(), local.port())),
             interface: interface.name,
         });
-    others.filter(|other| other.url != first).collect()
+    urls.filter(|alternative| alternative.url != excluded)
+        .collect()
+}
+
+/// The machine's host name, which may include a domain.
+pub(crate) fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn interfaces() -> Vec<Interface> {
     if_addrs::get_if_addrs().unwrap_or_default()
 }
 
-/// The address of the interface that has the default route. IPv4: that works with every phone's camera
-/// and in every house.
-fn outward() -> Option<IpAddr> {
+/// The IPv4 address of the interface with the default route. Not an IPv6 address, because not every home network has IPv6,
+/// and not every phone's QR code reader accepts URLs with IPv6 addresses.
+fn default_route_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    // "Connecting" a datagram socket asks the routing table and sends nothing. The address is one that
-    // belongs to nobody (RFC 5737).
+    // Connecting a datagram socket selects the local address by the route to the peer, and sends nothing. The peer's address
+    // is reserved for documentation (RFC 5737).
     socket.connect((Ipv4Addr::new(203, 0, 113, 1), 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// Of this machine's addresses the one by which phones most likely reach it: that with the default route, unless it is the
-/// end of a tunnel, where a VPN leads out of the house; then any other. A Pi that is its own hotspot has no default route.
-fn best(outward: Option<IpAddr>, interfaces: &[Interface]) -> IpAddr {
-    let of_house = |interface: &&Interface| {
-        interface.ip().is_ipv4() && !interface.is_loopback() && !interface.is_p2p()
-    };
-    let in_house: Vec<_> = interfaces
-        .iter()
-        .filter(of_house)
-        .map(Interface::ip)
-        .collect();
-    match outward {
-        Some(ip) if in_house.contains(&ip) => ip,
-        _ => (in_house.first().copied())
-            .or(outward)
-            .unwrap_or(Ipv4Addr::LOCALHOST.into()),
+/// The first characters of the names of interfaces that only containers and virtual machines of this machine can reach.
+const CONTAINER_PREFIXES: [&str; 14] = [
+    "docker", "br-", "veth", "cni", "podman", "virbr", "lxcbr", "lxdbr", "incusbr", "flannel",
+    "cali", "kube", "vmnet", "vboxnet",
+];
+/// The first characters of the names of tunnel interfaces.
+const TUNNEL_PREFIXES: [&str; 8] = [
+    "tun",
+    "tap",
+    "wg",
+    "tailscale",
+    "zt",
+    "ppp",
+    "ipsec",
+    "nordlynx",
+];
+
+/// How likely phones can reach the address of an interface. The most likely variant is first, and so the smallest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reachability {
+    /// A private IPv4 address (RFC 1918), or an IPv6 address, of a network that phones can join.
+    Private,
+    /// Another IPv4 address of a network that phones can join.
+    Public,
+    /// An address in a tunnel (such as a VPN), or in a network of this machine's containers or virtual machines.
+    Virtual,
+    /// An address that the machine gave itself, because no router did (RFC 3927).
+    LinkLocal,
+    /// The interface has no carrier, or is switched off.
+    Down,
+}
+
+impl Reachability {
+    fn of(interface: &Interface) -> Self {
+        let has_prefix = |prefix: &&str| interface.name.starts_with(*prefix);
+        let is_virtual = interface.is_p2p()
+            || CONTAINER_PREFIXES.iter().any(has_prefix)
+            || TUNNEL_PREFIXES.iter().any(has_prefix);
+        match interface.ip() {
+            _ if !interface.is_oper_up() => Reachability::Down,
+            IpAddr::V4(ip) if ip.is_link_local() => Reachability::LinkLocal,
+            _ if is_virtual => Reachability::Virtual,
+            IpAddr::V4(ip) if !ip.is_private() => Reachability::Public,
+            _ => Reachability::Private,
+        }
+    }
+
+    /// Whether the address is in a network that phones can join.
+    fn is_lan(self) -> bool {
+        matches!(self, Reachability::Private | Reachability::Public)
     }
 }
 
-/// A QR code for a terminal, two modules a character. With `colours` it is black on white
-/// whatever the terminal's own colours are.
-pub fn terminal_qr(text: &str, colours: bool) -> Option<String> {
-    let drawn = QrCode::new(text).ok()?.render::<Dense1x2>().build();
-    let lines = drawn.lines().map(|line| {
-        if colours {
-            // Pure black and white of the 256-colour cube: themes redefine the first sixteen.
+/// The address at which phones are most likely to reach this machine: `default_route`, the address of the interface with
+/// the default route, if phones can join that network; otherwise the first address of the best [`Reachability`]. A machine
+/// that is itself a Wi-Fi access point may have no default route.
+fn best_address(default_route: Option<IpAddr>, interfaces: &[Interface]) -> IpAddr {
+    let candidates = interfaces
+        .iter()
+        .filter(|interface| interface.ip().is_ipv4() && !interface.is_loopback());
+    let best = candidates.min_by_key(|interface| {
+        let (ip, reachability) = (interface.ip(), Reachability::of(interface));
+        let is_default = Some(ip) == default_route;
+        (
+            !(is_default && reachability.is_lan()),
+            reachability,
+            !is_default,
+        )
+    });
+    best.map(Interface::ip)
+        .or(default_route)
+        .unwrap_or(Ipv4Addr::LOCALHOST.into())
+}
+
+/// A QR code of `text` in Unicode block characters, each of which shows two modules; `None` if the text is too long. With
+/// `use_colours`, the code is black and white in every colour scheme of the terminal.
+pub fn terminal_qr(text: &str, use_colours: bool) -> Option<String> {
+    let rendered = QrCode::new(text).ok()?.render::<Dense1x2>().build();
+    let lines = rendered.lines().map(|line| {
+        if use_colours {
+            // Black and white of the 256-colour cube, because colour schemes redefine only the first sixteen colours.
             format!("  \u{1b}[38;5;16;48;5;231m{line}\u{1b}[0m\n")
         } else {
             format!("  {line}\n")
@@ -140,15 +214,15 @@ pub fn terminal_qr(text: &str, colours: bool) -> Option<String> {
     Some(lines.collect())
 }
 
-/// A QR code as a PNG.
+/// A QR code of `text` as a PNG image; `None` if the text is too long.
 pub fn png_qr(text: &str) -> Option<Vec<u8>> {
-    let drawn = QrCode::new(text)
+    let rendered = QrCode::new(text)
         .ok()?
         .render::<Luma<u8>>()
         .module_dimensions(8, 8)
         .build();
     let mut png = Cursor::new(Vec::new());
-    DynamicImage::ImageLuma8(drawn)
+    DynamicImage::ImageLuma8(rendered)
         .write_to(&mut png, ImageFormat::Png)
         .ok()?;
     Some(png.into_inner())
@@ -163,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_of_its_own_is_kept_and_the_unspecified_one_is_replaced() {
+    fn url_replaces_only_the_unspecified_address() {
         assert_eq!(
             url(([192, 168, 1, 7], 8080).into()),
             "http://192.168.1.7:8080"
@@ -173,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_that_belongs_to_the_scheme_goes_without_saying() {
+    fn url_leaves_out_the_default_port_of_the_scheme() {
         let v4 = |port| ([192, 168, 1, 7], port).into();
         assert_eq!(url(v4(80)), "http://192.168.1.7");
         assert_eq!(url(v4(443)), "http://192.168.1.7:443");
@@ -181,9 +255,9 @@ mod tests {
         assert_eq!(secure_url(v4(80)), "https://192.168.1.7:80");
         let v6 = (Ipv6Addr::LOCALHOST, 80).into();
         assert_eq!(url(v6), "http://[::1]");
-        let others = further(v4(80), "http://192.168.1.7", house());
-        let urls: Vec<_> = others.iter().map(|other| &*other.url).collect();
-        assert_eq!(urls, ["http://10.8.0.2", "http://192.168.4.1"]);
+        let alternatives = interface_urls(v4(80), "http://192.168.1.7", home_interfaces());
+        let urls: Vec<_> = alternatives.iter().map(|one| &*one.url).collect();
+        assert_eq!(urls, ["http://192.168.4.1"]);
     }
 
     fn interface(name: &str, ip: &str, is_p2p: bool) -> Interface {
@@ -210,7 +284,7 @@ mod tests {
         }
     }
 
-    fn house() -> Vec<Interface> {
+    fn home_interfaces() -> Vec<Interface> {
         vec![
             interface("lo", "127.0.0.1", false),
             interface("lo", "::1", false),
@@ -223,44 +297,93 @@ mod tests {
     }
 
     #[test]
-    fn phones_are_sent_to_the_default_route_but_not_into_a_tunnel() {
+    fn prefers_the_default_route_unless_it_is_a_tunnel() {
         let v4 = |ip: [u8; 4]| IpAddr::from(ip);
-        for (outward, expected) in [
+        for (default_route, expected) in [
             (Some(v4([192, 168, 1, 7])), [192, 168, 1, 7]),
             (Some(v4([10, 8, 0, 2])), [192, 168, 4, 1]),
             (None, [192, 168, 4, 1]),
         ] {
-            assert_eq!(best(outward, &house()), v4(expected), "{outward:?}");
+            assert_eq!(
+                best_address(default_route, &home_interfaces()),
+                v4(expected),
+                "{default_route:?}"
+            );
         }
-        // With nothing but a tunnel, that is where its phones are.
+        // Without another interface, phones can reach the machine only through the tunnel.
         let tunnel = [interface("tun0", "10.8.0.2", true)];
-        assert_eq!(best(Some(v4([10, 8, 0, 2])), &tunnel), v4([10, 8, 0, 2]));
-        assert_eq!(best(None, &[]), v4([127, 0, 0, 1]));
+        let tunnel_address = v4([10, 8, 0, 2]);
+        assert_eq!(best_address(Some(tunnel_address), &tunnel), tunnel_address);
+        assert_eq!(best_address(None, &[]), v4([127, 0, 0, 1]));
     }
 
     #[test]
-    fn the_other_addresses_are_those_that_a_phone_could_use() {
-        let first = "http://192.168.1.7:8080";
-        let names = |local: SocketAddr| -> Vec<_> {
-            let others = further(local, first, house()).into_iter();
-            others
-                .map(|other| format!("{} {}", other.interface, other.url))
+    fn prefers_private_addresses_of_networks_that_phones_can_join() {
+        let down = |name, ip| Interface {
+            oper_status: IfOperStatus::Unknown,
+            ..interface(name, ip, false)
+        };
+        let lan = interface("wlan0", "192.168.4.1", false);
+        for worse in [
+            interface("eth0", "169.254.7.7", false),
+            interface("eth0", "203.0.113.9", false),
+            interface("eth0", "100.64.0.9", false),
+            interface("docker0", "172.17.0.1", false),
+            interface("br-5f3a0c", "172.18.0.1", false),
+            interface("veth12ab", "10.0.3.1", false),
+            interface("cni0", "10.42.0.1", false),
+            interface("podman0", "10.88.0.1", false),
+            interface("virbr0", "192.168.122.1", false),
+            interface("tap0", "10.8.0.2", false),
+            interface("wg0", "10.9.0.2", true),
+            interface("tailscale0", "100.100.1.1", true),
+            interface("home", "10.9.0.2", true),
+            down("eth0", "192.168.1.7"),
+        ] {
+            let interfaces = [worse, lan.clone()];
+            let [worse, _] = &interfaces;
+            assert_eq!(best_address(None, &interfaces), lan.ip(), "{worse:?}");
+            let local = ([0, 0, 0, 0], 8080).into();
+            let alternatives =
+                interface_urls(local, "http://192.168.4.1:8080", interfaces.to_vec());
+            let is_public = worse.name == "eth0" && !worse.is_link_local() && worse.is_oper_up();
+            assert_eq!(alternatives.len(), usize::from(is_public), "{worse:?}");
+            // Without a better interface, phones may still be able to use this one.
+            assert_eq!(best_address(None, &interfaces[..1]), worse.ip());
+        }
+        // A bridge of the machine's own LAN.
+        let bridge = interface("br0", "192.168.1.7", false);
+        let interfaces = [interface("docker0", "172.17.0.1", false), bridge.clone()];
+        assert_eq!(
+            best_address(Some(interfaces[0].ip()), &interfaces),
+            bridge.ip()
+        );
+    }
+
+    #[test]
+    fn alternative_urls_leave_out_addresses_that_phones_cannot_open() {
+        let in_qr_code = "http://192.168.1.7:8080";
+        let listed = |local: SocketAddr| -> Vec<_> {
+            let alternatives = interface_urls(local, in_qr_code, home_interfaces());
+            alternatives
+                .iter()
+                .map(|one| format!("{} {}", one.interface, one.url))
                 .collect()
         };
-        let v4 = ["tun0 http://10.8.0.2:8080", "wlan0 http://192.168.4.1:8080"];
-        assert_eq!(names(([0, 0, 0, 0], 8080).into()), v4);
-        // Bound to IPv6, it serves both.
-        let both = names((Ipv6Addr::UNSPECIFIED, 8080).into());
-        assert_eq!(both[..2], v4);
-        assert_eq!(both[2..], ["eth0 http://[fd00::7]:8080"]);
-        assert_eq!(others(([192, 168, 1, 7], 8080).into()), []);
+        let v4 = ["wlan0 http://192.168.4.1:8080"];
+        assert_eq!(listed(([0, 0, 0, 0], 8080).into()), v4);
+        // A socket bound to the unspecified IPv6 address also serves IPv4.
+        let both = listed((Ipv6Addr::UNSPECIFIED, 8080).into());
+        assert_eq!(both[..1], v4);
+        assert_eq!(both[1..], ["eth0 http://[fd00::7]:8080"]);
+        assert_eq!(alternative_urls(([192, 168, 1, 7], 8080).into()), []);
     }
 
     #[test]
-    fn the_terminal_code_brings_its_own_black_and_white() {
-        let drawn = terminal_qr("http://192.168.1.7:8080", true).unwrap();
+    fn terminal_qr_sets_both_colours_on_each_line() {
+        let coloured = terminal_qr("http://192.168.1.7:8080", true).unwrap();
         assert!(
-            drawn
+            coloured
                 .lines()
                 .all(|line| line.contains("38;5;16;48;5;231m") && line.ends_with("\u{1b}[0m"))
         );

@@ -1,52 +1,54 @@
-//! How many files and sockets this process may have open at once (RLIMIT_NOFILE): raised as far as the system lets it, and
-//! shared out, so that connections never take what the state and the library need.
+//! The limit on open file descriptors (RLIMIT_NOFILE): raised to the number that the configured connections need, as far as
+//! the hard limit permits, and divided so that connections leave enough descriptors for the state file and the library.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is not for connections: what the server always has open, a write of the state, a scan, covers, and those who are
-/// turned away.
-const OWN: u64 = 64;
-/// A connection is a socket, and may be a file that is sent on it.
-const EACH: u64 = 2;
-/// Fewer make no party; with less room than that, accepting fails now and then, and is tried again.
-const FEWEST: usize = 8;
+/// Descriptors that connections must leave free: those that are always open, a write of the state, a scan, covers, and the
+/// sockets of refused connections.
+const RESERVED_DESCRIPTORS: u64 = 64;
+/// Each connection uses one descriptor for its socket and, during a download, one for the file.
+const DESCRIPTORS_PER_CONNECTION: u64 = 2;
+/// The lower bound of the connection limit. If there are too few descriptors even for this many connections, accepting one
+/// may fail and is retried.
+const MIN_CONNECTIONS: usize = 8;
 
-/// How many connections there is room for, `wanted` at most.
-pub fn room_for(wanted: usize) -> usize {
-    let needed = OWN.saturating_add(EACH.saturating_mul(wanted as u64));
-    let allowed = raise(needed);
-    let fits = fits(allowed, wanted);
-    if fits < wanted {
+/// The number of connections that the limit on open descriptors permits, at most `wanted` but at least `MIN_CONNECTIONS`.
+/// Raises the limit if necessary and permitted.
+pub fn max_connections(wanted: usize) -> usize {
+    let needed = DESCRIPTORS_PER_CONNECTION.saturating_mul(wanted as u64);
+    let limit = raise_limit(RESERVED_DESCRIPTORS.saturating_add(needed));
+    let permitted = connections_within(limit, wanted);
+    if permitted < wanted {
         tracing::warn!(
-            "at most {fits} connections instead of {wanted}: the system lets this process open {allowed} files at once \
-             (see ulimit -n)"
+            "the server accepts at most {permitted} connections instead of {wanted}, because this process may have only \
+             {limit} open file descriptors (see ulimit -n)"
         );
     }
-    fits
+    permitted
 }
 
-/// How many connections fit into so many files.
-fn fits(allowed: u64, wanted: usize) -> usize {
-    let fit = allowed.saturating_sub(OWN) / EACH;
-    usize::try_from(fit)
+/// The number of connections, at most `wanted` but at least `MIN_CONNECTIONS`, for which `limit` descriptors suffice.
+fn connections_within(limit: u64, wanted: usize) -> usize {
+    let permitted = limit.saturating_sub(RESERVED_DESCRIPTORS) / DESCRIPTORS_PER_CONNECTION;
+    usize::try_from(permitted)
         .unwrap_or(wanted)
-        .clamp(FEWEST, wanted.max(FEWEST))
+        .clamp(MIN_CONNECTIONS, wanted.max(MIN_CONNECTIONS))
 }
 
-/// Raises what is allowed to `needed`, as far as that goes; what is allowed then.
-fn raise(needed: u64) -> u64 {
-    let allowed = || getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    if allowed() < needed {
+/// Raises the soft limit to `needed`, or to the hard limit if the hard limit is lower. Returns the resulting soft limit.
+fn raise_limit(needed: u64) -> u64 {
+    let soft_limit = || getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if soft_limit() < needed {
         let maximum = getrlimit(Resource::Nofile).maximum;
         let raised = Rlimit {
             current: Some(maximum.map_or(needed, |maximum| maximum.min(needed))),
             maximum,
         };
         if let Err(error) = setrlimit(Resource::Nofile, raised) {
-            tracing::debug!("cannot raise the number of open files: {error}");
+            tracing::debug!("cannot raise the limit on open file descriptors: {error}");
         }
     }
-    allowed()
+    soft_limit()
 }
 
 #[cfg(test)]
@@ -54,18 +56,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_get_what_the_server_itself_leaves_and_never_more_than_is_wanted() {
-        for (allowed, wanted, room) in [
+    fn connections_get_the_descriptors_that_are_not_reserved() {
+        for (limit, wanted, expected) in [
             (u64::MAX, 4096, 4096),
             (8256, 4096, 4096),
             (8254, 4096, 4095),
             (1024, 4096, 480),
             (128, 4096, 32),
-            (64, 4096, FEWEST),
-            (0, 4096, FEWEST),
+            (64, 4096, MIN_CONNECTIONS),
+            (0, 4096, MIN_CONNECTIONS),
             (1024, 16, 16),
         ] {
-            assert_eq!(fits(allowed, wanted), room, "{allowed} {wanted}");
+            assert_eq!(
+                connections_within(limit, wanted),
+                expected,
+                "{limit} {wanted}"
+            );
         }
     }
 }

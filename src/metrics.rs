@@ -1,227 +1,143 @@
-//! What the server counts of its own work, for `GET /metrics`. What is true at a moment (who listens, how large the library
-//! is) is not kept here: `http` looks it up when somebody asks.
+//! Counters and histograms for `GET /metrics`. Gauges, such as the number of listeners, are not stored here: `http::metrics`
+//! reads their current values at each request.
 
+mod room;
 mod text;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub use text::{Kind, Text};
+pub use room::{BarrierOutcome, RoomCounters, RoomLabel};
+pub use text::{MetricType, MetricsText};
 
-/// Where the buckets of a write of the state end, in seconds.
-const COMMIT_SEC: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-];
-/// Those of a barrier. Who does nothing is waited for 15 s.
-const BARRIER_SEC: &[f64] = &[0.05, 0.25, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0];
-/// Those of a look through the audio folder.
-const SCAN_SEC: &[f64] = &[0.01, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0];
+/// Upper bounds of the histogram buckets for the durations of scans of the audio folder, in seconds.
+const SCAN_BUCKETS_SEC: &[f64] = &[0.01, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0];
 
-/// How a barrier ended that was open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
-    /// Everybody who was there when it opened had the track.
-    Complete,
-    /// The music started without somebody.
-    Shrunk,
-    /// The music did not start: somebody paused, or went to another track.
-    Dropped,
-}
-
-impl Outcome {
-    const ALL: [Outcome; 3] = [Outcome::Complete, Outcome::Shrunk, Outcome::Dropped];
-
-    fn name(self) -> &'static str {
-        match self {
-            Outcome::Complete => "complete",
-            Outcome::Shrunk => "shrunk",
-            Outcome::Dropped => "dropped",
-        }
-    }
-}
-
-/// Everything that is counted since the process began.
+/// Counters and histograms of the server since the process started. Those of a room: [`RoomCounters`].
 #[derive(Debug)]
 pub struct Metrics {
-    began: SystemTime,
-    /// Answers, by status.
-    pub answers: Counters<u16>,
-    /// Answers to commands, by the command's name and the status.
-    pub commands: Counters<(String, u16)>,
-    /// Accepted changes of the state, by name.
-    pub events: Counters<&'static str>,
-    /// Barriers that ended, by type and outcome.
-    pub barriers: Counters<(&'static str, Outcome)>,
-    /// How long those were open.
-    pub barrier_durations: Histogram,
-    /// Members that were no longer waited for, by the reason.
-    pub members_lost: Counters<&'static str>,
-    /// Writes of the state, from when their commands were decided until they were on the disk.
-    pub commits: Histogram,
-    /// Writes of the state that failed.
-    pub failed_commits: Counter,
-    /// Bytes of files, with their answers' heads.
-    pub sent_files: Counter,
-    /// Bytes of event streams.
-    pub sent_events: Counter,
-    /// All other bytes that were sent.
-    pub sent_others: Counter,
-    /// Looks through the audio folder.
-    pub scans: Histogram,
-    /// Looks that failed.
+    /// When the process started.
+    started_at: SystemTime,
+    /// HTTP responses, by status.
+    pub responses: Counters<u16>,
+    /// Bytes sent in responses with audio files, including the response headers.
+    pub sent_file_bytes: Counter,
+    /// Bytes sent on event streams.
+    pub sent_event_bytes: Counter,
+    /// All other bytes sent.
+    pub sent_other_bytes: Counter,
+    /// The durations of completed scans of the audio folder.
+    pub scan_durations: Histogram,
+    /// Failed scans of the audio folder.
     pub failed_scans: Counter,
-    /// Files that were looked into.
+    /// Audio files whose tags were read.
     pub files_read: Counter,
+    /// Bytes of uploads that were written to the disk.
+    pub uploaded_bytes: Counter,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let ways = |kind| Outcome::ALL.map(|outcome| (kind, outcome));
         Metrics {
-            began: SystemTime::now(),
-            answers: Counters::default(),
-            commands: Counters::default(),
-            events: Counters::default(),
-            barriers: Counters::of(["track", "resume"].map(ways).concat()),
-            barrier_durations: Histogram::new(BARRIER_SEC),
-            members_lost: Counters::of(["left", "vanished", "stalled", "skipped"]),
-            commits: Histogram::new(COMMIT_SEC),
-            failed_commits: Counter::default(),
-            sent_files: Counter::default(),
-            sent_events: Counter::default(),
-            sent_others: Counter::default(),
-            scans: Histogram::new(SCAN_SEC),
+            started_at: SystemTime::now(),
+            responses: Counters::default(),
+            sent_file_bytes: Counter::default(),
+            sent_event_bytes: Counter::default(),
+            sent_other_bytes: Counter::default(),
+            scan_durations: Histogram::new(SCAN_BUCKETS_SEC),
             failed_scans: Counter::default(),
             files_read: Counter::default(),
+            uploaded_bytes: Counter::default(),
         }
     }
 }
 
 impl Metrics {
-    /// Writes all of it.
-    pub fn write(&self, text: &mut Text) {
-        let since = self.began.duration_since(UNIX_EPOCH).unwrap_or_default();
+    /// Writes all counters and histograms, those of the rooms with the label of each; without a label if there is one room.
+    pub fn write(&self, rooms: &[(RoomLabel, Arc<RoomCounters>)], text: &mut MetricsText) {
+        let started = self
+            .started_at
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         text.family(
             "process_start_time_seconds",
-            Kind::Gauge,
-            "When the process began, in seconds since 1970.",
+            MetricType::Gauge,
+            "Start time of the process since the Unix epoch in seconds.",
         )
-        .sample(&[], since.as_secs_f64());
+        .sample(&[], started.as_secs_f64());
         text.family(
             "lockstep_http_responses_total",
-            Kind::Counter,
-            "Answers to requests.",
+            MetricType::Counter,
+            "HTTP responses by status.",
         )
-        .samples(&self.answers, |status| [("status", status.to_string())]);
-        text.family(
-            "lockstep_commands_total",
-            Kind::Counter,
-            "Answers to commands.",
-        )
-        .samples(&self.commands, |(command, status)| {
-            [("command", command.clone()), ("status", status.to_string())]
+        .samples(&None, &self.responses, |status| {
+            [("status", status.to_string())]
         });
-        text.family(
-            "lockstep_events_total",
-            Kind::Counter,
-            "Accepted changes of the state.",
-        )
-        .samples(&self.events, |event| [("event", (*event).into())]);
-        self.write_barriers(text);
-        text.family(
-            "lockstep_commit_duration_seconds",
-            Kind::Histogram,
-            "What a write of the state took, from the decision until it was on the disk.",
-        )
-        .histogram(&self.commits);
-        text.family(
-            "lockstep_commit_failures_total",
-            Kind::Counter,
-            "Writes of the state that failed; their commands were refused.",
-        )
-        .sample(&[], self.failed_commits.get() as f64);
+        RoomCounters::write(rooms, text);
         let mut sent = text.family(
             "lockstep_sent_bytes_total",
-            Kind::Counter,
-            "Bytes that the system has taken to be sent.",
+            MetricType::Counter,
+            "Bytes written to sockets by kind of response.",
         );
         for (kind, bytes) in [
-            ("file", &self.sent_files),
-            ("event", &self.sent_events),
-            ("other", &self.sent_others),
+            ("file", &self.sent_file_bytes),
+            ("event", &self.sent_event_bytes),
+            ("other", &self.sent_other_bytes),
         ] {
             sent.sample(&[("kind", kind)], bytes.get() as f64);
         }
         self.write_scans(text);
     }
 
-    fn write_barriers(&self, text: &mut Text) {
-        text.family(
-            "lockstep_barriers_total",
-            Kind::Counter,
-            "Waits before a start that are over: complete, without somebody (shrunk), or given up (dropped).",
-        )
-        .samples(&self.barriers, |(kind, outcome)| {
-            [("type", (*kind).into()), ("outcome", outcome.name().into())]
-        });
-        text.family(
-            "lockstep_barrier_duration_seconds",
-            Kind::Histogram,
-            "How long those waits were.",
-        )
-        .histogram(&self.barrier_durations);
-        text.family(
-            "lockstep_barrier_members_lost_total",
-            Kind::Counter,
-            "Listeners that were waited for until they left, vanished, stalled or were skipped.",
-        )
-        .samples(&self.members_lost, |reason| [("reason", (*reason).into())]);
-    }
-
-    fn write_scans(&self, text: &mut Text) {
+    fn write_scans(&self, text: &mut MetricsText) {
         text.family(
             "lockstep_scan_duration_seconds",
-            Kind::Histogram,
-            "What a look through the audio folder took.",
+            MetricType::Histogram,
+            "Duration of completed scans of the audio folder.",
         )
-        .histogram(&self.scans);
+        .histogram(&None, &self.scan_durations);
         for (name, help, counter) in [
             (
                 "lockstep_scan_failures_total",
-                "Looks through the audio folder that failed.",
+                "Failed scans of the audio folder.",
                 &self.failed_scans,
             ),
             (
                 "lockstep_scan_files_read_total",
-                "Files in the audio folder that were looked into.",
+                "Audio files whose tags were read.",
                 &self.files_read,
             ),
+            (
+                "lockstep_uploaded_bytes_total",
+                "Bytes of uploads that were written to the disk.",
+                &self.uploaded_bytes,
+            ),
         ] {
-            text.family(name, Kind::Counter, help)
+            text.family(name, MetricType::Counter, help)
                 .sample(&[], counter.get() as f64);
         }
     }
 }
 
-/// Counts up.
+/// A monotonic count.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// By so much.
-    pub fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
+    /// Adds `increment` to the count.
+    pub fn add(&self, increment: u64) {
+        self.0.fetch_add(increment, Ordering::Relaxed);
     }
 
-    /// How far it is.
+    /// The current count.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Counters of the same thing that differ in their labels, of which there must be few.
+/// One counter for each label value. Counters are never removed, so there must be few different label values.
 #[derive(Debug)]
 pub struct Counters<L>(Mutex<BTreeMap<L, u64>>);
 
@@ -232,52 +148,53 @@ impl<L> Default for Counters<L> {
 }
 
 impl<L: Ord> Counters<L> {
-    /// These are told before the first is counted, so that a rate knows where it began.
-    fn of(labels: impl IntoIterator<Item = L>) -> Self {
+    /// Counters with the value 0 for all `labels`. Necessary because Prometheus cannot compute the rate of a counter that
+    /// first appears with the value 1.
+    fn zeroed(labels: impl IntoIterator<Item = L>) -> Self {
         let zeros = labels.into_iter().map(|label| (label, 0));
         Counters(Mutex::new(zeros.collect()))
     }
 
-    /// One more.
+    /// Increases the counter of `label` by 1.
     pub fn count(&self, label: L) {
         *lock(&self.0).entry(label).or_default() += 1;
     }
 }
 
-/// How long something took each time.
+/// A histogram of durations.
 #[derive(Debug)]
 pub struct Histogram {
-    /// Where its buckets end, in seconds.
+    /// Upper bounds of the buckets, in seconds.
     bounds: &'static [f64],
-    taken: Mutex<Taken>,
+    observations: Mutex<Observations>,
 }
 
 #[derive(Debug, Clone)]
-struct Taken {
-    /// The last is of whatever took longer than the last bound.
+struct Observations {
+    /// One count for each bound, and a last count for durations above all bounds.
     buckets: Vec<u64>,
     sum: Duration,
 }
 
 impl Histogram {
     fn new(bounds: &'static [f64]) -> Self {
-        let taken = Taken {
+        let observations = Observations {
             buckets: vec![0; bounds.len() + 1],
             sum: Duration::ZERO,
         };
         Histogram {
             bounds,
-            taken: Mutex::new(taken),
+            observations: Mutex::new(observations),
         }
     }
 
-    /// It took so long this time.
-    pub fn observe(&self, took: Duration) {
-        let seconds = took.as_secs_f64();
+    /// Adds a duration.
+    pub fn observe(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
         let bucket = self.bounds.partition_point(|bound| *bound < seconds);
-        let mut taken = lock(&self.taken);
-        taken.buckets[bucket] += 1;
-        taken.sum += took;
+        let mut observations = lock(&self.observations);
+        observations.buckets[bucket] += 1;
+        observations.sum += duration;
     }
 }
 

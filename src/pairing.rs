@@ -1,174 +1,255 @@
-//! Who is let in: the code, the tokens, and the price of guessing. Who is paired lives in the
-//! room; which request shows the code lives in `http`.
+//! The pairing code, the rate limits on wrong codes, and device tokens. The list of paired devices is part of the room
+//! ([`crate::room`]), and [`crate::http`] decides which clients may read the code.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rand::Rng;
+use rand::RngExt;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::room::KeyHash;
+use crate::room::TokenHash;
+use crate::token_bucket::TokenBucket;
 
-/// Wrong codes that one address may try in a row.
-const TRIES: f64 = 10.0;
-/// One more try each so often.
-const REFILL: Duration = Duration::from_secs(10);
-/// Wrong codes from all addresses together, and one more each second.
-const TRIES_OF_ALL: f64 = 60.0;
-const REFILL_OF_ALL: Duration = Duration::from_secs(1);
-/// Wrong codes that one IPv6 network may try, refilled like an address's.
-const TRIES_OF_NETWORK: f64 = 200.0;
-/// Those who have all their tries back are forgotten once there are so many.
-const MOST_REMEMBERED: usize = 4096;
+/// The number of wrong codes that one address may send at once, and the interval after which the address may send one more.
+const ADDRESS_BURST: u32 = 10;
+const ADDRESS_INTERVAL: Duration = Duration::from_secs(10);
+/// The same limits for all addresses together.
+const TOTAL_BURST: u32 = 60;
+const TOTAL_INTERVAL: Duration = Duration::from_secs(1);
+/// The same limits for one IPv6 network.
+const NETWORK_BURST: u32 = 200;
+const NETWORK_INTERVAL: Duration = Duration::from_secs(10);
+/// When the token buckets of this many addresses, or networks, are stored, the full buckets are removed.
+const CLEANUP_THRESHOLD: usize = 4096;
 
-/// Why a code was not accepted.
+/// Why a pairing code was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// It is not the code.
+pub enum PairingError {
+    /// The code is wrong.
     WrongCode,
-    /// It was not even looked at, or not answered truly: too many wrong ones before.
-    TooManyTries {
-        /// When the next try is worth it.
+    /// Too many wrong codes were sent before, so this code was refused even if it is right.
+    TooManyAttempts {
+        /// Time until a code can be accepted again.
         retry_after: Duration,
     },
 }
 
-/// The door.
-#[derive(Debug)]
+impl PairingError {
+    fn too_many(retry_after: Duration) -> Self {
+        PairingError::TooManyAttempts { retry_after }
+    }
+}
+
+/// The pairing code, and the rate limits on wrong codes.
 pub struct Pairing {
-    code: String,
-    guesses: Mutex<Guesses>,
+    code: Mutex<String>,
+    /// Whether the code was configured, and stays.
+    is_fixed: bool,
+    /// Shared by all rooms, so that more rooms do not permit more wrong codes.
+    limits: Arc<Mutex<AttemptLimits>>,
+}
+
+impl fmt::Debug for Pairing {
+    /// Leaves out the pairing code, which must not be logged.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pairing").finish_non_exhaustive()
+    }
 }
 
 impl Pairing {
-    /// A door with that code, or six random digits.
+    /// Uses the configured `code`, or six random digits without one.
     pub fn new(code: Option<String>) -> Self {
-        let code = code.unwrap_or_else(|| format!("{:06}", rand::rng().random_range(0..1_000_000)));
         Pairing {
-            code,
-            guesses: Mutex::default(),
+            is_fixed: code.is_some(),
+            code: Mutex::new(code.unwrap_or_else(random_code)),
+            limits: Arc::default(),
         }
     }
 
-    /// The code, for those who may see it.
-    pub fn code(&self) -> &str {
-        &self.code
+    /// A random code for another room, with the same limits. It is none of the codes `taken`.
+    pub fn for_another_room(&self, taken: &[String]) -> Self {
+        let mut code = random_code();
+        while taken.contains(&code) {
+            code = random_code();
+        }
+        Pairing {
+            is_fixed: false,
+            code: Mutex::new(code),
+            limits: self.limits.clone(),
+        }
     }
 
-    /// Whether `code` lets the device at `address` in.
+    /// The pairing code. The caller decides which clients may read it.
+    pub fn code(&self) -> String {
+        self.lock_code().clone()
+    }
+
+    /// Replaces the code by another random one, and returns it; `None` if the code was configured. The caller decides which
+    /// clients may do this.
+    pub fn renew(&self) -> Option<String> {
+        if self.is_fixed {
+            return None;
+        }
+        let mut code = self.lock_code();
+        let old = code.clone();
+        while *code == old {
+            *code = random_code();
+        }
+        Some(code.clone())
+    }
+
+    fn lock_code(&self) -> MutexGuard<'_, String> {
+        self.code.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Compares `code`, sent from `address`, with the pairing code.
     ///
     /// # Errors
-    /// [`Refused`], which costs that address a try.
-    pub fn check(&self, code: &str, address: IpAddr, now: Instant) -> Result<(), Refused> {
-        let right = code.trim().as_bytes().ct_eq(self.code.as_bytes()).into();
-        self.guesses
+    /// [`PairingError`]; a wrong code counts against the limits of the address.
+    pub fn check(&self, code: &str, address: IpAddr, now: Instant) -> Result<(), PairingError> {
+        let right = self.code();
+        let is_right = code.trim().as_bytes().ct_eq(right.as_bytes()).into();
+        self.limits
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .guess(right, address, now)
+            .check_attempt(is_right, address, now)
     }
 }
 
-/// A token of 256 random bits, in hex, and its hash.
-pub fn new_token() -> (String, KeyHash) {
+fn random_code() -> String {
+    format!("{:06}", rand::rng().random_range(0..1_000_000))
+}
+
+/// A device token of 256 random bits, in hex, and its hash.
+pub fn new_token() -> (String, TokenHash) {
     let bits: [u8; 32] = rand::rng().random();
-    let token = KeyHash(bits).to_string();
-    let hash = hash(&token);
+    let token = TokenHash(bits).to_string();
+    let hash = hash_token(&token);
     (token, hash)
 }
 
-/// The hash that a token is known by.
-pub fn hash(token: &str) -> KeyHash {
-    KeyHash(Sha256::digest(token.as_bytes()).into())
+/// The SHA-256 hash that the state file stores instead of a token.
+pub fn hash_token(token: &str) -> TokenHash {
+    TokenHash(Sha256::digest(token.as_bytes()).into())
 }
 
-/// The IPv6 /64 that an address is in. One device has all of its addresses to choose from; but so
-/// has everybody in the house, so a network may guess a good deal more often than an address.
-fn network(address: IpAddr) -> Option<u64> {
+/// The /64 network of an IPv6 address; `None` for IPv4. One device can use every address of its network, so there is also a
+/// limit for each network. All devices in a house share one network, so this limit is higher than the limit for an address.
+fn ipv6_network(address: IpAddr) -> Option<u64> {
     match address {
         IpAddr::V6(v6) => Some((v6.to_bits() >> 64) as u64),
         IpAddr::V4(_) => None,
     }
 }
 
-/// Tries left, refilled with time (a token bucket).
-#[derive(Debug)]
-struct Bucket {
-    tries: f64,
-    since: Instant,
-}
-
-impl Bucket {
-    fn full(tries: f64, since: Instant) -> Self {
-        Bucket { tries, since }
-    }
-
-    fn refill(&mut self, most: f64, per_try: Duration, now: Instant) {
-        let passed = now.saturating_duration_since(self.since);
-        let gained = passed.as_secs_f64() / per_try.as_secs_f64();
-        self.tries = (self.tries + gained).min(most);
-        self.since = now;
-    }
-
-    /// Refuses when no try is left.
-    fn check(&self, per_try: Duration) -> Result<(), Refused> {
-        if self.tries >= 1.0 {
-            return Ok(());
-        }
-        let retry_after = per_try.mul_f64((1.0 - self.tries).clamp(0.0, 1.0));
-        Err(Refused::TooManyTries { retry_after })
-    }
-}
-
+/// The token buckets that limit wrong codes. An address or a network without an entry has sent no wrong code recently.
 #[derive(Debug, Default)]
-struct Guesses {
-    by_address: HashMap<IpAddr, Bucket>,
-    by_network: HashMap<u64, Bucket>,
-    of_all: Option<Bucket>,
+pub(crate) struct AttemptLimits {
+    by_address: HashMap<IpAddr, TokenBucket>,
+    by_network: HashMap<u64, TokenBucket>,
+    total: Option<TokenBucket>,
 }
 
-impl Guesses {
-    fn guess(&mut self, right: bool, from: IpAddr, now: Instant) -> Result<(), Refused> {
-        let from = from.to_canonical();
-        let all = self.of_all.get_or_insert(Bucket::full(TRIES_OF_ALL, now));
-        all.refill(TRIES_OF_ALL, REFILL_OF_ALL, now);
-        if let Some(own) = self.by_address.get_mut(&from) {
-            own.refill(TRIES, REFILL, now);
-            own.check(REFILL)?;
-            // Whoever has guessed wrong before counts among the many that guess: not even a right code is
-            // looked at, or the common limit would be none.
-            if own.tries < TRIES {
-                all.check(REFILL_OF_ALL)?;
+impl AttemptLimits {
+    /// Applies the limits to one request to pair, before it is known whether the code is right.
+    ///
+    /// # Errors
+    /// [`PairingError::TooManyAttempts`]
+    pub(crate) fn check_blocked(
+        &mut self,
+        address: IpAddr,
+        now: Instant,
+    ) -> Result<(), PairingError> {
+        let address = address.to_canonical();
+        let total = TokenBucket::full(TOTAL_BURST, TOTAL_INTERVAL, now);
+        let total = self.total.get_or_insert(total);
+        total.refill(now);
+        if let Some(bucket) = self.by_address.get_mut(&address) {
+            bucket.refill(now);
+            bucket.check().map_err(PairingError::too_many)?;
+            // The total limit also applies to a right code, so that the responses do not reveal to an attacker with many
+            // addresses which guess is right. The limit does not apply to addresses that have sent no wrong code recently,
+            // so that other devices can still pair.
+            if !bucket.is_full() {
+                total.check().map_err(PairingError::too_many)?;
             }
         }
-        if let Some(shared) = network(from).and_then(|network| self.by_network.get_mut(&network)) {
-            shared.refill(TRIES_OF_NETWORK, REFILL, now);
-            shared.check(REFILL)?;
+        let network = ipv6_network(address);
+        if let Some(bucket) = network.and_then(|network| self.by_network.get_mut(&network)) {
+            bucket.refill(now);
+            bucket.check().map_err(PairingError::too_many)?;
         }
-        if right {
-            return Ok(());
+        Ok(())
+    }
+
+    /// Applies the limits to one request to pair, and counts the code if it is wrong.
+    ///
+    /// # Errors
+    /// [`PairingError`]
+    pub(crate) fn check_attempt(
+        &mut self,
+        is_right: bool,
+        address: IpAddr,
+        now: Instant,
+    ) -> Result<(), PairingError> {
+        self.check_blocked(address, now)?;
+        match is_right {
+            true => Ok(()),
+            false => Err(self.count_wrong(address, now)),
         }
-        forget_full(&mut self.by_address, TRIES, now);
-        forget_full(&mut self.by_network, TRIES_OF_NETWORK, now);
-        let own = self.by_address.entry(from);
-        own.or_insert(Bucket::full(TRIES, now)).tries -= 1.0;
-        if let Some(network) = network(from) {
-            let shared = self.by_network.entry(network);
-            shared.or_insert(Bucket::full(TRIES_OF_NETWORK, now)).tries -= 1.0;
+    }
+
+    /// Counts a wrong code, and returns how it is refused.
+    pub(crate) fn count_wrong(&mut self, address: IpAddr, now: Instant) -> PairingError {
+        let address = address.to_canonical();
+        let network = ipv6_network(address);
+        remove_full_buckets(&mut self.by_address, now);
+        remove_full_buckets(&mut self.by_network, now);
+        self.by_address
+            .entry(address)
+            .or_insert_with(|| TokenBucket::full(ADDRESS_BURST, ADDRESS_INTERVAL, now))
+            .take();
+        if let Some(network) = network {
+            self.by_network
+                .entry(network)
+                .or_insert_with(|| TokenBucket::full(NETWORK_BURST, NETWORK_INTERVAL, now))
+                .take();
         }
-        all.check(REFILL_OF_ALL)?;
-        all.tries -= 1.0;
-        Err(Refused::WrongCode)
+        let total = TokenBucket::full(TOTAL_BURST, TOTAL_INTERVAL, now);
+        let total = self.total.get_or_insert(total);
+        total.refill(now);
+        if let Err(retry_after) = total.check() {
+            return PairingError::too_many(retry_after);
+        }
+        total.take();
+        PairingError::WrongCode
+    }
+
+    /// Takes back that a code counted as wrong, which turned out to be right. `counted` is what [`AttemptLimits::count_wrong`] has
+    /// returned.
+    pub(crate) fn forgive(&mut self, address: IpAddr, counted: PairingError) {
+        let address = address.to_canonical();
+        let network = ipv6_network(address);
+        let network = network.and_then(|network| self.by_network.get_mut(&network));
+        let total = self.total.as_mut();
+        let total = total.filter(|_| counted == PairingError::WrongCode);
+        let buckets = [self.by_address.get_mut(&address), network, total];
+        for bucket in buckets.into_iter().flatten() {
+            bucket.give_back();
+        }
     }
 }
 
-fn forget_full<K>(buckets: &mut HashMap<K, Bucket>, most: f64, now: Instant) {
-    if buckets.len() >= MOST_REMEMBERED {
+/// Removes the full buckets if there are many buckets, to limit the memory for wrong codes from many addresses.
+fn remove_full_buckets<K>(buckets: &mut HashMap<K, TokenBucket>, now: Instant) {
+    if buckets.len() >= CLEANUP_THRESHOLD {
         buckets.retain(|_, bucket| {
-            bucket.refill(most, REFILL, now);
-            bucket.tries < most
+            bucket.refill(now);
+            !bucket.is_full()
         });
     }
 }
@@ -181,74 +262,90 @@ mod tests {
         IpAddr::from([192, 168, 0, n])
     }
 
-    fn door() -> Pairing {
+    fn pairing() -> Pairing {
         Pairing::new(Some("123456".into()))
     }
 
     #[test]
-    fn ten_wrong_codes_shut_one_address_out_until_its_bucket_refills() {
-        let (door, start) = (door(), Instant::now());
+    fn ten_wrong_codes_block_an_address_until_its_bucket_refills() {
+        let (pairing, start) = (pairing(), Instant::now());
         for _ in 0..10 {
             assert_eq!(
-                door.check("000000", address(1), start),
-                Err(Refused::WrongCode)
+                pairing.check("000000", address(1), start),
+                Err(PairingError::WrongCode)
             );
         }
-        let refused = door.check("123456", address(1), start);
+        let blocked = pairing.check("123456", address(1), start);
         assert_eq!(
-            refused,
-            Err(Refused::TooManyTries {
-                retry_after: REFILL
+            blocked,
+            Err(PairingError::TooManyAttempts {
+                retry_after: ADDRESS_INTERVAL
             })
         );
-        assert_eq!(door.check("123456", address(2), start), Ok(()));
-        assert_eq!(door.check("123456", address(1), start + REFILL), Ok(()));
+        assert_eq!(pairing.check("123456", address(2), start), Ok(()));
+        let later = start + ADDRESS_INTERVAL;
+        assert_eq!(pairing.check("123456", address(1), later), Ok(()));
     }
 
     #[test]
-    fn many_addresses_together_get_sixty_wrong_codes_a_minute() {
-        let (door, start) = (door(), Instant::now());
-        let answers: Vec<_> = (0..70)
-            .map(|n| door.check("000000", address(n), start))
+    fn all_addresses_together_may_send_sixty_wrong_codes_at_once() {
+        let (pairing, start) = (pairing(), Instant::now());
+        let results: Vec<_> = (0..70)
+            .map(|n| pairing.check("000000", address(n), start))
             .collect();
-        assert!(answers[..60].iter().all(|a| *a == Err(Refused::WrongCode)));
         assert!(
-            answers[60..]
+            results[..60]
                 .iter()
-                .all(|a| matches!(a, Err(Refused::TooManyTries { .. })))
+                .all(|result| *result == Err(PairingError::WrongCode))
         );
-        let guesser = door.check("123456", address(1), start);
-        assert!(matches!(guesser, Err(Refused::TooManyTries { .. })));
-        assert_eq!(door.check("123456", address(200), start), Ok(()));
+        let is_blocked = |result: &Result<(), PairingError>| {
+            matches!(result, Err(PairingError::TooManyAttempts { .. }))
+        };
+        assert!(results[60..].iter().all(is_blocked));
+        assert!(is_blocked(&pairing.check("123456", address(1), start)));
+        assert_eq!(pairing.check("123456", address(200), start), Ok(()));
     }
 
     #[test]
-    fn a_device_with_many_ipv6_addresses_does_not_get_ten_tries_with_each() {
-        let (door, mut now) = (door(), Instant::now());
-        let guess =
-            |n: u16, code, now| door.check(code, IpAddr::from([0xfd00, 0, 0, 1, 0, 0, 1, n]), now);
+    fn many_ipv6_addresses_of_one_network_share_a_limit() {
+        let (pairing, mut now) = (pairing(), Instant::now());
+        let attempt = |n: u16, code, now| {
+            pairing.check(code, IpAddr::from([0xfd00, 0, 0, 1, 0, 0, 1, n]), now)
+        };
         for n in 0..300 {
-            // Slowly, so that the common limit is not what ends it.
-            now += REFILL_OF_ALL;
-            assert!(guess(n, "000000", now).is_err());
+            // One code per interval does not reach the total limit.
+            now += TOTAL_INTERVAL;
+            assert!(attempt(n, "000000", now).is_err());
         }
-        let right = guess(1000, "123456", now);
-        assert!(matches!(right, Err(Refused::TooManyTries { .. })));
+        let right = attempt(1000, "123456", now);
+        assert!(matches!(right, Err(PairingError::TooManyAttempts { .. })));
     }
 
     #[test]
-    fn a_phone_that_guesses_does_not_hold_back_its_neighbours_in_the_same_ipv6_network() {
-        let (door, start) = (door(), Instant::now());
+    fn a_guessing_phone_does_not_block_others_in_its_ipv6_network() {
+        let (pairing, start) = (pairing(), Instant::now());
         let neighbour = |n: u16| IpAddr::from([0xfd00, 0, 0, 1, 0, 0, 0, n]);
         for _ in 0..20 {
-            assert!(door.check("000000", neighbour(1), start).is_err());
+            assert!(pairing.check("000000", neighbour(1), start).is_err());
         }
-        assert_eq!(door.check("123456", neighbour(2), start), Ok(()));
+        assert_eq!(pairing.check("123456", neighbour(2), start), Ok(()));
+    }
+
+    #[test]
+    fn only_a_random_code_can_be_renewed() {
+        let pairing = Pairing::new(None);
+        let (old, new) = (pairing.code(), pairing.renew().unwrap());
+        assert_ne!(old, new);
+        let (address, now) = (address(1), Instant::now());
+        assert_eq!(pairing.check(&new, address, now), Ok(()));
+        let result = pairing.check(&old, address, now);
+        assert_eq!(result, Err(PairingError::WrongCode));
+        assert_eq!(super::Pairing::new(Some("party".into())).renew(), None);
     }
 
     #[test]
     fn a_random_code_has_six_digits() {
-        let door = Pairing::new(None);
-        assert!(door.code().len() == 6 && door.code().bytes().all(|b| b.is_ascii_digit()));
+        let pairing = Pairing::new(None);
+        assert!(pairing.code().len() == 6 && pairing.code().bytes().all(|b| b.is_ascii_digit()));
     }
 }

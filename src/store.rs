@@ -1,5 +1,5 @@
-//! The state file: loading it, replacing it so that a crash at any moment leaves the old or the new one
-//! whole, and the lock that keeps a second server away. What the state means lives in `room`.
+//! The state file, which holds the durable state of a room as JSON: loads the file, replaces the file atomically, and holds
+//! the lock that prevents a second server from using the file. [`crate::room`] defines the state.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -7,221 +7,234 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::fs::{AtFlags, FlockOperation, StatxAttributes, StatxFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::room::{Durable, Private, Room};
+use crate::data_files::{DataFiles, WriteOptions, flush_folder, folder_of};
+use crate::room::{DurableState, PrivateState, Room};
+use crate::room_profile::RoomProfile;
 
-/// How the names of unfinished writes end.
-pub(crate) const UNFINISHED: &str = ".tmp";
-
-/// Why the state file cannot be used at all.
+/// Why the state file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another server holds the lock.
     #[error("the state file {0} is in use by another lockstep server")]
     InUse(PathBuf),
-    /// The lock or the folder cannot be had.
+    /// The state file is a mount point, so no new file can replace it.
+    #[error(
+        "the state file {0} is mounted by itself, so it cannot be replaced safely: mount a folder and keep the state file in it \
+         (with Docker: -v lockstep:/state and STATE_FILE=/state/state.json)"
+    )]
+    Mounted(PathBuf),
+    /// The path does not end in a file name, or the lock file cannot be created or locked.
     #[error("cannot keep the state in {path}: {error}")]
     Unusable {
         /// The state file.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         error: io::Error,
     },
 }
 
-/// What was found where the state should be.
+/// The result of [`Store::load`].
 #[derive(Debug)]
-pub enum Loaded {
-    /// Nothing: a first start.
-    Fresh,
-    /// A room.
-    Sound(Box<Room>),
-    /// Something that is not a room's state, and why. It must not be overwritten.
+pub enum LoadedState {
+    /// There is no state file, or it is empty: this is the first start.
+    Missing,
+    /// The state file holds a valid room.
+    Valid(Box<(Room, RoomProfile)>),
+    /// The state file cannot be read, or does not hold a valid room. The string is the reason. The file must not be
+    /// overwritten, because its content may still be recovered.
     Damaged(String),
 }
 
-/// The place of the state, held by this process alone as long as this value lives.
+/// A state file, and its lock, which is released when this value is dropped.
 #[derive(Debug)]
 pub struct Store {
-    path: PathBuf,
-    folder: PathBuf,
-    /// How the names of unfinished writes begin.
-    prefix: String,
-    lock: Mutex<Lock>,
+    files: DataFiles,
+    lock: Mutex<FileLock>,
 }
 
-/// The lock file. It stands beside the state, not for it: the state is replaced at each write, and a lock on
-/// it would go with it.
+/// The lock on a file beside the state file. A lock on the state file itself would be lost at the next write, which replaces
+/// the state file by a new file.
 #[derive(Debug)]
-struct Lock {
+struct FileLock {
     path: PathBuf,
     file: File,
 }
 
-impl Lock {
-    /// `WouldBlock` when another process holds it.
-    fn take(path: PathBuf) -> io::Result<Self> {
+impl FileLock {
+    /// Creates and locks the file at `path`. The error is [`io::ErrorKind::WouldBlock`] if another process holds the lock.
+    fn acquire(path: PathBuf) -> io::Result<Self> {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&path)?;
-        match fs4::FileExt::try_lock(&file) {
-            Ok(()) => Ok(Lock { path, file }),
-            Err(fs4::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(fs4::TryLockError::Error(error)) => Err(error),
-        }
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(FileLock { path, file })
     }
 
-    /// Somebody may have removed the folder and made it anew: then the lock is taken anew as well.
-    fn keep(&mut self) -> io::Result<()> {
-        let held = self.file.metadata()?;
-        let there = fs::metadata(&self.path).ok();
-        if there.is_none_or(|there| (there.dev(), there.ino()) != (held.dev(), held.ino())) {
-            *self = Lock::take(self.path.clone())?;
+    /// Creates and locks the lock file again if `path` does not lead to the locked file any longer, for example because the
+    /// folder was removed and created again.
+    ///
+    /// # Errors
+    /// The errors of [`FileLock::acquire`].
+    fn reacquire_if_replaced(&mut self) -> io::Result<()> {
+        let locked = self.file.metadata()?;
+        let current = fs::metadata(&self.path).ok();
+        if current
+            .is_none_or(|current| (current.dev(), current.ino()) != (locked.dev(), locked.ino()))
+        {
+            *self = FileLock::acquire(self.path.clone())?;
         }
         Ok(())
     }
 }
 
+/// The JSON of the state file, for writing.
 #[derive(Serialize)]
-struct Written<'a> {
+struct StateJson<'a> {
     #[serde(flatten)]
-    durable: &'a Durable,
-    private: &'a Private,
+    profile: &'a RoomProfile,
+    #[serde(flatten)]
+    durable: &'a DurableState,
+    private: &'a PrivateState,
 }
 
+/// The JSON of the state file, for reading.
 #[derive(Deserialize)]
-struct Read {
+struct ParsedState {
     #[serde(flatten)]
-    durable: Durable,
+    profile: RoomProfile,
+    #[serde(flatten)]
+    durable: DurableState,
     #[serde(default)]
-    private: Private,
+    private: PrivateState,
 }
 
-/// What the names of what lies beside the state end in: the index cache, scaled covers, and the certificate authority.
-pub(crate) const INDEX: &str = ".index";
-pub(crate) const COVERS: &str = ".covers";
-pub(crate) const AUTHORITY: &str = ".authority";
+/// The largest file that [`Store::try_write`] writes, in bytes.
+const MAX_TRIAL_SIZE: u64 = 1 << 20;
 
-/// Where the server keeps something else of its own: beside the state itself, and not beside a link to it, under its name with
-/// `suffix` added.
-pub(crate) fn beside(state_file: &Path, suffix: &str) -> PathBuf {
-    let resolved = state_file.canonicalize();
-    let state_file = resolved.as_deref().unwrap_or(state_file);
-    let mut name = state_file.file_name().unwrap_or_default().to_owned();
-    name.push(suffix);
-    state_file.with_file_name(name)
-}
-
-/// How the names of unfinished writes of the state, and of what lies beside it, begin.
-pub(crate) fn unfinished(state_file: &Path) -> String {
-    let state = beside(state_file, "");
-    let name = state.file_name().unwrap_or_default();
-    format!(".{}-", name.to_string_lossy())
-}
-
-/// The folder that a file is in.
-pub(crate) fn folder_of(path: &Path) -> &Path {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or(Path::new("."))
+/// Whether a file system or another file is mounted at `path`, as with `docker run -v ./state.json:/state.json`. `false` if
+/// the kernel does not report mount points (Linux before 5.8).
+fn is_mount_point(path: &Path) -> bool {
+    let found = rustix::fs::statx(rustix::fs::CWD, path, AtFlags::empty(), StatxFlags::empty());
+    found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 impl Store {
-    /// Takes the lock of the state file at `path`.
+    /// Locks the state file at `path`, and removes temporary files that a killed server left. If `path` is a symbolic
+    /// link, the lock and all writes go to the link's target.
     ///
     /// # Errors
-    /// [`StoreError`] when another process holds it, or the folder cannot be written.
+    /// [`StoreError`] if another process holds the lock, if the lock file cannot be created, or if the state file cannot be
+    /// replaced because it is a mount point.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let files = DataFiles::beside(path);
+        let path = files.state_path();
         let unusable = |error| StoreError::Unusable {
             path: path.into(),
             error,
         };
-        // A link to the state is the state: the lock and the next write belong where it really is.
-        let path = &path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-        let folder = folder_of(path).to_path_buf();
-        let name = path.file_name().ok_or_else(|| {
-            unusable(io::Error::new(
+        if path.file_name().is_none() {
+            return Err(unusable(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "it is not the name of a file",
-            ))
-        })?;
-        let mut lock_name = std::ffi::OsString::from(".");
-        lock_name.push(name);
-        lock_name.push(".lock");
-        let lock = Lock::take(folder.join(lock_name)).map_err(|error| match error.kind() {
+                "the path does not end in a file name",
+            )));
+        }
+        let lock = FileLock::acquire(files.lock_path()).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => StoreError::InUse(path.into()),
             _ => unusable(error),
         })?;
-        let store = Store {
-            path: path.into(),
-            folder,
-            prefix: unfinished(path),
+        if is_mount_point(path) {
+            return Err(StoreError::Mounted(path.into()));
+        }
+        files.remove_temporary_files();
+        Ok(Store {
+            files,
             lock: Mutex::new(lock),
-        };
-        store.sweep();
-        Ok(store)
+        })
     }
 
-    /// Removes what a server that was killed in the middle of a write has left. Under the lock nobody else is writing.
-    fn sweep(&self) {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        for entry in entries {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(&self.prefix) && name.ends_with(UNFINISHED) {
-                if let Err(error) = fs::remove_file(entry.path()) {
-                    tracing::warn!(file = ?entry.path(), "cannot remove an unfinished write: {error}");
-                }
-            }
-        }
-    }
-
-    /// Reads the state.
-    pub fn load(&self) -> Loaded {
-        let bytes = match fs::read(&self.path) {
+    /// Reads the state file.
+    pub fn load(&self) -> LoadedState {
+        let bytes = match fs::read(self.files.state_path()) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Loaded::Fresh,
-            Err(error) => return Loaded::Damaged(format!("it cannot be read: {error}")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return LoadedState::Missing,
+            Err(error) => return LoadedState::Damaged(format!("the file cannot be read: {error}")),
         };
-        match parse(&bytes) {
-            Ok(room) => Loaded::Sound(Box::new(room)),
-            Err(why) => Loaded::Damaged(why),
+        // An administrator may create the file in order to set its owner. The server itself never writes an empty state
+        // file.
+        if bytes.is_empty() {
+            return LoadedState::Missing;
+        }
+        match parse_with_profile(&bytes) {
+            Ok(state) => LoadedState::Valid(Box::new(state)),
+            Err(why) => LoadedState::Damaged(why),
         }
     }
 
-    /// Replaces the state. When this returns, `room` is what the next start will find, whatever
-    /// happens to the machine in between.
+    /// Replaces the state file. Once this function has returned `Ok`, the next [`Store::load`] finds `room` and `profile`, even
+    /// after a power failure. Blocks.
     ///
     /// # Errors
-    /// What the file system said. The old state is whole then, unless only the last step failed (the
-    /// folder's `fsync`), and either may be found.
-    pub fn save(&self, room: &Room) -> io::Result<()> {
+    /// The error of the file system, or [`io::ErrorKind::WouldBlock`] if the lock file was removed and another process
+    /// has locked the new lock file. The state file keeps its old content, except if the final flush of the folder
+    /// failed: then the file has the new content, but a power failure may restore the old content.
+    pub fn save(&self, room: &Room, profile: &RoomProfile) -> io::Result<()> {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        lock.keep()?;
-        let mut file = tempfile::Builder::new()
-            .prefix(&self.prefix)
-            .suffix(UNFINISHED)
-            .tempfile_in(&self.folder)?;
-        file.write_all(&spell(room)?)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path)?;
-        File::open(&self.folder)?.sync_all()
+        lock.reacquire_if_replaced()?;
+        let path = self.files.state_path();
+        self.files.replace(path, WriteOptions::DURABLE, |file| {
+            file.write_all(&serialize_with_profile(room, profile)?)
+        })
     }
 
-    /// Moves a state that is there out of the way, and says where to.
+    /// Removes the state file, with a symbolic link that leads to it, and then the history beside it. Once this function has returned `Ok`, the next [`Store::load`]
+    /// finds nothing, even after a power failure. Blocks.
     ///
     /// # Errors
-    /// What the file system said.
+    /// The error of the file system. The state file still exists, except if the flush of the folder or the removal of the link
+    /// failed. A file that is already gone is no error.
+    pub fn remove(&self) -> io::Result<()> {
+        let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.files.state_path();
+        remove_if_present(path)?;
+        flush_folder(folder_of(path))?;
+        if let Some(link) = self.files.link_path() {
+            remove_if_present(link)?;
+            flush_folder(folder_of(link))?;
+        }
+        for leftover in [self.files.history_path(), self.files.lock_path()] {
+            // A file that stays takes some space, and is replaced if the name is used again.
+            let _ = fs::remove_file(leftover);
+        }
+        Ok(())
+    }
+
+    /// Checks that the folder accepts a file as large as the state file, and leaves no file behind. Blocks.
+    ///
+    /// # Errors
+    /// The error of the file system.
+    pub fn try_write(&self) -> io::Result<()> {
+        let size = fs::metadata(self.files.state_path()).map_or(1, |metadata| metadata.len());
+        self.files.try_write(size.clamp(1, MAX_TRIAL_SIZE))
+    }
+
+    /// Renames the state file, and the history and the folder of rooms beside it, to unused names in the same folder. Returns the new path of the state file. `None` if there is no state
+    /// file.
+    ///
+    /// # Errors
+    /// The error of the file system.
     pub fn set_aside(&self) -> io::Result<Option<PathBuf>> {
-        if !self.path.try_exists()? {
+        let path = self.files.state_path();
+        if !path.try_exists()? {
             return Ok(None);
         }
         let mut number = 1;
         let aside = loop {
-            let mut name = self.path.clone().into_os_string();
+            let mut name = path.as_os_str().to_owned();
             name.push(format!(".aside-{number}"));
             let candidate = PathBuf::from(name);
             if !candidate.try_exists()? {
@@ -229,32 +242,60 @@ impl Store {
             }
             number += 1;
         };
-        fs::rename(&self.path, &aside)?;
-        File::open(&self.folder)?.sync_all()?;
+        fs::rename(path, &aside)?;
+        // The history and the other rooms name devices of the old state.
+        let others = [
+            (self.files.history_path(), ".history"),
+            (self.files.rooms_path(), ".rooms"),
+        ];
+        for (other, suffix) in others {
+            if other.try_exists()? {
+                let mut name = aside.as_os_str().to_owned();
+                name.push(suffix);
+                fs::rename(other, name)?;
+            }
+        }
+        flush_folder(folder_of(path))?;
         Ok(Some(aside))
     }
 }
 
-/// The bytes of `room`'s state file.
+fn remove_if_present(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// The content of the state file for `room` without a profile, as JSON.
 ///
 /// # Errors
-/// None that a room could cause: all of it has a place in JSON.
-pub fn spell(room: &Room) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&Written {
+/// Does not fail for a room that [`parse`] or [`crate::room::apply`] returned, because JSON can represent all of its fields.
+pub fn serialize(room: &Room) -> serde_json::Result<Vec<u8>> {
+    serialize_with_profile(room, &RoomProfile::default())
+}
+
+fn serialize_with_profile(room: &Room, profile: &RoomProfile) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&StateJson {
+        profile,
         durable: &room.durable,
         private: &room.private,
     })
 }
 
-/// A room from the bytes of a state file.
+/// Parses the content of a state file.
 ///
 /// # Errors
-/// One sentence that says what is wrong with them.
+/// A sentence that describes the first fault: invalid JSON, or fields that contradict each other.
 pub fn parse(bytes: &[u8]) -> Result<Room, String> {
-    let read: Read = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let room = Room::restore(read.durable, read.private);
+    parse_with_profile(bytes).map(|(room, _)| room)
+}
+
+fn parse_with_profile(bytes: &[u8]) -> Result<(Room, RoomProfile), String> {
+    let state: ParsedState = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let room = Room::restore(state.durable, state.private);
     room.check()?;
-    Ok(room)
+    Ok((room, state.profile))
 }
 
 #[cfg(test)]
@@ -262,22 +303,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_state_is_a_valid_one() {
+    fn parses_the_example_state() {
         let room = parse(include_bytes!("../state.json.example")).unwrap();
         assert!(!room.durable.queue.is_empty());
         assert!(!room.durable.clients.is_empty());
     }
 
     #[test]
-    fn a_state_cut_at_any_byte_is_damaged_and_never_a_panic() {
+    fn state_of_an_older_version_has_no_picks() {
+        let whole = include_str!("../state.json.example");
+        let is_new = |line: &&str| line.contains("picks") || line.contains("pickedBy");
+        let old: String = whole.lines().filter(|line| !is_new(line)).collect();
+        assert!(old.len() < whole.len());
+        let room = parse(old.as_bytes()).unwrap();
+        assert!(room.durable.picks.is_empty());
+        assert_eq!(room.durable.picked_by, None);
+    }
+
+    #[test]
+    fn rejects_a_state_truncated_at_any_byte() {
         let whole = include_str!("../state.json.example").trim_end();
         for end in 0..whole.len() {
-            assert!(parse(&whole.as_bytes()[..end]).is_err(), "cut at {end}");
+            let truncated = &whole.as_bytes()[..end];
+            assert!(parse(truncated).is_err(), "truncated at byte {end}");
         }
     }
 
     #[test]
-    fn what_contradicts_itself_is_damaged() {
+    fn rejects_fields_that_contradict_each_other() {
         let whole = include_str!("../state.json.example");
         for (from, to) in [
             (r#""queueIndex": 1"#, r#""queueIndex": 99"#),
@@ -289,29 +342,72 @@ mod tests {
             (r#""anchorPositionSec": 0.0"#, r#""anchorPositionSec": -1"#),
             (r#""9f86d081884c7d65""#, r#""60303ae22b998861""#),
             (r#""9f86d081884c7d65""#, r#""../../etc/passwd""#),
+            (
+                r#""trackId": "2c26b46b68ffc68f""#,
+                r#""trackId": "9f86d081884c7d65""#,
+            ),
+            (r#""by": "m1""#, r#""by": "m3""#),
+            (r#""pickedBy": "m2""#, r#""pickedBy": "m3""#),
         ] {
             let damaged = whole.replacen(from, to, 1);
-            assert_ne!(damaged, whole, "{from} is in the example");
-            assert!(parse(damaged.as_bytes()).is_err(), "{to}");
+            assert_ne!(damaged, whole, "{from} is not in the example");
+            assert!(parse(damaged.as_bytes()).is_err(), "{to} was accepted");
         }
     }
 
     #[test]
-    fn what_was_saved_is_found_again_and_a_second_server_is_kept_out() {
+    fn removal_includes_the_symbolic_link_and_can_be_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, target) = (folder.path().join("link"), folder.path().join("target"));
+        fs::write(&target, "").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let store = Store::open(&link).unwrap();
+        store.remove().unwrap();
+        assert!(!target.exists() && link.symlink_metadata().is_err());
+        store.remove().unwrap();
+    }
+
+    #[test]
+    fn an_empty_state_file_is_a_first_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let store = Store::open(&path).unwrap();
+        fs::write(&path, "").unwrap();
+        assert!(matches!(store.load(), LoadedState::Missing));
+    }
+
+    #[test]
+    fn trial_write_leaves_no_file_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("state.json")).unwrap();
+        let count = || fs::read_dir(folder.path()).unwrap().count();
+        let files = count();
+        store.try_write().unwrap();
+        assert_eq!(count(), files);
+        drop(folder);
+        assert!(store.try_write().is_err());
+    }
+
+    #[test]
+    fn loads_the_saved_room_and_locks_out_a_second_store() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         let room = parse(include_bytes!("../state.json.example")).unwrap();
         let store = Store::open(&path).unwrap();
-        assert!(matches!(store.load(), Loaded::Fresh));
-        store.save(&room).unwrap();
+        assert!(matches!(store.load(), LoadedState::Missing));
+        let profile = RoomProfile {
+            name: Some("Garden".into()),
+            ..RoomProfile::default()
+        };
+        store.save(&room, &profile).unwrap();
         assert!(matches!(Store::open(&path), Err(StoreError::InUse(_))));
         fs::remove_file(folder.path().join(".state.json.lock")).unwrap();
-        store.save(&room).unwrap();
+        store.save(&room, &profile).unwrap();
         assert!(matches!(Store::open(&path), Err(StoreError::InUse(_))));
         drop(store);
-        let Loaded::Sound(found) = Store::open(&path).unwrap().load() else {
-            panic!("the state is sound");
+        let LoadedState::Valid(found) = Store::open(&path).unwrap().load() else {
+            panic!("the saved state is not valid");
         };
-        assert_eq!(found.durable, room.durable);
+        assert_eq!((found.0.durable, found.1), (room.durable, profile));
     }
 }

@@ -1,99 +1,111 @@
-//! What a host sees: the greeting, the log, and a bar while a large library is read.
+//! Terminal output: the welcome text with the QR code, and the progress bar of a long scan.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lockstep::Welcome;
-use lockstep::address::{self, Other};
-use lockstep::library::Progress;
+use lockstep::StartupInfo;
+use lockstep::address::{self, AlternativeUrl};
+use lockstep::library::ScanProgress;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Says how phones get here.
+/// Prints the URLs of the server, its QR code, the pairing code and the number of tracks.
 ///
 /// # Errors
-/// What the system said when nobody can be told.
-pub(crate) fn greet(welcome: &Welcome, out: &mut impl Write) -> io::Result<()> {
-    let Welcome {
-        local,
+/// Errors of writing to `out`.
+pub(crate) fn print_welcome(info: &StartupInfo, out: &mut impl Write) -> io::Result<()> {
+    let StartupInfo {
+        http_address,
         url,
         code,
-        tracks,
-        whole,
+        track_count,
+        is_index_complete,
         secure_url,
+        base_path,
         ..
-    } = welcome;
-    let colours = io::stdout().is_terminal() && !plain();
+    } = info;
+    let use_colours = io::stdout().is_terminal() && !are_colours_disabled();
     writeln!(out)?;
-    if let Some(qr) = address::terminal_qr(url, colours) {
+    if let Some(qr) = address::terminal_qr(url, use_colours) {
         writeln!(out, "{qr}")?;
     }
     writeln!(
         out,
-        "  On a phone in the same network, scan this or open  {url}"
+        "  On a phone in the same network, scan this code or open  {url}"
     )?;
-    for Other { url, interface } in address::others(*local) {
-        writeln!(out, "  or, by way of {interface},  {url}")?;
+    for AlternativeUrl { url, interface } in address::alternative_urls(*http_address) {
+        let url = base_path.url(&url);
+        writeln!(out, "  or, through {interface},  {url}")?;
     }
     if let Some(secure_url) = secure_url {
-        writeln!(out, "  The secure page  {secure_url}")?;
+        writeln!(out, "  Secure page  {secure_url}")?;
     }
     writeln!(out, "  Pairing code  {code}")?;
-    let unit = if *tracks == 1 { "track" } else { "tracks" };
-    let more = if *whole {
+    let noun = if *track_count == 1 { "track" } else { "tracks" };
+    let suffix = if *is_index_complete {
         ""
     } else {
-        ", and more as they are found"
+        " so far; the scan continues"
     };
-    writeln!(out, "  {tracks} {unit}{more}")?;
+    writeln!(out, "  {track_count} {noun}{suffix}")?;
     writeln!(out)?;
-    // For scripts, which are to find the port there whichever it is.
-    writeln!(out, "listening on http://{}", address::reachable(*local))?;
+    // The last line has a fixed form, from which scripts can read the port.
+    writeln!(
+        out,
+        "listening on http://{}",
+        address::reachable(*http_address)
+    )?;
     out.flush()
 }
 
-/// Whether the host asked for no colours (<https://no-color.org>).
-pub(crate) fn plain() -> bool {
+/// Whether the user has disabled colours (<https://no-color.org>).
+pub(crate) fn are_colours_disabled() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-/// Fewer files are read before anybody could see it.
-const WORTH_TELLING: usize = 100;
-/// Where there is no bar, so many lines of the log stand in for it.
-const LINES: usize = 10;
+/// Minimum number of files of a scan whose progress is shown. A scan of fewer files takes less than a second.
+const MIN_SHOWN_FILES: usize = 100;
+/// Maximum number of progress lines in the log for each scan. These lines replace the progress bar if standard error is not
+/// a terminal.
+const MAX_LOG_LINES: usize = 10;
 
-/// The bar, and a way to log above it.
+/// The progress bar of a scan. Also the writer of the log, so that log lines appear above the bar.
 #[derive(Debug, Clone)]
-pub(crate) struct Bar {
+pub(crate) struct ScanProgressBar {
     bar: ProgressBar,
-    /// The line of the log that was written last.
-    line: Arc<AtomicUsize>,
+    /// The number of the last progress line in the log, from 1 to [`MAX_LOG_LINES`] - 1, or 0 before the first line of a
+    /// scan. The last line of a scan is stored as 0, so that the next scan starts again with line 1.
+    last_log_line: Arc<AtomicUsize>,
 }
 
-impl Default for Bar {
+impl Default for ScanProgressBar {
     fn default() -> Self {
         let style =
-            ProgressStyle::with_template("  reading the music  {bar:30} {pos} of {len} files");
+            ProgressStyle::with_template("  scanning the music  {bar:30} {pos} of {len} files");
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
-        Bar {
+        ScanProgressBar {
             bar: bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())),
-            line: Arc::default(),
+            last_log_line: Arc::default(),
         }
     }
 }
 
-impl Bar {
-    /// How far a scan is; the bar goes when it is over.
-    pub(crate) fn show(&self, progress: Progress) {
-        let Progress { read, total } = progress;
-        if total < WORTH_TELLING {
+impl ScanProgressBar {
+    /// Shows the progress; hides the bar when the scan is complete.
+    pub(crate) fn show(&self, progress: ScanProgress) {
+        let ScanProgress { read, total } = progress;
+        if total < MIN_SHOWN_FILES {
             return;
         }
         if !io::stderr().is_terminal() {
-            let line = read * LINES / total;
-            if self.line.swap(line % LINES, Ordering::Relaxed) != line {
-                tracing::info!("read {read} of {total} files");
+            let line = read * MAX_LOG_LINES / total;
+            if self
+                .last_log_line
+                .swap(line % MAX_LOG_LINES, Ordering::Relaxed)
+                != line
+            {
+                tracing::info!("scanned {read} of {total} files");
             }
             return;
         }
@@ -110,18 +122,18 @@ impl Bar {
     }
 }
 
-/// Writes to the log, above the bar.
-pub(crate) struct AboveBar(ProgressBar);
+/// Writes log lines to standard error, above the progress bar.
+pub(crate) struct LogWriter(ProgressBar);
 
-impl<'a> MakeWriter<'a> for Bar {
-    type Writer = AboveBar;
+impl<'a> MakeWriter<'a> for ScanProgressBar {
+    type Writer = LogWriter;
 
-    fn make_writer(&'a self) -> AboveBar {
-        AboveBar(self.bar.clone())
+    fn make_writer(&'a self) -> LogWriter {
+        LogWriter(self.bar.clone())
     }
 }
 
-impl Write for AboveBar {
+impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.suspend(|| io::stderr().write(bytes))
     }

@@ -1,9 +1,11 @@
-//! HTTPS beside HTTP: with which certificate a phone is answered, one that the host has given or one of this server's own
-//! authority. What goes over the connections is `http`'s business.
+//! The TLS configuration of HTTPS, with a certificate that the operator configured or that this server's own certificate
+//! authority issued.
 
 mod authority;
-mod given;
+mod authority_file;
 mod leaf;
+mod name_constraints;
+mod pem_files;
 mod profile;
 
 use std::net::IpAddr;
@@ -11,36 +13,42 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use rustls::crypto::ring;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::ServerConfig;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::ResolvesServerCert;
 
-pub use self::authority::{Authority, AuthorityError};
-use self::given::Given;
-pub use self::given::GivenError;
-use self::leaf::Leaves;
+pub use self::authority::Authority;
+pub use self::authority_file::AuthorityError;
+use self::leaf::LeafResolver;
+pub use self::pem_files::PemError;
+use self::pem_files::PemFiles;
+use crate::address;
 use crate::config::Config;
 
-/// Why there is no HTTPS. Each is one sentence for whoever started the server.
+/// Why the server cannot serve HTTPS. Each message is one sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The certificate or the key that the host gave is of no use.
+    /// The configured certificate or key cannot be used.
     #[error(transparent)]
-    Given(#[from] GivenError),
-    /// There is no authority of our own.
+    Pem(#[from] PemError),
+    /// The server's own certificate authority cannot be used.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
-    /// What is right in itself does not work.
+    /// The TLS library rejects the certificates.
     #[error("cannot serve HTTPS: {0}")]
     Unusable(String),
 }
 
+/// The source of the certificates.
 #[derive(Debug, Clone)]
 enum Certificates {
-    Given(Arc<Given>),
-    Own(Arc<Leaves>),
+    /// Files that the operator configured.
+    Configured(Arc<PemFiles>),
+    /// The server's own certificate authority.
+    Issued(Arc<LeafResolver>),
 }
 
-/// What makes a connection a secure one.
+/// The TLS configuration, and the source of its certificates.
 #[derive(Debug)]
 pub struct Tls {
     config: Arc<ServerConfig>,
@@ -48,41 +56,44 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// As configured; `None` when it is not wanted.
+    /// Opens the configured certificate files, or the server's own certificate authority; `None` if HTTPS is not configured.
+    /// Spawns the task that reloads the configured files after they change.
     ///
     /// # Errors
     /// [`TlsError`].
-    pub fn open(config: &Config) -> Result<Option<Self>, TlsError> {
+    pub async fn open(config: &Config) -> Result<Option<Self>, TlsError> {
+        let config = config.clone();
+        let opened = tokio::task::spawn_blocking(move || Tls::open_blocking(&config))
+            .await
+            .map_err(|error| TlsError::Unusable(error.to_string()))??;
+        if let Some(tls) = &opened {
+            if let Certificates::Configured(files) = &tls.certificates {
+                tokio::spawn(pem_files::reload_periodically(Arc::downgrade(files)));
+            }
+        }
+        Ok(opened)
+    }
+
+    /// As [`Tls::open`], but blocks, and spawns no task.
+    fn open_blocking(config: &Config) -> Result<Option<Self>, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let certificates = match (&config.tls_cert, &config.tls_key) {
             (Some(certificate), Some(key)) => {
                 let paths: [PathBuf; 2] = [certificate.clone(), key.clone()];
-                Certificates::Given(Arc::new(Given::open(paths, provider.clone())?))
+                Certificates::Configured(Arc::new(PemFiles::open(paths, provider.clone())?))
             }
             _ if !config.tls => return Ok(None),
-            _ => {
-                let host = host();
-                let names = names(&host, &config.host_name);
-                let authority = Authority::open(&config.state_file, &host, &names, &provider)?;
-                for name in names.iter().filter(|name| !believed(&authority, name)) {
-                    tracing::warn!(
-                        "\"{}\" was made when this machine did not go by {name}, so no phone will believe it that name",
-                        authority.name()
-                    );
-                }
-                let leaves = Leaves::new(authority, names, provider.clone())
-                    .map_err(|error| TlsError::Unusable(error.to_string()))?;
-                Certificates::Own(Arc::new(leaves))
-            }
+            _ => Certificates::Issued(Arc::new(open_leaf_resolver(config, &provider)?)),
         };
-        let builder = ServerConfig::builder_with_provider(provider)
+        let resolver: Arc<dyn ResolvesServerCert> = match &certificates {
+            Certificates::Configured(files) => files.clone(),
+            Certificates::Issued(leaves) => leaves.clone(),
+        };
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::Unusable(error.to_string()))?
-            .with_no_client_auth();
-        let mut config = match &certificates {
-            Certificates::Given(given) => builder.with_cert_resolver(given.clone()),
-            Certificates::Own(leaves) => builder.with_cert_resolver(leaves.clone()),
-        };
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Some(Tls {
             config: Arc::new(config),
@@ -90,58 +101,79 @@ impl Tls {
         }))
     }
 
-    /// This server's side of a connection that came in at the address `local`.
-    ///
-    /// # Errors
-    /// What kept it from being made.
-    pub fn accept(&self, local: IpAddr) -> Result<ServerConnection, rustls::Error> {
-        match &self.certificates {
-            Certificates::Given(given) => given.refresh(Instant::now()),
-            Certificates::Own(leaves) => leaves.cover(local.to_canonical(), SystemTime::now()),
+    /// The configuration for a connection accepted at the address `local`. Does not wait for the disk. If the server's own
+    /// authority issues the certificates, and `local` is a new address of this machine or the certificate is due for
+    /// renewal, issues a certificate, which takes about a millisecond. After an error, the next attempt is made ten seconds
+    /// later.
+    pub fn server_config(&self, local: IpAddr) -> Arc<ServerConfig> {
+        if let Certificates::Issued(leaves) = &self.certificates {
+            leaves.renew_default_if_needed(local.to_canonical(), SystemTime::now(), Instant::now());
         }
-        ServerConnection::new(self.config.clone())
+        self.config.clone()
     }
 
-    /// The network calls this machine by that name from here on, and no more by the one before it.
-    pub fn goes_by(&self, name: &str) {
-        if let Certificates::Own(leaves) = &self.certificates {
-            leaves.goes_by(name, SystemTime::now());
+    /// Sets the machine's current host name in multicast DNS. The new name replaces the previous multicast DNS name in the
+    /// certificates that the server's own authority issues.
+    pub fn set_mdns_name(&self, name: &str) {
+        if let Certificates::Issued(leaves) = &self.certificates {
+            leaves.set_mdns_name(name, SystemTime::now(), Instant::now());
         }
     }
 
-    /// This server's own authority, if the certificates are its.
+    /// The server's own authority, unless the operator configured a certificate.
     pub fn authority(&self) -> Option<&Authority> {
         match &self.certificates {
-            Certificates::Given(_) => None,
-            Certificates::Own(leaves) => Some(leaves.authority()),
+            Certificates::Configured(_) => None,
+            Certificates::Issued(leaves) => Some(leaves.authority()),
         }
     }
 }
 
-fn believed(authority: &Authority, name: &str) -> bool {
+/// Loads or creates the server's own authority, and returns the resolver that issues its certificates. Logs a warning for
+/// each of the machine's names that a loaded authority does not permit.
+fn open_leaf_resolver(
+    config: &Config,
+    provider: &Arc<CryptoProvider>,
+) -> Result<LeafResolver, TlsError> {
+    let host = address::host_name()
+        .trim_end_matches('.')
+        .to_ascii_lowercase();
+    let names = server_names(&host, &config.host_name);
+    let authority = authority_file::load_or_create(&config.state_file, &host, &names, provider)?;
+    for name in names.iter().filter(|name| !permits(&authority, name)) {
+        tracing::warn!(
+            "the certificate authority \"{}\" was created before this machine had the name {name}, so phones will not trust \
+             the secure page under that name",
+            authority.name()
+        );
+    }
+    LeafResolver::new(authority, names, provider.clone())
+        .map_err(|error| TlsError::Unusable(error.to_string()))
+}
+
+/// Whether the authority's name constraints permit certificates for `name`, which may be an address.
+fn permits(authority: &Authority, name: &str) -> bool {
     match name.parse() {
-        Ok(address) => authority.speaks_for_address(address),
-        Err(_) => authority.speaks_for_name(name),
+        Ok(address) => authority.permits_address(address),
+        Err(_) => authority.permits_name(name),
     }
 }
 
-/// What this machine calls itself.
-fn host() -> String {
-    let host = gethostname::gethostname().to_string_lossy().into_owned();
-    host.trim_end_matches('.').to_ascii_lowercase()
-}
+/// Domains in which multicast DNS or the DNS server of a router may have the machine's host name.
+const HOST_NAME_DOMAINS: [&str; 4] = ["local", "lan", "home.arpa", "internal"];
 
-/// What phones may call it, addresses among them. Whatever else they call it is learnt when they do.
-fn names(host: &str, given: &[String]) -> Vec<String> {
-    let own = [
-        host.to_owned(),
-        format!("{}.local", host.split('.').next().unwrap_or(host)),
-        "localhost".to_owned(),
-    ];
-    let given = given
+/// The machine's names: host name, host name in the local domains, `localhost`, and the configured names, which may be
+/// addresses.
+fn server_names(host: &str, configured: &[String]) -> Vec<String> {
+    let label = host.split('.').next().unwrap_or(host);
+    let own = HOST_NAME_DOMAINS
+        .map(|domain| format!("{label}.{domain}"))
+        .into_iter()
+        .chain([host.to_owned(), "localhost".to_owned()]);
+    let configured = configured
         .iter()
         .map(|name| name.trim_end_matches('.').to_ascii_lowercase());
-    let mut names: Vec<String> = own.into_iter().chain(given).collect();
+    let mut names: Vec<String> = own.chain(configured).collect();
     names.retain(|name| !name.is_empty());
     names.sort_unstable();
     names.dedup();

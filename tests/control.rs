@@ -1,128 +1,179 @@
-//! What each command does, how it is refused, and in which order that is found out.
+//! Control commands: their effect, the requests that the server refuses, and the order of its checks.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on panics"
+    reason = "a test panics on an unexpected value"
 )]
 
 pub mod common;
 
-use common::phone::{ask, http, queue};
-use common::{Phone, Setup, TestServer, durable, raw};
+use common::phone::{ask, http, queued_tracks};
+use common::{Phone, Setup, TestServer, durable_state, raw};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-const UNKNOWN: &str = "0123456789abcdef";
+/// A well-formed track ID that no track has.
+const UNKNOWN_TRACK_ID: &str = "0123456789abcdef";
 
-/// Every command with a body that is in order.
-fn commands(track: &str) -> [(&'static str, Value); 7] {
-    [
+/// The path of every control command, with a valid body about the track `track_id`.
+fn commands_with_valid_bodies(track_id: &str) -> Vec<(&'static str, Value)> {
+    vec![
         ("/play", json!({ "positionSec": 0.0 })),
         ("/pause", json!({ "positionSec": 0.0 })),
         ("/seek", json!({ "positionSec": 0.0 })),
         ("/next", json!({})),
-        ("/nudge", json!({ "trackId": track })),
-        ("/ack-download", json!({ "trackId": track })),
+        ("/previous", json!({})),
+        ("/play-now", json!({ "trackId": track_id })),
+        ("/nudge", json!({ "trackId": track_id })),
+        ("/pick", json!({ "trackIds": [track_id] })),
+        ("/unpick", json!({ "trackIds": [track_id] })),
+        ("/move", json!({ "trackId": track_id, "before": null })),
+        ("/shuffle", json!({})),
+        ("/sort", json!({ "order": "title" })),
+        ("/undo", json!({})),
+        ("/ack-download", json!({ "trackId": track_id })),
         ("/start-now", json!({})),
     ]
 }
 
-/// A `POST` of `body` as it stands, for the state of that count.
-async fn post(
+/// Posts `body` unchanged, with `event_count` in `If-Match-Event`.
+async fn post_with_event_count(
     phone: &Phone,
     path: &str,
-    count: &str,
+    event_count: &str,
     body: impl Into<reqwest::Body>,
-) -> common::Answer {
+) -> common::HttpResponse {
     let request = phone
         .request(Method::POST, path)
-        .header("if-match-event", count);
+        .header("if-match-event", event_count);
     ask(request
         .header("content-type", "application/json")
         .body(body))
     .await
 }
 
-/// A server, and a phone that listens and has every track.
-async fn room() -> (TestServer, Phone) {
+/// Starts a server and a listening phone that has acknowledged every track.
+async fn start_with_ready_listener() -> (TestServer, Phone) {
     let server = TestServer::start().await;
-    let mut phone = Phone::listening(&server).await;
+    let mut phone = Phone::pair_and_listen(&server).await;
     phone.ack_all().await;
     (server, phone)
 }
 
 #[tokio::test]
-async fn play_starts_at_once_when_everybody_is_ready() {
-    let (_server, mut phone) = room().await;
-    let before = phone.count();
-    let answer = phone.play(12.5).await;
+async fn play_starts_at_once_if_all_listeners_are_ready() {
+    let (_server, mut phone) = start_with_ready_listener().await;
+    let event_count_before = phone.event_count();
+    let response = phone.play(12.5).await;
     assert_eq!(
-        phone.names_after(before),
+        phone.durable_event_names_after(event_count_before),
         ["barrier.opened", "barrier.release"]
     );
-    assert_eq!(answer["eventCount"], before + 2);
-    assert_eq!((phone.mode(), phone.anchor()), ("playing", 12.5));
+    assert_eq!(response["eventCount"], event_count_before + 2);
+    assert_eq!(
+        (phone.play_mode(), phone.anchor_position_sec()),
+        ("playing", 12.5)
+    );
     assert!(phone.view["barrier"].is_null());
 
-    let opened = phone.durable_event("barrier.opened", before).await.payload;
-    assert_eq!(opened["type"], "resume");
-    assert_eq!(opened["trackId"], phone.current().as_str());
+    let opened_payload = phone
+        .durable_event("barrier.opened", event_count_before)
+        .await
+        .payload;
+    assert_eq!(opened_payload["type"], "resume");
+    assert_eq!(opened_payload["trackId"], phone.current_track().as_str());
     assert_eq!(
-        (&opened["members"], &opened["ready"]),
+        (&opened_payload["members"], &opened_payload["ready"]),
         (&json!(["m1"]), &json!(["m1"]))
     );
-    let release = phone.durable_event("barrier.release", before).await.payload;
-    assert_eq!(release["trackId"], phone.current().as_str());
-    assert_eq!(release["anchorPositionSec"], 12.5);
-    assert!(release["anchorAtMs"].is_f64());
+    let release_payload = phone
+        .durable_event("barrier.release", event_count_before)
+        .await
+        .payload;
+    assert_eq!(release_payload["trackId"], phone.current_track().as_str());
+    assert_eq!(release_payload["anchorPositionSec"], 12.5);
+    assert!(release_payload["anchorAtMs"].is_f64());
 }
 
 #[tokio::test]
-async fn play_while_playing_starts_anew_from_there() {
-    let (_server, mut phone) = room().await;
+async fn play_while_playing_restarts_at_the_given_position() {
+    let (_server, mut phone) = start_with_ready_listener().await;
     phone.play(1.0).await;
-    let before = phone.count();
+    let event_count_before = phone.event_count();
     phone.play(30.0).await;
     assert_eq!(
-        phone.names_after(before),
+        phone.durable_event_names_after(event_count_before),
         ["barrier.opened", "barrier.release"]
     );
-    assert_eq!((phone.mode(), phone.anchor()), ("playing", 30.0));
+    assert_eq!(
+        (phone.play_mode(), phone.anchor_position_sec()),
+        ("playing", 30.0)
+    );
 }
 
 #[tokio::test]
-async fn pause_is_silence_at_that_position() {
-    let (_server, mut phone) = room().await;
+async fn pause_sets_the_anchor_to_the_given_position() {
+    let (_server, mut phone) = start_with_ready_listener().await;
     phone.play(0.0).await;
-    let before = phone.count();
+    let event_count_before = phone.event_count();
     phone.pause(7.25).await;
-    assert_eq!(phone.names_after(before), ["playback.paused"]);
-    assert_eq!((phone.mode(), phone.anchor()), ("paused", 7.25));
     assert_eq!(
-        phone.durable_event("playback.paused", before).await.payload["anchorPositionSec"],
+        phone.durable_event_names_after(event_count_before),
+        ["playback.paused"]
+    );
+    assert_eq!(
+        (phone.play_mode(), phone.anchor_position_sec()),
+        ("paused", 7.25)
+    );
+    assert_eq!(
+        phone
+            .durable_event("playback.paused", event_count_before)
+            .await
+            .payload["anchorPositionSec"],
         7.25
     );
     assert!(phone.snapshot().await["live"]["anchorAtMs"].is_null());
 }
 
 #[tokio::test]
-async fn seek_moves_the_anchor_and_leaves_the_mode() {
-    let (_server, mut phone) = room().await;
-    let before = phone.count();
+async fn seek_moves_the_anchor_and_keeps_the_mode() {
+    let (_server, mut phone) = start_with_ready_listener().await;
+    let event_count_before = phone.event_count();
     phone.seek(20.0).await;
-    assert_eq!(phone.names_after(before), ["playback.seeked"]);
-    assert_eq!((phone.mode(), phone.anchor()), ("paused", 20.0));
-    assert!(phone.durable_event("playback.seeked", before).await.payload["anchorAtMs"].is_null());
+    assert_eq!(
+        phone.durable_event_names_after(event_count_before),
+        ["playback.seeked"]
+    );
+    assert_eq!(
+        (phone.play_mode(), phone.anchor_position_sec()),
+        ("paused", 20.0)
+    );
+    assert!(
+        phone
+            .durable_event("playback.seeked", event_count_before)
+            .await
+            .payload["anchorAtMs"]
+            .is_null()
+    );
 
     phone.play(20.0).await;
-    let (before, clock) = (phone.count(), phone.clock().await);
+    let (event_count_before, clock_before) = (phone.event_count(), phone.server_time_ms().await);
     phone.seek(100.0).await;
-    assert_eq!(phone.names_after(before), ["playback.seeked"]);
-    assert_eq!((phone.mode(), phone.anchor()), ("playing", 100.0));
-    let event = phone.durable_event("playback.seeked", before).await.payload;
+    assert_eq!(
+        phone.durable_event_names_after(event_count_before),
+        ["playback.seeked"]
+    );
+    assert_eq!(
+        (phone.play_mode(), phone.anchor_position_sec()),
+        ("playing", 100.0)
+    );
+    let event = phone
+        .durable_event("playback.seeked", event_count_before)
+        .await
+        .payload;
     assert_eq!(event["anchorPositionSec"], 100.0);
-    assert!(event["anchorAtMs"].as_f64().unwrap() >= clock);
+    assert!(event["anchorAtMs"].as_f64().unwrap() >= clock_before);
     assert_eq!(
         phone.snapshot().await["live"]["anchorAtMs"],
         event["anchorAtMs"]
@@ -130,234 +181,270 @@ async fn seek_moves_the_anchor_and_leaves_the_mode() {
 }
 
 #[tokio::test]
-async fn seek_while_somebody_is_waited_for_keeps_the_barrier() {
+async fn seek_keeps_the_open_barrier() {
     let server = TestServer::start().await;
-    let mut phone = Phone::listening(&server).await;
+    let mut phone = Phone::pair_and_listen(&server).await;
     phone.play(5.0).await;
     phone.seek(50.0).await;
-    assert_eq!(phone.members(), ["m1"]);
-    let before = phone.count();
-    phone.ack(&phone.current()).await;
-    let release = phone.durable_event("barrier.release", before).await;
-    assert_eq!(release.payload["anchorPositionSec"], 50.0);
+    assert_eq!(phone.barrier_members(), ["m1"]);
+    let event_count_before = phone.event_count();
+    phone.ack(&phone.current_track()).await;
+    let release_event = phone
+        .durable_event("barrier.release", event_count_before)
+        .await;
+    assert_eq!(release_event.payload["anchorPositionSec"], 50.0);
 }
 
 #[tokio::test]
-async fn a_position_past_the_end_is_cut_to_the_duration() {
-    let (_server, mut phone) = room().await;
-    let duration = phone.row(&phone.current()).await["duration"]
+async fn position_past_the_end_is_clamped_to_the_duration() {
+    let (_server, mut phone) = start_with_ready_listener().await;
+    let duration_sec = phone.index_row(&phone.current_track()).await["duration"]
         .as_f64()
         .unwrap();
-    assert!(duration >= 600.0);
+    assert!(duration_sec >= 600.0);
     for path in ["/seek", "/pause"] {
-        for position in [duration + 0.001, 1e9, f64::MAX] {
+        for position_sec in [duration_sec + 0.001, 1e9, f64::MAX] {
             phone
-                .command(path, json!({ "positionSec": position }))
+                .command_until_accepted(path, json!({ "positionSec": position_sec }))
                 .await;
-            assert_eq!(phone.anchor(), duration, "{path} to {position}");
+            assert_eq!(
+                phone.anchor_position_sec(),
+                duration_sec,
+                "{path} with positionSec {position_sec}"
+            );
         }
         phone
-            .command(path, json!({ "positionSec": duration - 0.5 }))
+            .command_until_accepted(path, json!({ "positionSec": duration_sec - 0.5 }))
             .await;
-        assert_eq!(phone.anchor(), duration - 0.5);
+        assert_eq!(phone.anchor_position_sec(), duration_sec - 0.5);
     }
-    let before = phone.count();
+    let event_count_before = phone.event_count();
     phone.play(1e9).await;
-    let release = phone.durable_event("barrier.release", before).await;
-    assert_eq!(release.payload["anchorPositionSec"], duration);
+    let release_event = phone
+        .durable_event("barrier.release", event_count_before)
+        .await;
+    assert_eq!(release_event.payload["anchorPositionSec"], duration_sec);
 }
 
 #[tokio::test]
-async fn whole_numbers_are_positions_too() {
-    let (_server, mut phone) = room().await;
-    for (position, expected) in [(json!(0), 0.0), (json!(3), 3.0), (json!(1e1), 10.0)] {
+async fn integer_positions_are_accepted() {
+    let (_server, mut phone) = start_with_ready_listener().await;
+    for (position_sec, expected_sec) in [(json!(0), 0.0), (json!(3), 3.0), (json!(1e1), 10.0)] {
         phone
-            .command("/seek", json!({ "positionSec": position }))
+            .command_until_accepted("/seek", json!({ "positionSec": position_sec }))
             .await;
-        assert_eq!(phone.anchor(), expected);
+        assert_eq!(phone.anchor_position_sec(), expected_sec);
     }
 }
 
 #[tokio::test]
-async fn next_moves_the_ring_on_and_comes_round() {
-    let (_server, mut phone) = room().await;
-    let (ring, first) = (queue(&phone.view), phone.current());
-    for step in 1..=ring.len() {
-        let (before, expected) = (phone.count(), phone.next_up());
+async fn next_advances_the_queue_and_wraps_around() {
+    let (_server, mut phone) = start_with_ready_listener().await;
+    let (tracks, first) = (queued_tracks(&phone.view), phone.current_track());
+    for step in 1..=tracks.len() {
+        let (event_count_before, expected) = (phone.event_count(), phone.next_track());
         phone.play(40.0).await;
         phone.next().await;
-        let names = phone.names_after(before + 2);
+        let names = phone.durable_event_names_after(event_count_before + 2);
         assert_eq!(
             names,
             ["queue.advanced", "barrier.opened", "barrier.release"],
-            "step {step}"
+            "the events of /next in step {step}"
         );
         assert_eq!(
-            phone.durable_event("queue.advanced", before).await.payload["trackId"],
+            phone
+                .durable_event("queue.advanced", event_count_before)
+                .await
+                .payload["trackId"],
             expected.as_str()
         );
-        let opened = phone
-            .durable_event("barrier.opened", before + 2)
+        let opened_payload = phone
+            .durable_event("barrier.opened", event_count_before + 2)
             .await
             .payload;
         assert_eq!(
-            (&opened["type"], &opened["trackId"]),
+            (&opened_payload["type"], &opened_payload["trackId"]),
             (&json!("track"), &json!(expected))
         );
         assert_eq!(
-            (phone.current(), phone.mode(), phone.anchor()),
+            (
+                phone.current_track(),
+                phone.play_mode(),
+                phone.anchor_position_sec()
+            ),
             (expected, "playing", 0.0)
         );
-        assert_eq!(queue(&phone.view), ring, "the order changed");
+        assert_eq!(
+            queued_tracks(&phone.view),
+            tracks,
+            "the queue order changed"
+        );
     }
-    assert_eq!(phone.current(), first);
+    assert_eq!(phone.current_track(), first);
 }
 
 #[tokio::test]
-async fn next_needs_no_body() {
-    let (_server, phone) = room().await;
+async fn next_accepts_an_empty_body() {
+    let (_server, phone) = start_with_ready_listener().await;
     for (offset, body) in [Value::Null, json!({})].into_iter().enumerate() {
-        // Everybody is ready, so each is three events.
+        // The only listener is ready for every track, so each /next causes three events.
         phone
-            .try_command("/next", phone.count() + 3 * offset as u64, &body)
+            .try_command("/next", phone.event_count() + 3 * offset as u64, &body)
             .await
             .expect(200);
     }
 }
 
 #[tokio::test]
-async fn nudge_makes_a_track_next_up_and_keeps_the_others_in_order() {
-    let (_server, mut phone) = room().await;
+async fn nudge_moves_one_track_and_keeps_the_order_of_the_others() {
+    let (_server, mut phone) = start_with_ready_listener().await;
     phone.next().await;
     phone.pause(0.0).await;
-    let ring: Vec<String> = (0..4)
-        .map(|places| phone.track_after_current(places))
+    let tracks: Vec<String> = (0..4)
+        .map(|offset| phone.track_after_current(offset))
         .collect();
-    let before = phone.count();
-    phone.nudge(&ring[3]).await;
-    assert_eq!(phone.names_after(before), ["queue.nudged"]);
+    let event_count_before = phone.event_count();
+    phone.nudge(&tracks[3]).await;
     assert_eq!(
-        phone.durable_event("queue.nudged", before).await.payload["trackId"],
-        ring[3].as_str()
+        phone.durable_event_names_after(event_count_before),
+        ["queue.nudged"]
+    );
+    assert_eq!(
+        phone
+            .durable_event("queue.nudged", event_count_before)
+            .await
+            .payload["trackId"],
+        tracks[3].as_str()
     );
     let nudged: Vec<String> = (0..4)
-        .map(|places| phone.track_after_current(places))
+        .map(|offset| phone.track_after_current(offset))
         .collect();
     assert_eq!(
         nudged,
-        [&ring[0], &ring[3], &ring[1], &ring[2]].map(String::clone)
+        [&tracks[0], &tracks[3], &tracks[1], &tracks[2]].map(String::clone)
     );
 
-    phone.nudge(&ring[3]).await;
-    assert_eq!(phone.next_up(), ring[3], "what is next-up already stays so");
-    phone.nudge(&ring[1]).await;
+    phone.nudge(&tracks[3]).await;
+    assert_eq!(
+        phone.next_track(),
+        tracks[3],
+        "a nudge of the next track changed the next track"
+    );
+    phone.nudge(&tracks[1]).await;
     let nudged: Vec<String> = (0..4)
-        .map(|places| phone.track_after_current(places))
+        .map(|offset| phone.track_after_current(offset))
         .collect();
     assert_eq!(
         nudged,
-        [&ring[0], &ring[1], &ring[3], &ring[2]].map(String::clone)
+        [&tracks[0], &tracks[1], &tracks[3], &tracks[2]].map(String::clone)
     );
 }
 
 #[tokio::test]
-async fn the_current_track_cannot_be_next_up_as_well() {
-    let (_server, phone) = room().await;
-    let body = json!({ "trackId": phone.current() });
-    phone
-        .try_command("/nudge", phone.count(), &body)
+async fn nudge_of_the_current_track_is_refused() {
+    let (_server, phone) = start_with_ready_listener().await;
+    let body = json!({ "trackId": phone.current_track() });
+    let problem = phone
+        .try_command("/nudge", phone.event_count(), &body)
         .await
         .expect_problem(422);
+    assert_eq!(problem["code"], "already-current");
 }
 
 #[tokio::test]
-async fn start_now_with_nobody_waited_for_is_refused() {
-    let (_server, mut phone) = room().await;
-    phone
-        .try_command("/start-now", phone.count(), &Value::Null)
+async fn start_now_without_an_open_barrier_is_refused() {
+    let (_server, mut phone) = start_with_ready_listener().await;
+    let problem = phone
+        .try_command("/start-now", phone.event_count(), &Value::Null)
         .await
         .expect_problem(422);
+    assert_eq!(problem["code"], "no-barrier");
     phone.play(0.0).await;
     phone
-        .try_command("/start-now", phone.count(), &json!({}))
+        .try_command("/start-now", phone.event_count(), &json!({}))
         .await
         .expect_problem(422);
 }
 
 #[tokio::test]
-async fn a_track_that_is_not_there_is_not_found() {
-    let (_server, phone) = room().await;
-    let body = json!({ "trackId": UNKNOWN });
+async fn command_for_an_unknown_track_is_refused_with_404() {
+    let (_server, phone) = start_with_ready_listener().await;
+    let body = json!({ "trackId": UNKNOWN_TRACK_ID });
     for path in ["/nudge", "/ack-download"] {
         phone
-            .try_command(path, phone.count(), &body)
+            .try_command(path, phone.event_count(), &body)
             .await
             .expect_problem(404);
     }
 }
 
-/// Each request is wrong in several ways; the first that is checked for is the answer.
+/// Each request fails several checks, and the response is that of the first failed check.
 #[tokio::test]
-async fn what_is_wrong_is_found_out_in_the_given_order() {
-    let (server, phone) = room().await;
-    let (now, stale) = (phone.count().to_string(), (phone.count() - 1).to_string());
-    for (path, good) in commands(UNKNOWN) {
-        let good = good.to_string();
-        let garbage = "[".to_owned();
+async fn request_checks_are_made_in_the_documented_order() {
+    let (server, phone) = start_with_ready_listener().await;
+    let (current_count, stale_count) = (
+        phone.event_count().to_string(),
+        (phone.event_count() - 1).to_string(),
+    );
+    for (path, valid_body) in commands_with_valid_bodies(UNKNOWN_TRACK_ID) {
+        let valid_body = valid_body.to_string();
+        let invalid_json = "[".to_owned();
         let cases = [
-            (false, None, &garbage, 401),
-            (false, Some("x"), &garbage, 401),
-            (false, Some(stale.as_str()), &good, 401),
-            (true, None, &garbage, 428),
-            (true, None, &good, 428),
-            (true, Some("x"), &good, 400),
-            (true, Some("x"), &garbage, 400),
-            (true, Some(stale.as_str()), &garbage, 400),
-            (true, Some(now.as_str()), &garbage, 400),
+            (false, None, &invalid_json, 401),
+            (false, Some("x"), &invalid_json, 401),
+            (false, Some(stale_count.as_str()), &valid_body, 401),
+            (true, None, &invalid_json, 428),
+            (true, None, &valid_body, 428),
+            (true, Some("x"), &valid_body, 400),
+            (true, Some("x"), &invalid_json, 400),
+            (true, Some(stale_count.as_str()), &invalid_json, 400),
+            (true, Some(current_count.as_str()), &invalid_json, 400),
         ];
-        for (paired, count, body, expected) in cases {
-            let request = match paired {
+        for (is_paired, event_count, body, expected_status) in cases {
+            let request = match is_paired {
                 true => phone.request(Method::POST, path),
                 false => http().post(server.url(path)),
             };
-            let request = match count {
-                Some(count) => request.header("if-match-event", count),
+            let request = match event_count {
+                Some(event_count) => request.header("if-match-event", event_count),
                 None => request,
             };
             ask(request.body(body.clone()))
                 .await
-                .expect_problem(expected);
+                .expect_problem(expected_status);
         }
-        // A stale command is told the state, even when its track is unknown or no barrier is open.
-        post(&phone, path, &stale, good).await.expect(409);
+        // A command with another event count gets 409, even with an unknown track or without an open barrier.
+        post_with_event_count(&phone, path, &stale_count, valid_body)
+            .await
+            .expect(409);
     }
-    post(
+    post_with_event_count(
         &phone,
         "/nudge",
-        &now,
-        json!({ "trackId": UNKNOWN }).to_string(),
+        &current_count,
+        json!({ "trackId": UNKNOWN_TRACK_ID }).to_string(),
     )
     .await
     .expect_problem(404);
-    let current = json!({ "trackId": phone.current() }).to_string();
-    post(&phone, "/nudge", &stale, current.clone())
+    let current_track_id = json!({ "trackId": phone.current_track() }).to_string();
+    post_with_event_count(&phone, "/nudge", &stale_count, current_track_id.clone())
         .await
         .expect(409);
-    post(&phone, "/nudge", &now, current)
+    post_with_event_count(&phone, "/nudge", &current_count, current_track_id)
         .await
         .expect_problem(422);
     assert_eq!(
-        durable(&phone.snapshot().await),
-        durable(&phone.view),
-        "something refused changed something"
+        durable_state(&phone.snapshot().await),
+        durable_state(&phone.view),
+        "a refused command changed the state"
     );
 }
 
 #[tokio::test]
-async fn a_command_without_the_count_it_is_meant_for_is_refused() {
-    let (_server, phone) = room().await;
-    let now = phone.count();
-    let counts = [
+async fn command_without_a_valid_if_match_event_is_refused() {
+    let (_server, phone) = start_with_ready_listener().await;
+    let current_count = phone.event_count();
+    let malformed_event_counts = [
         "",
         "now",
         "*",
@@ -371,31 +458,37 @@ async fn a_command_without_the_count_it_is_meant_for_is_refused() {
         "1,2",
         "١",
     ];
-    let quoted = [
-        format!("\"{now}\""),
-        format!("W/\"{now}\""),
-        format!("{now};"),
-        format!("{now}, {now}"),
+    let entity_tag_forms = [
+        format!("\"{current_count}\""),
+        format!("W/\"{current_count}\""),
+        format!("{current_count};"),
+        format!("{current_count}, {current_count}"),
     ];
-    for (path, body) in commands(&phone.next_up()) {
-        for count in counts.into_iter().chain(quoted.iter().map(String::as_str)) {
-            let answer = post(&phone, path, count, body.to_string()).await;
-            assert_eq!(answer.status, 400, "{path} for {count:?}");
-            answer.expect_problem(400);
+    for (path, body) in commands_with_valid_bodies(&phone.next_track()) {
+        for event_count in malformed_event_counts
+            .into_iter()
+            .chain(entity_tag_forms.iter().map(String::as_str))
+        {
+            let response = post_with_event_count(&phone, path, event_count, body.to_string()).await;
+            assert_eq!(
+                response.status, 400,
+                "{path} with If-Match-Event {event_count:?}"
+            );
+            response.expect_problem(400);
         }
     }
-    let twice = phone
+    let request_with_two_fields = phone
         .request(Method::POST, "/next")
-        .header("if-match-event", now)
-        .header("if-match-event", now);
-    ask(twice).await.expect_problem(400);
-    assert_eq!(phone.snapshot().await["eventCount"], now);
+        .header("if-match-event", current_count)
+        .header("if-match-event", current_count);
+    ask(request_with_two_fields).await.expect_problem(400);
+    assert_eq!(phone.snapshot().await["eventCount"], current_count);
 }
 
 #[tokio::test]
-async fn a_malformed_position_is_refused() {
-    let (_server, phone) = room().await;
-    let (now, deep) = (phone.count(), "[".repeat(100_000));
+async fn malformed_body_with_a_position_is_refused() {
+    let (_server, phone) = start_with_ready_listener().await;
+    let (current_count, deeply_nested) = (phone.event_count(), "[".repeat(100_000));
     let bodies: [&[u8]; 23] = [
         b"",
         b" ",
@@ -419,34 +512,74 @@ async fn a_malformed_position_is_refused() {
         br#"{"positionSec":Infinity}"#,
         br#"{"positionSec":1e999}"#,
         b"{\"positionSec\":1,\"\xff\":2}",
-        deep.as_bytes(),
+        deeply_nested.as_bytes(),
     ];
     for path in ["/play", "/pause", "/seek"] {
         for body in bodies {
-            let answer = post(&phone, path, &now.to_string(), body.to_vec()).await;
-            // A body that is far too large may be refused before it is read.
-            if body.len() > 10_000 && answer.status == 413 {
+            let response =
+                post_with_event_count(&phone, path, &current_count.to_string(), body.to_vec())
+                    .await;
+            // A body over the size limit may be refused before it is read.
+            if body.len() > 10_000 && response.status == 413 {
                 continue;
             }
             assert_eq!(
-                answer.status,
+                response.status,
                 400,
                 "{path} with {:?}",
                 String::from_utf8_lossy(body)
             );
-            answer.expect_problem(400);
+            response.expect_problem(400);
         }
     }
-    assert_eq!(phone.snapshot().await["eventCount"], now);
+    assert_eq!(phone.snapshot().await["eventCount"], current_count);
 }
 
 #[tokio::test]
-async fn a_malformed_body_of_the_other_commands_is_refused() {
-    let (_server, phone) = room().await;
-    let now = phone.count();
-    let track = phone.next_up();
+async fn malformed_bodies_of_other_commands_are_refused() {
+    let (_server, phone) = start_with_ready_listener().await;
+    let current_count = phone.event_count();
+    let track_id = phone.next_track();
     let cases = [
-        ("/next", vec!["null", "[]", "1", "{", "{}{}", "next"]),
+        (
+            "/next",
+            vec![
+                "null",
+                "[]",
+                "1",
+                "{",
+                "{}{}",
+                "next",
+                r#"{"ended":1}"#,
+                r#"{"ended":"x"}"#,
+            ],
+        ),
+        ("/previous", vec!["null", "[]", "1", "{"]),
+        ("/shuffle", vec!["null", "[]", "1", "{"]),
+        ("/undo", vec!["null", "[]", "1", "{"]),
+        ("/play-now", vec!["", "{}", "[]", r#"{"trackId":5}"#]),
+        (
+            "/pick",
+            vec!["", "{}", "[]", r#"{"trackIds":[]}"#, r#"{"trackIds":[5]}"#],
+        ),
+        (
+            "/unpick",
+            vec!["", "{}", "[]", r#"{"trackIds":[]}"#, r#"{"trackIds":"a"}"#],
+        ),
+        (
+            "/move",
+            vec![
+                "",
+                "{}",
+                r#"{"trackId":"0123456789abcdef"}"#,
+                r#"{"before":null}"#,
+                r#"{"trackId":"0123456789abcdef","before":5}"#,
+            ],
+        ),
+        (
+            "/sort",
+            vec!["", "{}", r#"{"order":"random"}"#, r#"{"order":null}"#],
+        ),
         ("/start-now", vec!["null", "[]", "1", "{", "{}{}", "now"]),
         (
             "/nudge",
@@ -474,15 +607,16 @@ async fn a_malformed_body_of_the_other_commands_is_refused() {
     ];
     for (path, bodies) in cases {
         for body in bodies {
-            let answer = post(&phone, path, &now.to_string(), body).await;
-            assert_eq!(answer.status, 400, "{path} with {body:?}");
-            answer.expect_problem(400);
+            let response =
+                post_with_event_count(&phone, path, &current_count.to_string(), body).await;
+            assert_eq!(response.status, 400, "{path} with {body:?}");
+            response.expect_problem(400);
         }
     }
     for playable in [json!("yes"), json!(0), json!([])] {
-        let body = json!({ "trackId": track, "playable": playable });
+        let body = json!({ "trackId": track_id, "playable": playable });
         phone
-            .try_command("/ack-download", now, &body)
+            .try_command("/ack-download", current_count, &body)
             .await
             .expect_problem(400);
     }
@@ -495,101 +629,115 @@ async fn a_malformed_body_of_the_other_commands_is_refused() {
         "ä",
     ] {
         for path in ["/nudge", "/ack-download"] {
-            let answer = phone
-                .try_command(path, now, &json!({ "trackId": id }))
+            let response = phone
+                .try_command(path, current_count, &json!({ "trackId": id }))
                 .await;
             assert!(
-                [400, 404].contains(&answer.status),
-                "{path} {id:?}: {}",
-                answer.status
+                [400, 404].contains(&response.status),
+                "{path} with the track id {id:?} got status {}",
+                response.status
             );
         }
     }
-    assert_eq!(phone.snapshot().await["eventCount"], now);
+    assert_eq!(phone.snapshot().await["eventCount"], current_count);
 }
 
 #[tokio::test]
-async fn a_body_beyond_all_measure_is_refused_and_the_server_goes_on() {
-    let (server, phone) = room().await;
-    let (now, size) = (phone.count(), 64 * 1024 * 1024);
-    let head = |length: &str| {
+async fn oversized_body_is_refused_and_the_server_keeps_serving() {
+    let (server, phone) = start_with_ready_listener().await;
+    let (current_count, size) = (phone.event_count(), 64 * 1024 * 1024);
+    let request_head = |length: &str| {
         format!(
-            "POST /play HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nIf-Match-Event: {now}\r\n{length}\r\n\r\n",
+            "POST /play HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nIf-Match-Event: {current_count}\r\n{length}\r\n\r\n",
             phone.token
         )
     };
-    // The first announces its size and sends nothing; the second sends without end and without saying how much.
-    let announced = raw::send(server.address(), head(&format!("Content-Length: {size}"))).await;
-    assert!([400, 413].contains(&announced.status), "{announced:?}");
+    // The first request declares a large Content-Length and sends no body. The second sends one megabyte in chunks.
+    let content_length_response = raw::send(
+        server.address(),
+        request_head(&format!("Content-Length: {size}")),
+    )
+    .await;
+    assert!(
+        [400, 413].contains(&content_length_response.status),
+        "{content_length_response:?}"
+    );
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x1_0000));
-    let chunked = head("Transfer-Encoding: chunked") + &chunk.repeat(16) + "0\r\n\r\n";
-    let chunked = raw::send(server.address(), chunked).await;
-    assert!([400, 413].contains(&chunked.status), "{chunked:?}");
-    assert_eq!(phone.snapshot().await["eventCount"], now);
+    let chunked_response =
+        request_head("Transfer-Encoding: chunked") + &chunk.repeat(16) + "0\r\n\r\n";
+    let chunked_response = raw::send(server.address(), chunked_response).await;
+    assert!(
+        [400, 413].contains(&chunked_response.status),
+        "{chunked_response:?}"
+    );
+    assert_eq!(phone.snapshot().await["eventCount"], current_count);
 }
 
 #[tokio::test]
-async fn a_stale_command_is_told_the_current_state() {
-    let (_server, phone) = room().await;
-    let now = phone.count();
-    for count in [0, now - 1, now + 1, u64::MAX] {
-        for (path, body) in commands(&phone.next_up()) {
-            let answer = phone.try_command(path, count, &body).await.expect(409);
-            assert_eq!(answer.header("content-type"), Some("application/json"));
-            let told = answer.json();
-            let mut fields: Vec<_> = told.as_object().unwrap().keys().collect();
+async fn command_with_another_event_count_gets_409_with_the_current_state() {
+    let (_server, phone) = start_with_ready_listener().await;
+    let current_count = phone.event_count();
+    for event_count in [0, current_count - 1, current_count + 1, u64::MAX] {
+        for (path, body) in commands_with_valid_bodies(&phone.next_track()) {
+            let response = phone
+                .try_command(path, event_count, &body)
+                .await
+                .expect(409);
+            assert_eq!(response.header("content-type"), Some("application/json"));
+            let body = response.json();
+            let mut fields: Vec<_> = body.as_object().unwrap().keys().collect();
             fields.sort();
             assert_eq!(fields, ["expectedEventCount", "snapshot"]);
-            assert_eq!(told["expectedEventCount"], now);
-            assert_eq!(durable(&told["snapshot"]), durable(&phone.view));
-            assert!(told["snapshot"]["live"].is_object());
+            assert_eq!(body["expectedEventCount"], current_count);
+            assert_eq!(durable_state(&body["snapshot"]), durable_state(&phone.view));
+            assert!(body["snapshot"]["live"].is_object());
         }
     }
 }
 
 #[tokio::test]
-async fn whoever_prefers_a_minimal_answer_gets_the_count_alone() {
-    let (_server, phone) = room().await;
-    let mut count = phone.count();
+async fn response_omits_the_snapshot_for_prefer_return_minimal() {
+    let (_server, phone) = start_with_ready_listener().await;
+    let mut event_count = phone.event_count();
     for preference in [
         "return=minimal",
         "respond-async, return=minimal",
         "return=minimal; wait=5",
     ] {
-        let request = |count: u64| {
+        let send_seek = |event_count: u64| {
             let request = phone
                 .request(Method::POST, "/seek")
                 .json(&json!({ "positionSec": 1 }));
             ask(request
-                .header("if-match-event", count)
+                .header("if-match-event", event_count)
                 .header("prefer", preference))
         };
-        count += 1;
+        event_count += 1;
         assert_eq!(
-            request(count - 1).await.expect(200).json(),
-            json!({ "eventCount": count }),
+            send_seek(event_count - 1).await.expect(200).json(),
+            json!({ "eventCount": event_count }),
             "{preference}"
         );
         assert_eq!(
-            request(0).await.expect(409).json(),
-            json!({ "expectedEventCount": count }),
+            send_seek(0).await.expect(409).json(),
+            json!({ "expectedEventCount": event_count }),
             "{preference}"
         );
     }
     let request = phone
         .request(Method::POST, "/seek")
         .json(&json!({ "positionSec": 1 }));
-    let answer = ask(request
-        .header("if-match-event", count)
+    let response = ask(request
+        .header("if-match-event", event_count)
         .header("prefer", "return=representation"))
     .await;
-    assert!(answer.expect(200).json()["snapshot"].is_object());
+    assert!(response.expect(200).json()["snapshot"].is_object());
 }
 
 #[tokio::test]
-async fn an_unknown_route_is_not_found_and_a_wrong_method_not_allowed() {
-    let (_server, phone) = room().await;
-    let track = phone.current();
+async fn unknown_path_gets_404_and_wrong_method_gets_405() {
+    let (_server, phone) = start_with_ready_listener().await;
+    let track_id = phone.current_track();
     for path in [
         "/nothing",
         "/play/",
@@ -604,11 +752,11 @@ async fn an_unknown_route_is_not_found_and_a_wrong_method_not_allowed() {
         phone.get(path).await.expect_problem(404);
     }
     phone
-        .get(&format!("/file/{track}/"))
+        .get(&format!("/file/{track_id}/"))
         .await
         .expect_problem(404);
     phone.post("/nothing").await.expect_problem(404);
-    let file = format!("/file/{track}");
+    let file_path = format!("/file/{track_id}");
     let cases = [
         (Method::GET, "/play", "POST"),
         (Method::PUT, "/play", "POST"),
@@ -623,127 +771,159 @@ async fn an_unknown_route_is_not_found_and_a_wrong_method_not_allowed() {
         (Method::POST, "/events", "GET"),
         (Method::POST, "/clock", "GET"),
         (Method::POST, "/healthz", "GET"),
-        (Method::POST, file.as_str(), "GET"),
-        (Method::PATCH, file.as_str(), "GET"),
+        (Method::POST, file_path.as_str(), "GET"),
+        (Method::PATCH, file_path.as_str(), "GET"),
     ];
     for (method, path, allowed) in cases {
-        let answer = ask(phone.request(method.clone(), path)).await;
-        let allow = answer.header("allow").unwrap_or_default().to_owned();
+        let response = ask(phone.request(method.clone(), path)).await;
+        let allow_field = response.header("allow").unwrap_or_default().to_owned();
         assert!(
-            allow.split(',').any(|found| found.trim() == allowed),
-            "{method} {path} allows {allow:?}"
+            allow_field.split(',').any(|found| found.trim() == allowed),
+            "{method} {path} allows {allow_field:?}"
         );
-        answer.expect_problem(405);
+        response.expect_problem(405);
     }
 }
 
 #[tokio::test]
-async fn every_answer_tells_a_device_who_it_is() {
-    let (_server, phone) = room().await;
-    let now = phone.count();
-    let answers = [
+async fn every_response_to_a_paired_device_has_its_member_id_header() {
+    let (_server, phone) = start_with_ready_listener().await;
+    let current_count = phone.event_count();
+    let responses = [
         (200, phone.get("/snapshot").await),
         (200, phone.get("/index").await),
         (200, phone.get("/clock").await),
-        (200, phone.get(&format!("/file/{}", phone.current())).await),
-        (404, phone.get(&format!("/file/{UNKNOWN}")).await),
+        (
+            200,
+            phone.get(&format!("/file/{}", phone.current_track())).await,
+        ),
+        (404, phone.get(&format!("/file/{UNKNOWN_TRACK_ID}")).await),
         (428, phone.post("/next").await),
-        (400, phone.try_command("/play", now, &json!({})).await),
-        (409, phone.try_command("/next", now + 1, &Value::Null).await),
+        (
+            400,
+            phone.try_command("/play", current_count, &json!({})).await,
+        ),
+        (
+            409,
+            phone
+                .try_command("/next", current_count + 1, &Value::Null)
+                .await,
+        ),
         (
             404,
             phone
-                .try_command("/nudge", now, &json!({ "trackId": UNKNOWN }))
+                .try_command(
+                    "/nudge",
+                    current_count,
+                    &json!({ "trackId": UNKNOWN_TRACK_ID }),
+                )
                 .await,
         ),
         (
             422,
-            phone.try_command("/start-now", now, &Value::Null).await,
+            phone
+                .try_command("/start-now", current_count, &Value::Null)
+                .await,
         ),
         (
             200,
             phone
-                .try_command("/seek", now, &json!({ "positionSec": 1 }))
+                .try_command("/seek", current_count, &json!({ "positionSec": 1 }))
                 .await,
         ),
     ];
-    for (status, answer) in answers {
-        assert_eq!(answer.status, status, "{}", answer.text());
-        assert_eq!(answer.header("lockstep-member"), Some("m1"), "{status}");
+    for (status, response) in responses {
+        assert_eq!(response.status, status, "{}", response.text());
+        assert_eq!(response.header("lockstep-member"), Some("m1"), "{status}");
     }
 }
 
 #[tokio::test]
-async fn an_accepted_ack_that_changes_nothing_is_no_event() {
-    let (_server, phone) = room().await;
-    for track in queue(&phone.view) {
-        let answer = phone
-            .try_command("/ack-download", phone.count(), &json!({ "trackId": track }))
+async fn repeated_acknowledgement_of_each_track_causes_no_event() {
+    let (_server, phone) = start_with_ready_listener().await;
+    for track_id in queued_tracks(&phone.view) {
+        let response = phone
+            .try_command(
+                "/ack-download",
+                phone.event_count(),
+                &json!({ "trackId": track_id }),
+            )
             .await;
-        assert_eq!(answer.expect(200).json()["eventCount"], phone.count());
+        assert_eq!(
+            response.expect(200).json()["eventCount"],
+            phone.event_count()
+        );
     }
 }
 
 #[tokio::test]
-async fn a_room_without_music_refuses_and_goes_on() {
+async fn empty_library_refuses_playback_commands() {
     let server = Setup::empty().start().await;
-    let phone = Phone::listening(&server).await;
+    let phone = Phone::pair_and_listen(&server).await;
     assert_eq!(
         (&phone.view["queue"], &phone.view["queueIndex"]),
         (&json!([]), &json!(0))
     );
     assert_eq!(phone.get("/index").await.expect(200).json(), json!([]));
-    for (path, body) in commands(UNKNOWN) {
-        let answer = phone.try_command(path, phone.count(), &body).await;
+    for (path, body) in commands_with_valid_bodies(UNKNOWN_TRACK_ID) {
+        let response = phone.try_command(path, phone.event_count(), &body).await;
         assert!(
-            (404..=422).contains(&answer.status) && answer.status != 409,
-            "{path}: {}",
-            answer.status
+            (404..=422).contains(&response.status) && response.status != 409,
+            "{path} got status {}",
+            response.status
         );
     }
-    assert_eq!(phone.snapshot().await["eventCount"], phone.count());
+    assert_eq!(phone.snapshot().await["eventCount"], phone.event_count());
 }
 
 #[tokio::test]
-async fn a_room_of_one_track_is_a_ring_too() {
+async fn single_track_queue_wraps_around() {
     let setup = Setup::empty();
     common::music::put_wav(&setup.audio().join("alone.wav"), 600, 1_000);
     let server = setup.start().await;
-    let mut phone = Phone::listening(&server).await;
+    let mut phone = Phone::pair_and_listen(&server).await;
     phone.ack_all().await;
     phone.play(9.0).await;
-    let (before, track) = (phone.count(), phone.current());
+    let (event_count_before, track_id) = (phone.event_count(), phone.current_track());
     phone.next().await;
     assert_eq!(
-        phone.names_after(before),
+        phone.durable_event_names_after(event_count_before),
         ["queue.advanced", "barrier.opened", "barrier.release"]
     );
     assert_eq!(
-        (phone.current(), phone.anchor(), phone.mode()),
-        (track, 0.0, "playing")
+        (
+            phone.current_track(),
+            phone.anchor_position_sec(),
+            phone.play_mode()
+        ),
+        (track_id, 0.0, "playing")
     );
 }
 
 #[tokio::test]
-async fn the_clock_is_monotonic_and_runs_at_the_right_speed() {
-    let (mut server, mut phone) = room().await;
-    let (before, started) = (phone.clock().await, std::time::Instant::now());
+async fn clock_runs_at_real_time_and_never_goes_back_after_a_restart() {
+    let (mut server, mut phone) = start_with_ready_listener().await;
+    let (clock_before, started_at) = (phone.server_time_ms().await, std::time::Instant::now());
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    let (after, passed) = (
-        phone.clock().await,
-        started.elapsed().as_secs_f64() * 1000.0,
+    let (clock_after, elapsed_ms) = (
+        phone.server_time_ms().await,
+        started_at.elapsed().as_secs_f64() * 1000.0,
     );
-    assert!(after - before >= 300.0, "{} ms", after - before);
     assert!(
-        after - before <= passed + 1000.0,
-        "{} of {passed} ms",
-        after - before
+        clock_after - clock_before >= 300.0,
+        "the clock advanced by {} ms in at least 300 ms",
+        clock_after - clock_before
+    );
+    assert!(
+        clock_after - clock_before <= elapsed_ms + 1000.0,
+        "the clock advanced by {} ms in {elapsed_ms} ms",
+        clock_after - clock_before
     );
     server.stop().await;
-    server.start_again().await;
-    phone.moved_to(&server);
+    server.restart().await;
+    phone.use_server(&server);
     assert!(
-        phone.clock().await > after,
-        "the clock went back at a restart"
+        phone.server_time_ms().await > clock_after,
+        "the clock went back at the restart"
     );
 }

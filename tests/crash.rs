@@ -1,19 +1,19 @@
-//! kill −9 at any moment: the server is hammered from several connections, killed, and started again on what it
-//! left. The state that it finds is no older than anything that anybody was told, and the same where it was told.
+//! The server is killed with `kill -9` at random times while several connections send commands, and is then restarted on the
+//! same files. The restored state is never older than a state that a client has received, and equals the received state with
+//! the same event count.
 //!
-//! `LOCKSTEP_CRASH_ROUNDS` says how many times (10 unless it is set). A long run:
+//! `LOCKSTEP_CRASH_ROUNDS` sets the number of rounds (default 10). A long run:
 //!
 //! ```sh
 //! LOCKSTEP_CRASH_ROUNDS=200 cargo test --release --test crash -- --nocapture
 //! ```
 //!
-//! The seed of the choices is printed; `LOCKSTEP_CRASH_SEED` makes the same ones again, as far as the
-//! machine's own timing lets it.
+//! The test prints its random seed. Setting `LOCKSTEP_CRASH_SEED` to that seed repeats the random choices, but not the timing.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on panics"
+    reason = "a test panics on an unexpected value"
 )]
 
 pub mod common;
@@ -26,307 +26,364 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::phone::{ask, http};
-use common::{CODE, Phone, TestServer, durable};
+use common::{CODE, Phone, TestServer, durable_state};
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
-/// Connections that command at once.
-const HAMMERS: usize = 8;
-/// The longest that a server lives under them, in milliseconds.
-const LONGEST_LIFE: u64 = 400;
-/// Devices paired besides those that command.
-const MOST_GUESTS: usize = 12;
-/// What may be left without anybody's having heard of it: the one command under way of each connection. Of those that
-/// name a count one at most is accepted, with no more events than `start-now` has, which skips everybody; the others
-/// cause two, the last acknowledgement and the release.
-const MOST_UNHEARD: u64 = (HAMMERS + 3 + (HAMMERS - 1) * 2) as u64;
-/// Kills during the start, each round.
-const FALSE_STARTS: usize = 2;
+/// Number of connections that send commands at the same time.
+const SENDER_COUNT: usize = 8;
+/// Maximum time from the start of the commands to the kill, in milliseconds.
+const MAX_UPTIME_MS: u64 = 400;
+/// Maximum number of guests: devices that are paired and removed at random, and send no commands.
+const MAX_GUESTS: usize = 12;
+/// Maximum number of events in the state file that no client has received: those of one pending command for each connection. Of
+/// the pending commands that require an exact event count, at most one is accepted. That command causes at most the events of
+/// `start-now`: one for each skipped member. Each other command causes at most two: an acknowledgement and the release.
+const MAX_UNREPORTED_EVENTS: u64 = (SENDER_COUNT + 3 + (SENDER_COUNT - 1) * 2) as u64;
+/// Number of times in each round that the server is started, and killed at a random time during the start.
+const INTERRUPTED_STARTS_PER_ROUND: usize = 2;
 
-/// What was told of a guest's token.
+/// Validity of a guest's token, as far as the clients know.
 #[derive(Debug, Clone, PartialEq)]
-enum Token {
-    /// It is that member's.
-    Good(String),
-    /// Its member wanted to leave, and may or may not have left.
-    Leaving,
-    /// Its member has left.
-    Void,
+enum TokenState {
+    /// The token belongs to this member.
+    Valid(String),
+    /// A leave request was sent; its response was not received.
+    LeaveSent,
+    /// The member has left.
+    Revoked,
 }
 
-/// Everything that anybody was told since the server was started last.
+/// The states and tokens that clients have received since the last start of the server.
 #[derive(Default)]
-struct Told {
+struct Observations {
+    /// Received states by event count.
     states: BTreeMap<u64, Value>,
-    guests: BTreeMap<String, Token>,
+    /// Guests by token.
+    guests: BTreeMap<String, TokenState>,
 }
 
-impl Told {
-    /// Somebody was told of that state. All who are told of one count are told of one state.
-    fn state(&mut self, snapshot: &Value) {
-        let state = durable(snapshot);
-        let count = state["eventCount"].as_u64().unwrap();
-        let known = self.states.entry(count).or_insert_with(|| state.clone());
-        assert_eq!(*known, state, "two states go by the count {count}");
+impl Observations {
+    /// Records a snapshot that a client has received. All snapshots with the same event count must be equal.
+    fn record_state(&mut self, snapshot: &Value) {
+        let state = durable_state(snapshot);
+        let event_count = state["eventCount"].as_u64().unwrap();
+        let observed_state = self
+            .states
+            .entry(event_count)
+            .or_insert_with(|| state.clone());
+        assert_eq!(
+            *observed_state, state,
+            "two different states have the event count {event_count}"
+        );
     }
 
-    fn newest(&self) -> &Value {
-        self.states.values().next_back().expect("a state")
+    fn newest_state(&self) -> &Value {
+        self.states
+            .values()
+            .next_back()
+            .expect("no state has been received yet")
     }
 
-    fn guest_to_go(&mut self) -> Option<String> {
+    /// The token of a guest whose token is valid. Marks the token as [`TokenState::LeaveSent`].
+    fn pick_guest_to_unpair(&mut self) -> Option<String> {
         let mut guests = self.guests.iter_mut();
-        let (token, told) = guests.find(|(_, told)| matches!(told, Token::Good(_)))?;
-        *told = Token::Leaving;
+        let (token, state) = guests.find(|(_, state)| matches!(state, TokenState::Valid(_)))?;
+        *state = TokenState::LeaveSent;
         Some(token.clone())
     }
 }
 
-/// One connection that commands.
-struct Hammer {
+/// One connection that sends commands.
+struct CommandSender {
     client: Client,
-    base: String,
+    base_url: String,
     token: String,
-    told: Arc<Mutex<Told>>,
-    dice: StdRng,
+    observed: Arc<Mutex<Observations>>,
+    rng: StdRng,
 }
 
-impl Hammer {
-    /// Commands until the server is gone.
+impl CommandSender {
+    /// Sends commands until the server is killed.
     async fn run(mut self) {
-        while let Some(()) = self.strike().await {}
+        while let Some(()) = self.send_random_command().await {}
     }
 
-    /// One request; `None` when it was not answered.
-    async fn strike(&mut self) -> Option<()> {
-        let newest = self.told.lock().unwrap().newest().clone();
-        let track = |n: usize| {
-            let queue = newest["queue"].as_array().unwrap();
-            json!({ "trackId": queue[n % queue.len()] })
+    /// Sends one random request. Returns `None` if the server did not respond.
+    async fn send_random_command(&mut self) -> Option<()> {
+        let newest_state = self.observed.lock().unwrap().newest_state().clone();
+        let track_body = |queue_position: usize| {
+            let queue = newest_state["queue"].as_array().unwrap();
+            json!({ "trackId": queue[queue_position % queue.len()] })
         };
-        let index = newest["queueIndex"].as_u64().unwrap() as usize;
-        let position =
-            json!({ "positionSec": f64::from(self.dice.random_range(0..4000_u32)) / 8.0 });
-        let (path, body) = match self.dice.random_range(0..20) {
-            0..5 => ("/seek", position),
-            5..8 => ("/ack-download", track(index)),
+        let queue_index = newest_state["queueIndex"].as_u64().unwrap() as usize;
+        let position_body =
+            json!({ "positionSec": f64::from(self.rng.random_range(0..4000_u32)) / 8.0 });
+        let (path, body) = match self.rng.random_range(0..20) {
+            0..5 => ("/seek", position_body),
+            5..8 => ("/ack-download", track_body(queue_index)),
             8..10 => ("/next", Value::Null),
-            10..13 => ("/nudge", track(self.dice.random_range(0..4))),
-            13 => ("/play", position),
-            14 => ("/pause", position),
+            10..12 => ("/nudge", track_body(self.rng.random_range(0..4))),
+            12 => {
+                let track = track_body(self.rng.random_range(0..4))["trackId"].take();
+                ("/pick", json!({ "trackIds": [track] }))
+            }
+            13 => ("/play", position_body),
+            14 => ("/pause", position_body),
             15 => ("/start-now", Value::Null),
             16..18 => return self.pair().await,
             18 => return self.unpair().await,
-            _ => return self.look().await,
+            _ => return self.record_snapshot().await,
         };
-        let request = self.client.post(format!("{}{path}", self.base));
-        let mut request = request
-            .bearer_auth(&self.token)
-            .header("If-Match-Event", newest["eventCount"].as_u64().unwrap());
+        let request = self.client.post(format!("{}{path}", self.base_url));
+        let mut request = request.bearer_auth(&self.token).header(
+            "If-Match-Event",
+            newest_state["eventCount"].as_u64().unwrap(),
+        );
         if !body.is_null() {
             request = request.json(&body);
         }
         let response = request.send().await.ok()?;
         match response.status().as_u16() {
-            200 | 409 => self.hear(response).await,
+            200 | 409 => self.record_response(response).await,
             422 => Some(()),
-            other => panic!("{path} was answered with {other}"),
+            unexpected_status => panic!("unexpected status {unexpected_status} for {path}"),
         }
     }
 
-    /// Reads what an answer tells of the state.
-    async fn hear(&self, response: Response) -> Option<()> {
-        let answer = response.json::<Value>().await.ok()?;
-        self.told.lock().unwrap().state(&answer["snapshot"]);
+    /// Records the snapshot in a response.
+    async fn record_response(&self, response: Response) -> Option<()> {
+        let body = response.json::<Value>().await.ok()?;
+        self.observed
+            .lock()
+            .unwrap()
+            .record_state(&body["snapshot"]);
         Some(())
     }
 
-    async fn look(&self) -> Option<()> {
-        let request = self.client.get(format!("{}/snapshot", self.base));
+    async fn record_snapshot(&self) -> Option<()> {
+        let request = self.client.get(format!("{}/snapshot", self.base_url));
         let response = request.bearer_auth(&self.token).send().await.ok()?;
         let snapshot = response.json::<Value>().await.ok()?;
-        self.told.lock().unwrap().state(&snapshot);
+        self.observed.lock().unwrap().record_state(&snapshot);
         Some(())
     }
 
-    /// A guest comes.
+    /// Pairs a guest.
     async fn pair(&self) -> Option<()> {
-        if self.told.lock().unwrap().guests.len() >= MOST_GUESTS {
+        if self.observed.lock().unwrap().guests.len() >= MAX_GUESTS {
             return self.unpair().await;
         }
-        let request = self.client.post(format!("{}/pair", self.base));
+        let request = self.client.post(format!("{}/pair", self.base_url));
         let response = request.json(&json!({ "code": CODE })).send().await.ok()?;
         assert_eq!(response.status(), 200);
-        let answer = response.json::<Value>().await.ok()?;
-        let text = |field: &str| answer[field].as_str().unwrap().to_owned();
-        let mut told = self.told.lock().unwrap();
-        let token = Token::Good(text("memberId"));
-        told.guests.insert(text("clientId"), token);
-        told.state(&answer["snapshot"]);
+        let body = response.json::<Value>().await.ok()?;
+        let text = |field: &str| body[field].as_str().unwrap().to_owned();
+        let mut observed = self.observed.lock().unwrap();
+        let token = TokenState::Valid(text("memberId"));
+        observed.guests.insert(text("clientId"), token);
+        observed.record_state(&body["snapshot"]);
         Some(())
     }
 
-    /// A guest leaves.
+    /// Unpairs a guest, if there is one with a valid token.
     async fn unpair(&self) -> Option<()> {
-        let Some(token) = self.told.lock().unwrap().guest_to_go() else {
+        let Some(token) = self.observed.lock().unwrap().pick_guest_to_unpair() else {
             return Some(());
         };
-        let request = self.client.post(format!("{}/leave", self.base));
+        let request = self.client.post(format!("{}/leave", self.base_url));
         let response = request.bearer_auth(&token).send().await.ok()?;
         assert_eq!(response.status(), 204);
-        self.told.lock().unwrap().guests.insert(token, Token::Void);
-        // The answer tells of no state.
-        self.look().await
+        self.observed
+            .lock()
+            .unwrap()
+            .guests
+            .insert(token, TokenState::Revoked);
+        // The response contains no snapshot.
+        self.record_snapshot().await
     }
 }
 
-/// Hears of everything until the server is gone.
-async fn listen(phone: &mut Phone, told: &Mutex<Told>) {
-    while phone.try_hear().await.is_some() {
-        told.lock().unwrap().state(&phone.view);
+/// Records the phone's view after each event until the server is killed.
+async fn record_events(phone: &mut Phone, observed: &Mutex<Observations>) {
+    while phone.next_event_or_end().await.is_some() {
+        observed.lock().unwrap().record_state(&phone.view);
     }
 }
 
-/// The names of what lies beside the state and its lock.
-fn litter(server: &TestServer) -> Vec<OsString> {
+/// Names of files in the state folder except the state file, its lock, the index cache and the local socket.
+fn leftover_files(server: &TestServer) -> Vec<OsString> {
     let folder = server.setup().state_file().parent().unwrap().to_owned();
     let names = fs::read_dir(folder)
         .unwrap()
         .map(|file| file.unwrap().file_name());
     names
         .filter(|name| {
-            !["state.json", ".state.json.lock", "state.json.index"]
-                .iter()
-                .any(|kept| name == kept)
+            ![
+                "state.json",
+                ".state.json.lock",
+                "state.json.index",
+                "state.json.socket",
+            ]
+            .iter()
+            .any(|expected| name == expected)
         })
         .collect()
 }
 
-/// A number from the environment.
-fn setting<T: FromStr>(name: &str, otherwise: T) -> T {
+/// A number from an environment variable, or a default.
+fn number_from_env<T: FromStr>(name: &str, default: T) -> T {
     let Ok(text) = std::env::var(name) else {
-        return otherwise;
+        return default;
     };
     let number = text.parse().ok();
-    number.unwrap_or_else(|| panic!("{name} is no number: {text}"))
+    number.unwrap_or_else(|| panic!("{name} is not a number: {text}"))
 }
 
 #[tokio::test]
-async fn kill_9_at_any_moment_loses_nothing_that_anybody_was_told() {
-    let rounds: usize = setting("LOCKSTEP_CRASH_ROUNDS", 10);
-    let seed: u64 = setting("LOCKSTEP_CRASH_SEED", rand::random());
+async fn kill_9_loses_no_state_that_a_client_has_received() {
+    let rounds: usize = number_from_env("LOCKSTEP_CRASH_ROUNDS", 10);
+    let seed: u64 = number_from_env("LOCKSTEP_CRASH_SEED", rand::random());
     println!("LOCKSTEP_CRASH_SEED={seed}");
-    let mut dice = StdRng::seed_from_u64(seed);
+    let mut rng = StdRng::seed_from_u64(seed);
     let mut server = TestServer::start().await;
     server.stop().await;
-    let began = Instant::now();
-    server.start_again().await;
-    let start = began.elapsed();
-    let told = Arc::new(Mutex::new(Told::default()));
+    let started_at = Instant::now();
+    server.restart().await;
+    let startup_time = started_at.elapsed();
+    let observed = Arc::new(Mutex::new(Observations::default()));
     let mut phones = Vec::new();
-    for _ in 0..HAMMERS {
+    for _ in 0..SENDER_COUNT {
         phones.push(Phone::pair(&server).await);
     }
-    let (mut heard, mut unheard, mut most_unheard, mut broken_off, mut too_late) = (0, 0, 0, 0, 0);
+    let (
+        mut observed_state_count,
+        mut rounds_with_unreported_events,
+        mut max_unreported_events,
+        mut interrupted_writes,
+        mut completed_starts,
+    ) = (0, 0, 0, 0, 0);
     for round in 0..rounds {
-        let life = Duration::from_millis(dice.random_range(1..LONGEST_LIFE));
+        let uptime = Duration::from_millis(rng.random_range(1..MAX_UPTIME_MS));
         join_all(phones.iter_mut().map(Phone::listen)).await;
         for phone in &phones {
-            told.lock().unwrap().state(&phone.view);
+            observed.lock().unwrap().record_state(&phone.view);
         }
-        let hammers = phones.iter().map(|phone| {
-            let hammer = Hammer {
+        let senders = phones.iter().map(|phone| {
+            let sender = CommandSender {
                 client: Client::builder().no_proxy().build().unwrap(),
-                base: server.url(""),
+                base_url: server.url(""),
                 token: phone.token.clone(),
-                told: told.clone(),
-                dice: StdRng::seed_from_u64(dice.random()),
+                observed: observed.clone(),
+                rng: StdRng::seed_from_u64(rng.random()),
             };
-            tokio::spawn(hammer.run())
+            tokio::spawn(sender.run())
         });
-        let hammers: Vec<_> = hammers.collect();
-        let listeners = phones.iter_mut().map(|phone| listen(phone, &told));
+        let senders: Vec<_> = senders.collect();
+        let listeners = phones
+            .iter_mut()
+            .map(|phone| record_events(phone, &observed));
         let killer = async {
-            tokio::time::sleep(life).await;
+            tokio::time::sleep(uptime).await;
             server.kill().await;
         };
         tokio::join!(killer, join_all(listeners));
-        for hammer in hammers {
-            hammer.await.unwrap();
+        for sender in senders {
+            sender.await.unwrap();
         }
 
         let context = format!("round {round} of LOCKSTEP_CRASH_SEED={seed}");
         let room = lockstep::store::parse(&server.state());
-        let room = room.unwrap_or_else(|why| panic!("{context}: no state is left: {why}"));
-        let (found, count) = (
+        let room =
+            room.unwrap_or_else(|error| panic!("{context}: the state file is invalid: {error}"));
+        let (restored_state, restored_event_count) = (
             serde_json::to_value(&room.durable).unwrap(),
             room.durable.event_count,
         );
-        let (newest, states) = {
-            let told = told.lock().unwrap();
-            if let Some(known) = told.states.get(&count) {
-                assert_eq!(found, *known, "{context}");
+        let (newest_observed_event_count, observed_count) = {
+            let observed = observed.lock().unwrap();
+            if let Some(observed_state) = observed.states.get(&restored_event_count) {
+                assert_eq!(restored_state, *observed_state, "{context}");
             }
-            let newest = told.newest()["eventCount"].as_u64().unwrap();
-            (newest, told.states.len())
+            let newest_observed_event_count =
+                observed.newest_state()["eventCount"].as_u64().unwrap();
+            (newest_observed_event_count, observed.states.len())
         };
         assert!(
-            count >= newest,
-            "{context}: {newest} was told, {count} is left"
+            restored_event_count >= newest_observed_event_count,
+            "{context}: a client received event count {newest_observed_event_count}, but the file has {restored_event_count}"
         );
         assert!(
-            count - newest <= MOST_UNHEARD,
-            "{context}: {newest} was told, {count} is left, and nobody asked for so much"
+            restored_event_count - newest_observed_event_count <= MAX_UNREPORTED_EVENTS,
+            "{context}: {restored_event_count} events in the file, {newest_observed_event_count} received by clients: more than the pending commands can cause"
         );
-        heard += states;
-        unheard += usize::from(count > newest);
-        most_unheard = most_unheard.max(count - newest);
-        broken_off += litter(&server).len();
+        observed_state_count += observed_count;
+        rounds_with_unreported_events +=
+            usize::from(restored_event_count > newest_observed_event_count);
+        max_unreported_events =
+            max_unreported_events.max(restored_event_count - newest_observed_event_count);
+        interrupted_writes += leftover_files(&server).len();
 
-        let bytes = server.state();
-        for _ in 0..FALSE_STARTS {
-            let life = start.mul_f64(dice.random_range(0.0..1.0));
-            too_late += usize::from(server.start_again_and_kill(life).await);
-            assert!(server.state() == bytes, "{context}: a start changed it");
+        let state_file_bytes = server.state();
+        for _ in 0..INTERRUPTED_STARTS_PER_ROUND {
+            let uptime = startup_time.mul_f64(rng.random_range(0.0..1.0));
+            completed_starts += usize::from(server.restart_and_kill(uptime).await);
+            assert!(
+                server.state() == state_file_bytes,
+                "{context}: an interrupted start changed the state file"
+            );
         }
-        server.start_again().await;
-        assert_eq!(litter(&server), [""; 0], "{context}: left after a start");
+        server.restart().await;
+        assert_eq!(
+            leftover_files(&server),
+            [""; 0],
+            "{context}: temporary files left after a start"
+        );
         let guests = {
-            let mut told = told.lock().unwrap();
-            told.states.clear();
-            std::mem::take(&mut told.guests)
+            let mut observed = observed.lock().unwrap();
+            observed.states.clear();
+            std::mem::take(&mut observed.guests)
         };
         for phone in &mut phones {
-            phone.moved_to(&server);
-            phone.heard.clear();
+            phone.use_server(&server);
+            phone.received_events.clear();
             let snapshot = phone.snapshot().await;
-            assert_eq!(durable(&snapshot), found, "{context}");
+            assert_eq!(durable_state(&snapshot), restored_state, "{context}");
         }
-        for (token, was_told) in guests {
+        for (token, state_before) in guests {
             let client = http();
-            let answer = ask(client.get(server.url("/snapshot")).bearer_auth(&token)).await;
-            let is = match answer.status {
-                200 => Token::Good(answer.header("lockstep-member").unwrap().to_owned()),
-                401 => Token::Void,
-                other => panic!("{context}: {other} for a guest"),
+            let response = ask(client.get(server.url("/snapshot")).bearer_auth(&token)).await;
+            let state_after = match response.status {
+                200 => TokenState::Valid(response.header("lockstep-member").unwrap().to_owned()),
+                401 => TokenState::Revoked,
+                unexpected_status => {
+                    panic!("{context}: unexpected status {unexpected_status} for a guest")
+                }
             };
             assert!(
-                was_told == Token::Leaving || was_told == is,
-                "{context}: {was_told:?} was told, {is:?} is left"
+                state_before == TokenState::LeaveSent || state_before == state_after,
+                "{context}: the token was {state_before:?} before the kill and is {state_after:?} after"
             );
-            if is != Token::Void {
-                told.lock().unwrap().guests.insert(token, is);
+            if state_after != TokenState::Revoked {
+                observed.lock().unwrap().guests.insert(token, state_after);
             }
         }
     }
     println!(
-        "{rounds} kills, {heard} states told; {unheard} times, one that nobody had heard of was left, by at most \
-         {most_unheard} events; {broken_off} writes were broken off; of {} starts, {too_late} were over before the kill",
-        rounds * FALSE_STARTS
+        "{rounds} kills, {observed_state_count} states received by clients; in {rounds_with_unreported_events} rounds, the file had \
+         events that no client had received, at most {max_unreported_events}; {interrupted_writes} interrupted writes; \
+         {completed_starts} of {} starts completed before the kill",
+        rounds * INTERRUPTED_STARTS_PER_ROUND
     );
-    assert!(heard > rounds, "nothing happened");
-    assert!(too_late < rounds * FALSE_STARTS, "no start was killed");
+    assert!(
+        observed_state_count > rounds,
+        "clients received no more than one state per round"
+    );
+    assert!(
+        completed_starts < rounds * INTERRUPTED_STARTS_PER_ROUND,
+        "no startup was interrupted by a kill"
+    );
 }

@@ -1,9 +1,9 @@
-//! What outlives a restart, a crash and a damaged disk, and what becomes of music that lost its listeners.
+//! The state file after restarts, crashes and damage, and the playback position after the last listener has left.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on panics"
+    reason = "a test panics on an unexpected value"
 )]
 
 pub mod common;
@@ -12,13 +12,13 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use common::phone::{ask, http, pair_with, queue};
-use common::server::run;
-use common::{CODE, Phone, Setup, TestServer, durable};
+use common::phone::{ask, http, pair_with, queued_tracks};
+use common::server::{EXECUTABLE, run};
+use common::{CODE, Phone, Setup, TestServer, durable_state};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_restart_keeps_everything_that_counts() {
+async fn restart_keeps_durable_state_tokens_and_event_counts() {
     let mut server = TestServer::start().await;
     let mut alice = Phone::pair_as(&server, "Alice").await;
     let mut bob = Phone::pair_as(&server, "Bob").await;
@@ -26,169 +26,192 @@ async fn a_restart_keeps_everything_that_counts() {
     alice.nudge(&alice.track_after_current(3)).await;
     bob.pause(12.75).await;
     bob.seek(99.5).await;
-    let before = durable(&alice.snapshot().await);
+    let state_before = durable_state(&alice.snapshot().await);
     assert_eq!(
-        before["clients"],
+        state_before["clients"],
         json!({ "m1": { "name": "Alice" }, "m2": { "name": "Bob" } })
     );
 
     server.stop().await;
-    server.start_again().await;
+    server.restart().await;
     for phone in [&mut alice, &mut bob] {
-        phone.moved_to(&server);
+        phone.use_server(&server);
         let after = phone.get("/snapshot").await.expect(200);
         assert_eq!(after.header("lockstep-member"), Some(phone.member.as_str()));
-        assert_eq!(durable(&after.json()), before);
+        assert_eq!(durable_state(&after.json()), state_before);
     }
-    // Life goes on where it was, and ids are not given twice.
+    // After a restart, event counts continue, and the member id of an unpaired device is not used again.
     bob.post("/leave").await.expect(204);
     server.stop().await;
-    server.start_again().await;
-    alice.moved_to(&server);
-    bob.moved_to(&server);
+    server.restart().await;
+    alice.use_server(&server);
+    bob.use_server(&server);
     bob.get("/snapshot").await.expect_problem(401);
     assert_eq!(Phone::pair(&server).await.member, "m3");
     alice.next().await;
 }
 
-/// What a state file may hold that is no state, each with a name.
-fn damages(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
-    let good_state: Value = serde_json::from_slice(good).unwrap();
-    let all_changed = |changes: &[(&str, Value)]| {
-        let mut state = good_state.clone();
+/// Invalid contents of a state file, each with a description.
+fn invalid_state_files(valid: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let valid_state: Value = serde_json::from_slice(valid).unwrap();
+    let with_changes = |changes: &[(&str, Value)]| {
+        let mut state = valid_state.clone();
         for (pointer, value) in changes {
             *state.pointer_mut(pointer).unwrap() = value.clone();
         }
         serde_json::to_vec(&state).unwrap()
     };
-    let changed = |pointer: &str, value: Value| all_changed(&[(pointer, value)]);
-    let [first, second] = [0, 1].map(|n| good_state["queue"][n].clone());
-    let count = good_state["eventCount"].as_u64().unwrap();
-    let barrier = |track: &Value, member: &str| {
+    let with_change = |pointer: &str, value: Value| with_changes(&[(pointer, value)]);
+    let [first, second] = [0, 1].map(|n| valid_state["queue"][n].clone());
+    let event_count = valid_state["eventCount"].as_u64().unwrap();
+    let barrier = |track_id: &Value, member: &str| {
         let ready: [&str; 0] = [];
-        json!({ "type": "track", "trackId": track, "members": [member], "ready": ready })
+        json!({ "type": "track", "trackId": track_id, "members": [member], "ready": ready })
     };
     let with_token_of = |member: &str| {
-        let mut keys = good_state["private"]["keys"].clone();
+        let mut keys = valid_state["private"]["keys"].clone();
         let owner = keys.as_object_mut().unwrap().values_mut().next().unwrap();
         *owner = json!(member);
         keys
     };
     let without_queue = {
-        let mut state = good_state.clone();
+        let mut state = valid_state.clone();
         state.as_object_mut().unwrap().remove("queue");
         serde_json::to_vec(&state).unwrap()
     };
     vec![
-        ("nothing", Vec::new()),
-        ("white space", b"\n".to_vec()),
-        ("garbage", b"not a state \xff\xfe\0".to_vec()),
-        ("zeros", vec![0; good.len()]),
-        ("a half", good[..good.len() / 2].to_vec()),
+        ("only white space", b"\n".to_vec()),
+        ("random bytes", b"not a state \xff\xfe\0".to_vec()),
+        ("only zero bytes", vec![0; valid.len()]),
         (
-            "all but the end",
-            good[..good.trim_ascii_end().len() - 1].to_vec(),
+            "only the first half of a state",
+            valid[..valid.len() / 2].to_vec(),
         ),
-        ("something behind", [good, b"}"].concat()),
-        ("twice", [good, good].concat()),
-        ("another document", b"[]".to_vec()),
+        (
+            "a state without its last byte",
+            valid[..valid.trim_ascii_end().len() - 1].to_vec(),
+        ),
+        ("an extra byte after a state", [valid, b"}"].concat()),
+        ("a state twice", [valid, valid].concat()),
+        ("a JSON array", b"[]".to_vec()),
         ("null", b"null".to_vec()),
-        ("too little", b"{}".to_vec()),
-        ("no queue", without_queue),
-        ("deep nesting", b"[".repeat(100_000)),
-        ("a count that is text", changed("/eventCount", json!("7"))),
-        ("a count below zero", changed("/eventCount", json!(-1))),
+        ("an empty object", b"{}".to_vec()),
+        ("a missing queue", without_queue),
+        ("deeply nested JSON", b"[".repeat(100_000)),
         (
-            "a count that is no whole number",
-            changed("/eventCount", json!(1.5)),
-        ),
-        ("an index outside", changed("/queueIndex", json!(4))),
-        ("an index below zero", changed("/queueIndex", json!(-1))),
-        ("a track twice", changed("/queue/1", first.clone())),
-        (
-            "a track that is none",
-            changed("/queue/1", json!("../../etc")),
+            "a string as event count",
+            with_change("/eventCount", json!("7")),
         ),
         (
-            "an unknown mode",
-            changed("/playState/mode", json!("dancing")),
+            "a negative event count",
+            with_change("/eventCount", json!(-1)),
         ),
         (
-            "an anchor below zero",
-            changed("/playState/anchorPositionSec", json!(-1.0)),
+            "a fractional event count",
+            with_change("/eventCount", json!(1.5)),
         ),
         (
-            "an anchor that is none",
-            changed("/playState/anchorPositionSec", Value::Null),
+            "a queue index after the end of the queue",
+            with_change("/queueIndex", json!(4)),
         ),
-        ("an index that is text", changed("/queueIndex", json!("0"))),
         (
-            "music without a queue",
-            all_changed(&[
+            "a negative queue index",
+            with_change("/queueIndex", json!(-1)),
+        ),
+        (
+            "the same track twice in the queue",
+            with_change("/queue/1", first.clone()),
+        ),
+        (
+            "an invalid track id",
+            with_change("/queue/1", json!("../../etc")),
+        ),
+        (
+            "an unknown play mode",
+            with_change("/playState/mode", json!("dancing")),
+        ),
+        (
+            "a negative anchor position",
+            with_change("/playState/anchorPositionSec", json!(-1.0)),
+        ),
+        (
+            "null as anchor position",
+            with_change("/playState/anchorPositionSec", Value::Null),
+        ),
+        (
+            "a string as queue index",
+            with_change("/queueIndex", json!("0")),
+        ),
+        (
+            "playing with an empty queue",
+            with_changes(&[
                 ("/queue", json!([])),
                 ("/queueIndex", json!(0)),
                 ("/playState/mode", json!("playing")),
             ]),
         ),
         (
-            "a barrier for a stranger",
-            changed("/barrier", barrier(&first, "m9")),
+            "a barrier with an unknown member",
+            with_change("/barrier", barrier(&first, "m9")),
         ),
         (
-            "a barrier before another track",
-            changed("/barrier", barrier(&second, "m1")),
+            "a barrier for a track other than the current one",
+            with_change("/barrier", barrier(&second, "m1")),
         ),
         (
-            "a barrier that opens in the future",
-            all_changed(&[
+            "a barrier whose opening is later than the event count",
+            with_changes(&[
                 ("/barrier", barrier(&first, "m1")),
-                ("/private/barrierOpenedAt", json!(count + 1)),
+                ("/private/barrierOpenedAt", json!(event_count + 1)),
             ]),
         ),
-        ("a barrier that is text", changed("/barrier", json!("open"))),
         (
-            "a barrier that is a list",
-            changed("/barrier", json!([first])),
-        ),
-        ("clients that are a list", changed("/clients", json!([]))),
-        (
-            "a speaker that is too late",
-            changed("/clients/m1", json!({ "name": "", "delayMs": 500.1 })),
+            "a string as barrier",
+            with_change("/barrier", json!("open")),
         ),
         (
-            "a speaker that is too early",
-            changed("/clients/m1", json!({ "name": "", "delayMs": -501 })),
+            "an array as barrier",
+            with_change("/barrier", json!([first])),
+        ),
+        ("an array as clients", with_change("/clients", json!([]))),
+        (
+            "a speaker delay above the maximum",
+            with_change("/clients/m1", json!({ "name": "", "delayMs": 500.1 })),
         ),
         (
-            "a delay that is text",
-            changed("/clients/m1", json!({ "name": "", "delayMs": "5" })),
+            "a speaker delay below the minimum",
+            with_change("/clients/m1", json!({ "name": "", "delayMs": -501 })),
         ),
         (
-            "a delay that is none",
-            changed("/clients/m1", json!({ "name": "", "delayMs": null })),
+            "a string as speaker delay",
+            with_change("/clients/m1", json!({ "name": "", "delayMs": "5" })),
         ),
         (
-            "a stranger's token",
-            changed("/private/keys", with_token_of("m9")),
+            "null as speaker delay",
+            with_change("/clients/m1", json!({ "name": "", "delayMs": null })),
         ),
         (
-            "tokens that are a list",
-            changed("/private/keys", json!([])),
+            "a token of an unknown member",
+            with_change("/private/keys", with_token_of("m9")),
         ),
         (
-            "a private part that is text",
-            changed("/private", json!("none")),
+            "an array as tokens",
+            with_change("/private/keys", json!([])),
         ),
         (
-            "a private part that is a list",
-            changed("/private", json!(["a"])),
+            "a string as private part",
+            with_change("/private", json!("none")),
+        ),
+        (
+            "an array as private part",
+            with_change("/private", json!(["a"])),
         ),
     ]
 }
 
-/// The server runs on what is no state: it screams, refuses everything that has to do with the room, and has
-/// not fallen over.
-async fn expect_the_scream(server: &TestServer, phone: &Phone, damage: &str) {
+/// Asserts that the server runs with a damaged state file: the log has an error, every request about the room gets 500,
+/// `/healthz` gets 503, and the page is served. `damage` describes the damage in assertion messages.
+async fn expect_damaged_state_responses(server: &TestServer, phone: &Phone, damage: &str) {
     for path in [
         "/play",
         "/pause",
@@ -208,7 +231,7 @@ async fn expect_the_scream(server: &TestServer, phone: &Phone, damage: &str) {
         );
         ask(http().post(server.url(path))).await.expect_problem(401);
     }
-    // The order of the checks: the state before the header.
+    // The server refuses this command because of the damaged state, although it has no If-Match-Event.
     phone.post("/next").await.expect_problem(500);
     for path in ["/snapshot", "/events", "/index", "/clock"] {
         phone.get(path).await.expect_problem(500);
@@ -224,91 +247,142 @@ async fn expect_the_scream(server: &TestServer, phone: &Phone, damage: &str) {
     ask(http().get(server.url("/"))).await.expect(200);
 
     let log = server.log();
-    let scream = log
+    let error_line = log
         .lines()
         .find(|line| line.contains("ERROR") && line.contains("state.json"));
-    assert!(scream.is_some(), "{damage}: nobody screams in\n{log}");
+    assert!(
+        error_line.is_some(),
+        "{damage}: no ERROR line about the state file in\n{log}"
+    );
     assert!(!log.contains("panicked"), "{damage}:\n{log}");
 }
 
 #[tokio::test]
-async fn a_damaged_state_is_told_and_never_touched() {
+async fn damaged_state_file_is_reported_and_left_unchanged() {
     let mut server = TestServer::start().await;
     let phone = Phone::pair(&server).await;
     server.stop().await;
-    let good = server.state();
+    let valid_bytes = server.state();
     let file = server.setup().state_file();
-    for (damage, bytes) in damages(&good) {
-        fs::write(&file, &bytes).unwrap();
+    for (damage, damaged_bytes) in invalid_state_files(&valid_bytes) {
+        fs::write(&file, &damaged_bytes).unwrap();
         fs::write(server.setup().log_file(), "").unwrap();
-        server.start_again().await;
-        expect_the_scream(&server, &phone.again_at(&server), damage).await;
+        server.restart().await;
+        expect_damaged_state_responses(&server, &phone.clone_for_server(&server), damage).await;
         server.stop().await;
-        assert!(server.state() == bytes, "{damage}: the file was touched");
+        assert!(
+            server.state() == damaged_bytes,
+            "{damage}: the server changed the file"
+        );
     }
-    // Once mended by hand, all is as before.
-    fs::write(&file, &good).unwrap();
-    server.start_again().await;
-    phone.again_at(&server).next().await;
+    // The server accepts commands again after the valid file has been restored.
+    fs::write(&file, &valid_bytes).unwrap();
+    server.restart().await;
+    phone.clone_for_server(&server).next().await;
 }
 
 #[tokio::test]
-async fn a_state_that_may_not_be_read_is_told_and_never_touched() {
+async fn unreadable_state_file_is_reported_and_left_unchanged() {
     let mut server = Setup::long_tracks().start_as_nobody().await;
     let phone = Phone::pair(&server).await;
     server.stop().await;
-    let (good, file) = (server.state(), server.setup().state_file());
+    let (state_before, file) = (server.state(), server.setup().state_file());
     fs::set_permissions(&file, Permissions::from_mode(0o000)).unwrap();
     fs::write(server.setup().log_file(), "").unwrap();
-    server.start_again().await;
-    let phone = phone.again_at(&server);
-    expect_the_scream(&server, &phone, "not to be read").await;
+    server.restart().await;
+    let phone = phone.clone_for_server(&server);
+    expect_damaged_state_responses(&server, &phone, "an unreadable file").await;
     server.stop().await;
     let mode = fs::metadata(&file).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0, "its permissions are others: {mode:o}");
+    assert_eq!(
+        mode & 0o777,
+        0,
+        "the server changed the permissions to {mode:o}"
+    );
     fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-    assert!(server.state() == good, "the file was touched");
-    server.start_again().await;
-    phone.again_at(&server).next().await;
+    assert!(
+        server.state() == state_before,
+        "the server changed the file"
+    );
+    server.restart().await;
+    phone.clone_for_server(&server).next().await;
+}
+
+/// As after `touch state.json`, with which an administrator sets the owner of the file.
+#[tokio::test]
+async fn empty_state_file_is_a_first_start() {
+    let setup = Setup::long_tracks();
+    fs::write(setup.state_file(), "").unwrap();
+    let server = setup.start().await;
+    let phone = Phone::pair_as(&server, "Ada").await;
+    ask(http().get(server.url("/healthz"))).await.expect(200);
+    assert_eq!(phone.member, "m1");
+    let state: Value = serde_json::from_slice(&server.state()).unwrap();
+    assert_eq!(state["clients"]["m1"]["name"], "Ada");
+}
+
+/// As with `docker run -v ./state.json:/state.json`: no new file can replace a mount point.
+#[tokio::test]
+async fn state_file_that_is_mounted_by_itself_is_refused_at_the_start() {
+    for content in [include_str!("../state.json.example"), ""] {
+        let setup = Setup::long_tracks();
+        let mounted = setup.folder().join("mounted.json");
+        fs::write(&mounted, content).unwrap();
+        fs::write(setup.state_file(), "").unwrap();
+        let mount = "mount --bind \"$0\" \"$1\" && shift && exec \"$@\"";
+        let (mounted_path, state_file) = (mounted.clone(), setup.state_file());
+        let mut command: Vec<PathBuf> = vec!["unshare".into(), "--mount".into()];
+        if !rustix::process::geteuid().is_root() {
+            command.extend(["--user".into(), "--map-root-user".into()]);
+        }
+        command.extend(["sh".into(), "-c".into(), mount.into()]);
+        command.extend([mounted_path, state_file, EXECUTABLE.into()]);
+        let setup = setup.launch_command(command);
+        let exit = run(setup.command()).await;
+        assert_eq!(exit.status.code(), Some(1), "{exit:?}");
+        assert_eq!(exit.stderr.trim().lines().count(), 1, "{exit:?}");
+        assert!(exit.stderr.contains("mount a folder"), "{exit:?}");
+        assert_eq!(fs::read_to_string(&mounted).unwrap(), content);
+    }
 }
 
 #[tokio::test]
-async fn a_folder_in_the_place_of_the_state_is_told_and_never_touched() {
+async fn folder_in_place_of_the_state_file_is_reported_and_left_unchanged() {
     let mut server = TestServer::start().await;
     let phone = Phone::pair(&server).await;
     server.stop().await;
     let file = server.setup().state_file();
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
-    fs::write(file.join("kept"), "a letter").unwrap();
-    server.start_again().await;
-    expect_the_scream(&server, &phone.again_at(&server), "a folder").await;
+    fs::write(file.join("file"), "content").unwrap();
+    server.restart().await;
+    expect_damaged_state_responses(&server, &phone.clone_for_server(&server), "a folder").await;
     server.stop().await;
-    assert_eq!(fs::read(file.join("kept")).unwrap(), b"a letter");
+    assert_eq!(fs::read(file.join("file")).unwrap(), b"content");
     assert_eq!(fs::read_dir(&file).unwrap().count(), 1);
 }
 
-/// Whether such a state is called damaged or not: what follows it must not be a panic.
+/// The server may accept extreme numbers or treat the file as damaged, but must not panic.
 #[tokio::test]
-async fn numbers_at_their_limits_bring_nothing_down() {
+async fn extreme_numbers_in_the_state_file_cause_no_panic() {
     let mut server = TestServer::start().await;
     Phone::pair(&server).await;
     server.stop().await;
-    let good: Value = serde_json::from_slice(&server.state()).unwrap();
-    let mut counted_out = good.clone();
-    counted_out["eventCount"] = u64::MAX.into();
-    let mut last_member = good.clone();
-    last_member["clients"]["m4294967295"] = json!({ "name": "" });
-    let mut far_away = good;
-    far_away["playState"]["anchorPositionSec"] = f64::MAX.into();
-    for state in [counted_out, last_member, far_away] {
+    let valid_state: Value = serde_json::from_slice(&server.state()).unwrap();
+    let mut max_event_count = valid_state.clone();
+    max_event_count["eventCount"] = u64::MAX.into();
+    let mut max_member_id = valid_state.clone();
+    max_member_id["clients"]["m4294967295"] = json!({ "name": "" });
+    let mut max_position = valid_state;
+    max_position["playState"]["anchorPositionSec"] = f64::MAX.into();
+    for state in [max_event_count, max_member_id, max_position] {
         fs::write(server.setup().state_file(), state.to_string()).unwrap();
-        server.start_again().await;
-        let paired = pair_with(&http(), &server, CODE).await.status;
-        let healthy = ask(http().get(server.url("/healthz"))).await.status;
+        server.restart().await;
+        let pair_status = pair_with(&http(), &server, CODE).await.status;
+        let health_status = ask(http().get(server.url("/healthz"))).await.status;
         assert!(
-            [(200, 200), (500, 503)].contains(&(paired, healthy)),
-            "{paired} {healthy} {state}"
+            [(200, 200), (500, 503)].contains(&(pair_status, health_status)),
+            "pairing got {pair_status} and /healthz {health_status} with {state}"
         );
         assert!(!server.log().contains("panicked"));
         server.stop().await;
@@ -316,18 +390,19 @@ async fn numbers_at_their_limits_bring_nothing_down() {
 }
 
 #[tokio::test]
-async fn reset_state_moves_the_damaged_file_aside_and_starts_anew() {
+async fn reset_state_flag_renames_the_damaged_file_and_starts_a_new_state() {
     let mut server = TestServer::start().await;
-    let old = Phone::pair(&server).await;
+    let old_phone = Phone::pair(&server).await;
     server.stop().await;
-    let damaged = b"{ half a sta".to_vec();
-    fs::write(server.setup().state_file(), &damaged).unwrap();
+    let damaged_bytes = b"{ half a sta".to_vec();
+    fs::write(server.setup().state_file(), &damaged_bytes).unwrap();
     server
-        .start_again_with(|setup| setup.flag("--reset-state"))
+        .restart_with(|setup| setup.flag("--reset-state"))
         .await;
 
     assert_eq!(ask(http().get(server.url("/healthz"))).await.status, 200);
-    old.again_at(&server)
+    old_phone
+        .clone_for_server(&server)
         .get("/snapshot")
         .await
         .expect_problem(401);
@@ -337,48 +412,53 @@ async fn reset_state_moves_the_damaged_file_aside_and_starts_anew() {
     let files = fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path());
-    let aside: Vec<PathBuf> = files
-        .filter(|path| fs::read(path).is_ok_and(|bytes| bytes == damaged))
+    let moved_files: Vec<PathBuf> = files
+        .filter(|path| fs::read(path).is_ok_and(|bytes| bytes == damaged_bytes))
         .collect();
     assert_eq!(
-        aside.len(),
+        moved_files.len(),
         1,
-        "what was in the file is nowhere to be found"
+        "exactly one file must have the damaged content"
     );
     assert!(
         server
             .log()
-            .contains(aside[0].file_name().unwrap().to_str().unwrap()),
+            .contains(moved_files[0].file_name().unwrap().to_str().unwrap()),
         "{}",
         server.log()
     );
 }
 
 #[tokio::test]
-async fn reset_state_twice_loses_neither_file() {
+async fn second_start_with_reset_state_keeps_both_damaged_files() {
     let mut server = TestServer::start().await;
-    for damaged in ["first", "second"] {
+    for damaged_content in ["first", "second"] {
         server.stop().await;
-        fs::write(server.setup().state_file(), damaged).unwrap();
+        fs::write(server.setup().state_file(), damaged_content).unwrap();
         server
-            .start_again_with(|setup| setup.flag("--reset-state"))
+            .restart_with(|setup| setup.flag("--reset-state"))
             .await;
     }
     let folder = server.setup().state_file().parent().unwrap().to_owned();
-    let contents: Vec<_> = fs::read_dir(folder)
+    let paths = fs::read_dir(folder)
         .unwrap()
-        .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+        .map(|entry| entry.unwrap().path());
+    let contents: Vec<_> = paths
+        .filter(|path| path.is_file())
+        .map(|path| fs::read(path).unwrap())
         .collect();
-    for damaged in ["first", "second"] {
+    for damaged_content in ["first", "second"] {
         assert!(
-            contents.iter().any(|bytes| bytes == damaged.as_bytes()),
-            "{damaged} is lost"
+            contents
+                .iter()
+                .any(|bytes| bytes == damaged_content.as_bytes()),
+            "no file has the content {damaged_content:?}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_state_file_belongs_to_one_server() {
+async fn second_server_on_a_state_file_exits_with_an_error() {
     let server = TestServer::start().await;
     let mut phone = Phone::pair(&server).await;
     let folder = server.setup().folder();
@@ -390,9 +470,9 @@ async fn a_state_file_belongs_to_one_server() {
         "another name/state.json",
         "linked.json",
     ] {
-        let second = server.setup().command_with_state(&folder.join(path));
-        let exit = run(second).await;
-        assert!(!exit.status.success(), "{path} let a second one in");
+        let second_server_command = server.setup().command_with_state(&folder.join(path));
+        let exit = run(second_server_command).await;
+        assert!(!exit.status.success(), "{path}: a second server started");
         assert_eq!(
             exit.stderr.trim().lines().count(),
             1,
@@ -409,215 +489,249 @@ async fn a_state_file_belongs_to_one_server() {
 }
 
 #[tokio::test]
-async fn the_example_state_is_a_state() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+async fn server_starts_with_the_example_state_file() {
+    let project_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let setup = Setup::empty();
-    for entry in fs::read_dir(root.join("audio")).unwrap() {
+    for entry in fs::read_dir(project_folder.join("audio")).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
             fs::copy(&path, setup.audio().join(path.file_name().unwrap())).unwrap();
         }
     }
-    let example: Value =
-        serde_json::from_slice(&fs::read(root.join("state.json.example")).unwrap()).unwrap();
-    fs::copy(root.join("state.json.example"), setup.state_file()).unwrap();
+    let example_state: Value =
+        serde_json::from_slice(&fs::read(project_folder.join("state.json.example")).unwrap())
+            .unwrap();
+    fs::copy(
+        project_folder.join("state.json.example"),
+        setup.state_file(),
+    )
+    .unwrap();
     let server = setup.start().await;
     assert_eq!(ask(http().get(server.url("/healthz"))).await.status, 200);
     let mut phone = Phone::pair(&server).await;
-    assert!(phone.count() > example["eventCount"].as_u64().unwrap());
+    assert!(phone.event_count() > example_state["eventCount"].as_u64().unwrap());
     phone.next().await;
     let index = phone.get("/index").await.expect(200).json();
-    let mut indexed: Vec<_> = index
+    let mut indexed_ids: Vec<_> = index
         .as_array()
         .unwrap()
         .iter()
         .map(|row| row["trackId"].as_str().unwrap())
         .collect();
-    let mut queued = queue(&phone.view);
-    queued.sort();
-    indexed.sort();
-    assert_eq!(queued, indexed);
+    let mut queued_ids = queued_tracks(&phone.view);
+    queued_ids.sort();
+    indexed_ids.sort();
+    assert_eq!(queued_ids, indexed_ids);
 }
 
 #[tokio::test]
-async fn the_queue_follows_the_folder_over_a_restart() {
+async fn queue_follows_folder_changes_across_a_restart() {
     let mut server = TestServer::start().await;
     let mut phone = Phone::pair(&server).await;
     phone.next().await;
     phone.pause(3.0).await;
-    let before: Vec<String> = (0..4)
-        .map(|places| phone.track_after_current(places))
+    let tracks_before: Vec<String> = (0..4)
+        .map(|offset| phone.track_after_current(offset))
         .collect();
-    let gone = phone.row(&before[2]).await["fileName"]
+    let removed_file = phone.index_row(&tracks_before[2]).await["fileName"]
         .as_str()
         .unwrap()
         .to_owned();
     server.stop().await;
     let audio = server.setup().audio();
     common::music::put_wav(&audio.join("0 new.wav"), 500, 1_000);
-    fs::remove_file(audio.join(gone)).unwrap();
-    let count = phone.count();
-    server.start_again().await;
-    phone.moved_to(&server);
+    fs::remove_file(audio.join(removed_file)).unwrap();
+    let event_count = phone.event_count();
+    server.restart().await;
+    phone.use_server(&server);
     phone.view = phone.snapshot().await;
     assert_eq!(
-        (phone.count(), phone.current(), phone.anchor()),
-        (count + 1, before[0].clone(), 3.0)
+        (
+            phone.event_count(),
+            phone.current_track(),
+            phone.anchor_position_sec()
+        ),
+        (event_count + 1, tracks_before[0].clone(), 3.0)
     );
-    let after: Vec<String> = (0..4)
-        .map(|places| phone.track_after_current(places))
+    let tracks_after: Vec<String> = (0..4)
+        .map(|offset| phone.track_after_current(offset))
         .collect();
     assert_eq!(
-        [&after[1], &after[2]],
-        [&before[1], &before[3]],
-        "those that stayed keep their order"
+        [&tracks_after[1], &tracks_after[2]],
+        [&tracks_before[1], &tracks_before[3]],
+        "the order of the remaining tracks changed"
     );
-    assert!(!before.contains(&after[3]), "the new one comes last");
+    assert!(
+        !tracks_before.contains(&tracks_after[3]),
+        "the new track is not last"
+    );
 }
 
 #[tokio::test]
-async fn music_that_loses_its_last_listener_is_parked_where_it_was() {
+async fn position_is_saved_when_the_last_listener_leaves_during_playback() {
     let server = TestServer::start().await;
     let mut remote = Phone::pair(&server).await;
-    remote.listen_at("/events?role=remote").await;
-    let mut phone = Phone::listening(&server).await;
+    remote.open_stream_at("/events?role=remote").await;
+    let mut phone = Phone::pair_and_listen(&server).await;
     phone.ack_all().await;
-    let before = phone.count();
+    let event_count_before = phone.event_count();
     phone.play(10.0).await;
-    let starts = phone.durable_event("barrier.release", before).await.payload["anchorAtMs"]
+    let start_ms = phone
+        .durable_event("barrier.release", event_count_before)
+        .await
+        .payload["anchorAtMs"]
         .as_f64()
         .unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    let at = |clock: f64| 10.0 + ((clock - starts) / 1000.0).max(0.0);
-    let earliest = at(phone.clock().await);
-    let playing = phone.count();
-    phone.hang_up();
-    let parked = remote.durable_event("playback.parked", playing).await;
-    let latest = at(remote.clock().await);
+    let position_at = |server_ms: f64| 10.0 + ((server_ms - start_ms) / 1000.0).max(0.0);
+    let earliest_sec = position_at(phone.server_time_ms().await);
+    let event_count_when_playing = phone.event_count();
+    phone.close_stream();
+    let parked_event = remote
+        .durable_event("playback.parked", event_count_when_playing)
+        .await;
+    let latest_sec = position_at(remote.server_time_ms().await);
 
-    let position = parked.payload["anchorPositionSec"].as_f64().unwrap();
+    let parked_position_sec = parked_event.payload["anchorPositionSec"].as_f64().unwrap();
     assert!(
-        (earliest..=latest).contains(&position),
-        "{position} is not within {earliest}..{latest}"
+        (earliest_sec..=latest_sec).contains(&parked_position_sec),
+        "the position {parked_position_sec} s is not within {earliest_sec} s to {latest_sec} s"
     );
-    assert_eq!((remote.mode(), remote.anchor()), ("playing", position));
+    assert_eq!(
+        (remote.play_mode(), remote.anchor_position_sec()),
+        ("playing", parked_position_sec)
+    );
     assert!(remote.snapshot().await["live"]["anchorAtMs"].is_null());
 
-    // The first to come back finds it there, and it goes on when that phone is ready.
-    let parked = remote.count();
+    // When a listener connects again, a barrier opens at the saved position, and playback resumes once the listener is ready.
+    let event_count_when_parked = remote.event_count();
     phone.listen().await;
     phone
-        .wait_until("a barrier", |view| !view["barrier"].is_null())
+        .wait_until("an open barrier", |view| !view["barrier"].is_null())
         .await;
-    assert_eq!(phone.count(), parked + 1);
+    assert_eq!(phone.event_count(), event_count_when_parked + 1);
     assert_eq!(
         (
             &phone.view["barrier"]["type"],
-            phone.members(),
-            phone.mode()
+            phone.barrier_members(),
+            phone.play_mode()
         ),
         (&json!("resume"), vec!["m2"], "paused")
     );
-    phone.ack(&phone.current()).await;
-    let release = remote.durable_event("barrier.release", parked).await;
+    phone.ack(&phone.current_track()).await;
+    let release_event = remote
+        .durable_event("barrier.release", event_count_when_parked)
+        .await;
     assert_eq!(
-        release.payload["anchorPositionSec"].as_f64(),
-        Some(position)
+        release_event.payload["anchorPositionSec"].as_f64(),
+        Some(parked_position_sec)
     );
-    assert!(release.payload["anchorAtMs"].is_f64());
+    assert!(release_event.payload["anchorAtMs"].is_f64());
 }
 
-/// A server that was killed in mid-song, and a phone that heard it there.
-async fn killed_in_mid_song() -> (TestServer, Phone) {
+/// Kills a server during playback and restarts it. Returns the server and the phone that played, without a stream.
+async fn start_after_kill_during_playback() -> (TestServer, Phone) {
     let mut server = TestServer::start().await;
-    let mut phone = Phone::listening(&server).await;
+    let mut phone = Phone::pair_and_listen(&server).await;
     phone.ack_all().await;
     phone.play(20.0).await;
     server.kill().await;
-    server.start_again().await;
-    phone.moved_to(&server);
+    server.restart().await;
+    phone.use_server(&server);
     let snapshot = phone.snapshot().await;
     assert_eq!(
         snapshot["playState"],
         json!({ "mode": "playing", "anchorPositionSec": 20.0 })
     );
     assert_eq!(snapshot["live"]["anchorAtMs"], Value::Null);
-    assert_eq!(durable(&snapshot), durable(&phone.view));
+    assert_eq!(durable_state(&snapshot), durable_state(&phone.view));
     (server, phone)
 }
 
 #[tokio::test]
-async fn after_a_restart_in_mid_song_the_first_phone_tells_where_the_music_is() {
-    let (_server, mut phone) = killed_in_mid_song().await;
-    let (before, track) = (phone.count(), phone.current());
-    let came = phone.clock().await;
+async fn first_phone_after_a_crash_restores_its_playback_position() {
+    let (_server, mut phone) = start_after_kill_during_playback().await;
+    let (event_count_before, track_id) = (phone.event_count(), phone.current_track());
+    let connect_ms = phone.server_time_ms().await;
     phone
-        .listen_at(&format!("/events?trackId={track}&positionSec=42.5"))
+        .open_stream_at(&format!("/events?trackId={track_id}&positionSec=42.5"))
         .await;
     phone
-        .wait_until("music", |view| {
-            view["playState"]["mode"] == "playing" && view["eventCount"] != before
+        .wait_until("playback to start", |view| {
+            view["playState"]["mode"] == "playing" && view["eventCount"] != event_count_before
         })
         .await;
-    let now = phone.clock().await;
+    let playing_ms = phone.server_time_ms().await;
     let snapshot = phone.snapshot().await;
-    let anchor = snapshot["playState"]["anchorPositionSec"].as_f64().unwrap();
-    let anchor_at = snapshot["live"]["anchorAtMs"].as_f64().unwrap();
-    // Where the phone said that it was, at the moment when it came.
-    let (first, last) = (
-        anchor + (came - anchor_at) / 1000.0,
-        anchor + (now - anchor_at) / 1000.0,
+    let anchor_sec = snapshot["playState"]["anchorPositionSec"].as_f64().unwrap();
+    let anchor_ms = snapshot["live"]["anchorAtMs"].as_f64().unwrap();
+    // The positions that the anchor yields for the times before and after the reconnect, at which the phone reported 42.5 s.
+    let (earliest_sec, latest_sec) = (
+        anchor_sec + (connect_ms - anchor_ms) / 1000.0,
+        anchor_sec + (playing_ms - anchor_ms) / 1000.0,
     );
     assert!(
-        first <= 42.55 && last >= 42.45,
-        "42.5 is not within {first}..{last}"
+        earliest_sec <= 42.55 && latest_sec >= 42.45,
+        "the position 42.5 s is not within {earliest_sec} s to {latest_sec} s"
     );
-    assert!(anchor >= 42.0, "it fell back to {anchor}");
+    assert!(
+        anchor_sec >= 42.0,
+        "the anchor is {anchor_sec} s, before the reported position"
+    );
 }
 
 #[tokio::test]
-async fn after_a_restart_in_mid_song_a_phone_without_the_track_resumes_at_the_anchor() {
+async fn phone_without_the_track_resumes_at_the_anchor_after_a_crash() {
     for query in ["", "?trackId=0123456789abcdef&positionSec=99"] {
-        let (_server, mut phone) = killed_in_mid_song().await;
-        let (before, track) = (phone.count(), phone.current());
-        phone.listen_at(&format!("/events{query}")).await;
+        let (_server, mut phone) = start_after_kill_during_playback().await;
+        let (event_count_before, track_id) = (phone.event_count(), phone.current_track());
+        phone.open_stream_at(&format!("/events{query}")).await;
         phone
-            .wait_until("a barrier", |view| !view["barrier"].is_null())
+            .wait_until("an open barrier", |view| !view["barrier"].is_null())
             .await;
         assert_eq!(
-            (phone.members(), phone.anchor()),
+            (phone.barrier_members(), phone.anchor_position_sec()),
             (vec!["m1"], 20.0),
             "{query}"
         );
-        phone.ack(&track).await;
-        assert_eq!((phone.mode(), phone.anchor()), ("playing", 20.0), "{query}");
-        assert!(phone.count() >= before + 3);
+        phone.ack(&track_id).await;
+        assert_eq!(
+            (phone.play_mode(), phone.anchor_position_sec()),
+            ("playing", 20.0),
+            "{query}"
+        );
+        assert!(phone.event_count() >= event_count_before + 3);
     }
 }
 
 #[tokio::test]
-async fn a_phone_that_comes_back_to_running_music_does_not_move_it() {
+async fn reported_position_is_ignored_while_another_phone_plays() {
     let server = TestServer::start().await;
-    let mut alice = Phone::listening(&server).await;
+    let mut alice = Phone::pair_and_listen(&server).await;
     alice.ack_all().await;
     alice.play(5.0).await;
-    let (before, track) = (alice.count(), alice.current());
+    let (event_count_before, track_id) = (alice.event_count(), alice.current_track());
     let mut bob = Phone::pair(&server).await;
-    bob.listen_at(&format!("/events?trackId={track}&positionSec=300"))
+    bob.open_stream_at(&format!("/events?trackId={track_id}&positionSec=300"))
         .await;
     alice
-        .wait_until("bob", |view| !view["live"]["listeners"]["m2"].is_null())
+        .wait_until("m2 to be a listener", |view| {
+            !view["live"]["listeners"]["m2"].is_null()
+        })
         .await;
-    assert_eq!(alice.names_after(before), ["client.paired"]);
-    assert_eq!(alice.anchor(), 5.0);
+    assert_eq!(
+        alice.durable_event_names_after(event_count_before),
+        ["client.paired"]
+    );
+    assert_eq!(alice.anchor_position_sec(), 5.0);
 }
 
 #[tokio::test]
-async fn the_state_file_is_json_that_people_can_read_and_nobody_else() {
+async fn state_file_is_json_of_the_durable_state_without_access_for_others() {
     let server = TestServer::start().await;
     let phone = Phone::pair_as(&server, "Alice").await;
     let state: Value = serde_json::from_slice(&server.state()).unwrap();
-    let snapshot = durable(&phone.snapshot().await);
+    let snapshot = durable_state(&phone.snapshot().await);
     for (field, value) in snapshot.as_object().unwrap() {
         assert_eq!(&state[field], value, "{field}");
     }
@@ -625,5 +739,9 @@ async fn the_state_file_is_json_that_people_can_read_and_nobody_else() {
         .unwrap()
         .permissions()
         .mode();
-    assert_eq!(mode & 0o007, 0, "everybody may read it: {mode:o}");
+    assert_eq!(
+        mode & 0o007,
+        0,
+        "other users have access to the file: {mode:o}"
+    );
 }

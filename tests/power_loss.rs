@@ -1,22 +1,22 @@
-//! The power fails at any moment, which is worse than kill −9: what a process wrote need not be on the disk.
+//! Power loss at every point of a recorded run of the server. Unlike after `kill -9`, written data may be missing on the disk.
 //!
-//! `strace` records what the real server asks of the disk while phones command it, and what it tells them. Every
-//! beginning of that record is then played to a simulated disk whose power fails there. What the disk may do with
-//! what was not synced is as much as POSIX allows, and more than ext4 and btrfs are known to do:
+//! `strace` records the system calls of the real server on its state folder, and the messages that it sends, while phones send
+//! commands. Each prefix of the recording is replayed on a simulated disk that then loses power. The simulated disk may treat
+//! unsynced data as badly as POSIX allows, which is worse than ext4 and btrfs are known to do:
 //!
-//! - What was written to a file and not synced with it may be there or not, be cut at any length, or be zeros, in whole
-//!   or in its first or last pages only. That the file was renamed, or its folder synced, changes nothing about that.
-//! - A name that was made, moved or removed, and whose folder was not synced since, may be there, moved or gone, or not, each
-//!   regardless of those before and after it. That the file was synced changes nothing about that.
-//! - A sync holds for what was asked for before it began, from when it has returned.
+//! - Unsynced file content may be present or absent, cut at any length, or zeroed, completely or in its first or last pages.
+//!   A rename of the file or a sync of its folder does not change that.
+//! - A created, renamed or removed name whose folder was not synced afterwards may be in its old or new state, independently of
+//!   earlier and later changes. A sync of the file does not change that.
+//! - When a sync returns, the operations that were issued before its start are durable.
 //!
-//! Whatever such a disk holds must be a state that the server can read, no older than the newest that anybody
-//! was told of. How the record is read is in `recording`; what a disk may do, in `simulated_disk`.
+//! Every possible content of that disk must be a state that the server can read, no older than the newest state that a client
+//! has received. `recording` parses the trace; `simulated_disk` models the disk.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on panics"
+    reason = "a test panics on an unexpected value"
 )]
 
 pub mod common;
@@ -27,164 +27,203 @@ mod simulated_disk;
 
 use std::collections::{BTreeMap, HashMap};
 
-use common::{Phone, Setup, TestServer, durable};
+use common::{Phone, Setup, TestServer, durable_state};
 use recording::Recording;
 use serde_json::Value;
-use simulated_disk::{Disk, Heeded, Step};
+use simulated_disk::{Disk, HonouredSyncs, Step};
 
-/// How many phones command at once, and how often each.
-const PHONES: usize = 4;
-const COMMANDS: usize = 12;
+/// Number of phones that send commands at the same time.
+const PHONE_COUNT: usize = 4;
+/// Number of commands that each phone sends.
+const COMMANDS_PER_PHONE: usize = 12;
 
-/// What happened, and which state each count names, as phones were told.
+/// The recorded run.
 struct History {
     steps: Vec<Step>,
-    told: BTreeMap<u64, Value>,
+    /// Each state that a phone has received, by event count.
+    announced: BTreeMap<u64, Value>,
 }
 
-/// Records a server from its first start, over a restart, to its end.
-async fn record() -> History {
+/// Records a server over two runs: a first start and a restart.
+async fn record_history() -> History {
     let setup = Setup::long_tracks();
-    let first = Recording::new(&setup, "first");
-    let mut server = setup.started_by(first.command()).start().await;
-    let mut told = BTreeMap::new();
+    let first_recording = Recording::new(&setup, "first");
+    let mut server = setup
+        .launch_command(first_recording.command())
+        .start()
+        .await;
+    let mut announced = BTreeMap::new();
     let mut phones = Vec::new();
-    for _ in 0..PHONES {
+    for _ in 0..PHONE_COUNT {
         phones.push(Phone::pair(&server).await);
     }
     for phone in &mut phones {
         phone.listen().await;
     }
-    let storms = phones
+    let sender_tasks = phones
         .into_iter()
         .enumerate()
-        .map(|(n, phone)| tokio::spawn(storm(phone, n)));
+        .map(|(phone_index, phone)| tokio::spawn(send_commands(phone, phone_index)));
     let mut phones = Vec::new();
-    for storm in storms.collect::<Vec<_>>() {
-        let (phone, heard) = storm.await.unwrap();
-        told.extend(heard);
+    for sender in sender_tasks.collect::<Vec<_>>() {
+        let (phone, states) = sender.await.unwrap();
+        announced.extend(states);
         phones.push(phone);
     }
-    let mut steps = end(&mut server, &first).await;
+    let mut steps = stop_and_parse(&mut server, &first_recording).await;
 
-    // The second start finds a state.
-    let second = Recording::new(server.setup(), "second");
+    // The second start loads an existing state.
+    let second_recording = Recording::new(server.setup(), "second");
     server
-        .start_again_with(|setup| setup.started_by(second.command()))
+        .restart_with(|setup| setup.launch_command(second_recording.command()))
         .await;
     let mut phone = phones.swap_remove(0);
-    phone.moved_to(&server);
+    phone.use_server(&server);
     phone.view = phone.snapshot().await;
-    told.extend(storm(phone, 0).await.1);
-    steps.extend(end(&mut server, &second).await);
+    announced.extend(send_commands(phone, 0).await.1);
+    steps.extend(stop_and_parse(&mut server, &second_recording).await);
 
-    for count in told.keys() {
-        let is_it = |step: &Step| matches!(step, Step::Told(told) if told >= count);
+    for event_count in announced.keys() {
+        let announces_count =
+            |step: &Step| matches!(step, Step::Announced(sent) if sent >= event_count);
         assert!(
-            steps.iter().any(is_it),
-            "the record misses that {count} was told"
+            steps.iter().any(announces_count),
+            "the recording lacks the message with event count {event_count}"
         );
     }
-    History { steps, told }
+    History { steps, announced }
 }
 
-/// Ends the server and reads what it did.
-async fn end(server: &mut TestServer, recording: &Recording) -> Vec<Step> {
+/// Stops the server and parses its recording.
+async fn stop_and_parse(server: &mut TestServer, recording: &Recording) -> Vec<Step> {
     let pid = server.pid();
     server.stop().await;
-    recording.steps_of(pid).await
+    recording.parse_steps(pid).await
 }
 
-/// A phone that commands while all the others do, and what it was told.
-async fn storm(mut phone: Phone, first: usize) -> (Phone, BTreeMap<u64, Value>) {
-    let mut told = BTreeMap::new();
-    for n in 0..COMMANDS {
-        let answer = match (n + first) % 5 {
+/// Sends [`COMMANDS_PER_PHONE`] commands in a fixed cycle that starts at position `first_command`. Returns the phone and, by event
+/// count, the states in the responses.
+async fn send_commands(mut phone: Phone, first_command: usize) -> (Phone, BTreeMap<u64, Value>) {
+    let mut announced = BTreeMap::new();
+    for command_index in 0..COMMANDS_PER_PHONE {
+        let response = match (command_index + first_command) % 5 {
             0 => phone.next().await,
-            1 => phone.seek((100 + n) as f64).await,
-            2 => phone.play(n as f64).await,
-            3 => phone.ack(&phone.current()).await,
-            _ => phone.pause((200 + n) as f64).await,
+            1 => phone.seek((100 + command_index) as f64).await,
+            2 => phone.play(command_index as f64).await,
+            3 => phone.ack(&phone.current_track()).await,
+            _ => phone.pause((200 + command_index) as f64).await,
         };
-        told.insert(
-            answer["eventCount"].as_u64().unwrap(),
-            durable(&answer["snapshot"]),
+        announced.insert(
+            response["eventCount"].as_u64().unwrap(),
+            durable_state(&response["snapshot"]),
         );
     }
-    (phone, told)
+    (phone, announced)
 }
 
-/// What was looked at.
+/// The extent of a check.
 #[derive(Debug, Default)]
-struct Looked {
-    moments: usize,
-    disks: usize,
+struct CheckCounts {
+    /// Number of simulated power losses.
+    power_losses: usize,
+    /// Number of contents of the state file that were checked.
+    disk_contents: usize,
 }
 
-/// Lets the power fail after each step, and looks at all that the disk may hold then.
-fn look(history: &History, heeded: Heeded) -> Result<Looked, String> {
-    let mut looked = Looked::default();
-    let mut disk = Disk::new(heeded);
-    let mut newest_told = 0;
-    let mut read = HashMap::new();
-    for (at, step) in history.steps.iter().enumerate() {
+/// Simulates a power loss after each step and checks every possible content of the disk.
+fn check_all_power_losses(
+    history: &History,
+    honoured_syncs: HonouredSyncs,
+) -> Result<CheckCounts, String> {
+    let mut counts = CheckCounts::default();
+    let mut disk = Disk::new(honoured_syncs);
+    let mut newest_announced_event_count = 0;
+    let mut checked_states = HashMap::new();
+    for (index, step) in history.steps.iter().enumerate() {
         match step {
-            Step::Told(count) => newest_told = newest_told.max(*count),
+            Step::Announced(event_count) => {
+                newest_announced_event_count = newest_announced_event_count.max(*event_count)
+            }
             Step::Disk(operation) => disk.apply(operation),
         }
-        looked.moments += 1;
-        for found in disk.after_power_loss("state.json") {
-            looked.disks += 1;
-            let judged = match found {
-                None if newest_told == 0 => Ok(()),
-                None => Err("there is no state".to_owned()),
-                Some(bytes) => read
+        counts.power_losses += 1;
+        for disk_content in disk.contents_after_power_loss("state.json") {
+            counts.disk_contents += 1;
+            let result = match disk_content {
+                None if newest_announced_event_count == 0 => Ok(()),
+                None => Err("the state file is missing".to_owned()),
+                Some(bytes) => checked_states
                     .entry(bytes)
-                    .or_insert_with_key(|bytes| judge(bytes, &history.told))
+                    .or_insert_with_key(|bytes| check_state(bytes, &history.announced))
                     .clone()
-                    .and_then(|count| match count >= newest_told {
-                        true => Ok(()),
-                        false => Err(format!("the state is that of {count}")),
-                    }),
+                    .and_then(
+                        |event_count| match event_count >= newest_announced_event_count {
+                            true => Ok(()),
+                            false => Err(format!("the state has the event count {event_count}")),
+                        },
+                    ),
             };
-            judged.map_err(|why| {
-                format!("the power fails after step {at}, when {newest_told} was told: {why}")
+            result.map_err(|error| {
+                format!("power loss after step {index}, with event count {newest_announced_event_count} announced: {error}")
             })?;
         }
     }
-    Ok(looked)
+    Ok(counts)
 }
 
-/// The count of the state in `bytes`, if it is one, and the one that was told under that count.
-fn judge(bytes: &[u8], told: &BTreeMap<u64, Value>) -> Result<u64, String> {
+/// The event count of the state in `bytes`. An error if the state differs from the announced state with the same event count.
+fn check_state(bytes: &[u8], announced: &BTreeMap<u64, Value>) -> Result<u64, String> {
     let room = lockstep::store::parse(bytes)?;
-    let count = room.durable.event_count;
-    let found = serde_json::to_value(&room.durable).unwrap();
-    match told.get(&count) {
-        Some(told) if *told != found => Err(format!("{count} was told to be {told}, not {found}")),
-        _ => Ok(count),
+    let event_count = room.durable.event_count;
+    let state = serde_json::to_value(&room.durable).unwrap();
+    match announced.get(&event_count) {
+        Some(announced) if *announced != state => Err(format!(
+            "event count {event_count} was announced as {announced}, but the file has {state}"
+        )),
+        _ => Ok(event_count),
     }
 }
 
 #[tokio::test]
-async fn whenever_the_power_fails_the_disk_holds_a_state_no_older_than_anybody_knows() {
-    let history = record().await;
-    let looked = look(&history, Heeded::default()).unwrap_or_else(|why| panic!("{why}"));
-    println!("{looked:?}, {} states told", history.told.len());
-    assert!(history.told.len() >= COMMANDS, "too little happened");
+async fn power_loss_at_any_step_keeps_every_state_that_a_client_received() {
+    let history = record_history().await;
+    let counts = check_all_power_losses(&history, HonouredSyncs::default())
+        .unwrap_or_else(|error| panic!("{error}"));
+    println!("{counts:?}, {} states announced", history.announced.len());
+    assert!(
+        history.announced.len() >= COMMANDS_PER_PHONE,
+        "the phones received too few states"
+    );
 
-    // This test can fail: on a disk that takes no heed of the one sync or the other, states are lost.
-    for (files, folders) in [(false, true), (true, false), (false, false)] {
-        let lost = look(&history, Heeded { files, folders });
-        println!("files synced: {files}, folders: {folders}: {lost:?}");
-        assert!(lost.is_err(), "a sync that makes no difference");
+    // The check must fail for a disk that ignores syncs of files or of folders, because announced states are lost.
+    for (file_syncs, folder_syncs) in [(false, true), (true, false), (false, false)] {
+        let result = check_all_power_losses(
+            &history,
+            HonouredSyncs {
+                files: file_syncs,
+                folders: folder_syncs,
+            },
+        );
+        println!(
+            "file syncs honoured: {file_syncs}, folder syncs honoured: {folder_syncs}: {result:?}"
+        );
+        assert!(
+            result.is_err(),
+            "the check succeeded although the disk ignored syncs"
+        );
     }
-    // Nor would it go unnoticed if phones were told before the last sync has returned.
-    let mut hasty = history;
-    for at in 1..hasty.steps.len() {
-        if matches!(hasty.steps[at], Step::Told(_)) && hasty.steps[at - 1].is_sync() {
-            hasty.steps.swap(at - 1, at);
+    // The check must also fail if states are announced before the last sync has returned.
+    let mut announced_too_early = history;
+    for index in 1..announced_too_early.steps.len() {
+        if matches!(announced_too_early.steps[index], Step::Announced(_))
+            && announced_too_early.steps[index - 1].is_sync()
+        {
+            announced_too_early.steps.swap(index - 1, index);
         }
     }
-    assert!(look(&hasty, Heeded::default()).is_err());
+    let result = check_all_power_losses(&announced_too_early, HonouredSyncs::default());
+    assert!(
+        result.is_err(),
+        "the check succeeded although states were announced too early"
+    );
 }

@@ -1,9 +1,9 @@
-//! The secure page: whose certificate it has, who believes that, and that all that holds over HTTP holds over HTTPS.
+//! HTTPS: the server's own certificate authority, configured certificates, and the same behaviour as over HTTP.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on panics"
+    reason = "a test panics on an unexpected value"
 )]
 
 pub mod common;
@@ -15,10 +15,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::music::put_wav;
-use common::network::{inside, ip};
+use common::network::{in_network_namespace, ip};
 use common::phone::{ask, http, trusting};
 use common::server::run;
-use common::{Answer, PATIENCE, Phone, Setup, TestServer, in_time, raw};
+use common::{HttpResponse, Phone, Setup, TestServer, WAIT_TIMEOUT, in_time, raw};
 use reqwest::Client;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -29,16 +29,16 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-async fn secure_server() -> TestServer {
-    Setup::long_tracks().secure().start().await
+async fn start_tls_server() -> TestServer {
+    Setup::long_tracks().with_tls().start().await
 }
 
-async fn get(client: &Client, url: String) -> Answer {
+async fn get(client: &Client, url: String) -> HttpResponse {
     ask(client.get(url)).await
 }
 
-/// A connection over TLS that trusts the server's own authority, through a socket that takes little at a time.
-async fn connect_slowly(server: &TestServer) -> TlsStream<TcpStream> {
+/// Opens a TLS connection on a socket with a small receive buffer. The client trusts the server's own authority.
+async fn connect_with_small_receive_buffer(server: &TestServer) -> TlsStream<TcpStream> {
     let root = get(&http(), server.url("/ca.crt")).await.expect(200).body;
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(root)).unwrap();
@@ -59,30 +59,51 @@ async fn connect_slowly(server: &TestServer) -> TlsStream<TcpStream> {
         .unwrap()
 }
 
-async fn ask_slowly(server: &TestServer, path: &str, token: &str) -> TlsStream<TcpStream> {
-    let mut stream = connect_slowly(server).await;
+/// Sends a `GET` request on such a connection, and reads no response.
+async fn request_with_small_receive_buffer(
+    server: &TestServer,
+    path: &str,
+    token: &str,
+) -> TlsStream<TcpStream> {
+    let mut stream = connect_with_small_receive_buffer(server).await;
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     stream
 }
 
-#[tokio::test]
-async fn whoever_trusts_the_authority_and_nobody_else_gets_the_secure_page() {
-    let server = secure_server().await;
-    let phone = trusting(&server).await;
-    let page = get(&phone, server.secure_url("/")).await.expect(200);
-    assert!(page.text().contains("<title>Lockstep</title>"));
-    let stranger = http().get(server.secure_url("/")).send().await;
-    assert!(stranger.is_err(), "{stranger:?}");
+/// Requests the events on such a connection, and reads only the status line of the response.
+async fn listen_with_small_receive_buffer(
+    server: &TestServer,
+    token: &str,
+) -> TlsStream<TcpStream> {
+    let mut stream = request_with_small_receive_buffer(server, "/events", token).await;
+    let mut status_line = [0; 15];
+    in_time("the response", stream.read_exact(&mut status_line))
+        .await
+        .unwrap();
+    assert_eq!(&status_line, b"HTTP/1.1 200 OK");
+    stream
 }
 
 #[tokio::test]
-async fn a_name_that_the_houses_router_gave_the_server_is_in_its_certificate_too() {
-    let server = secure_server().await;
+async fn only_a_client_that_trusts_the_authority_gets_the_https_page() {
+    let server = start_tls_server().await;
+    let trusting_client = trusting(&server).await;
+    let page = get(&trusting_client, server.secure_url("/"))
+        .await
+        .expect(200);
+    assert!(page.text().contains("<title>Lockstep</title>"));
+    let untrusting_result = http().get(server.secure_url("/")).send().await;
+    assert!(untrusting_result.is_err(), "{untrusting_result:?}");
+}
+
+#[tokio::test]
+async fn certificate_covers_local_names_but_no_public_name() {
+    let server = start_tls_server().await;
     let root = get(&http(), server.url("/ca.crt")).await.body;
     let address = server.secure_address();
-    for (name, believed) in [
+    for (name, is_trusted) in [
         ("musicbox.lan", true),
         ("localhost", true),
         ("music.example.org", false),
@@ -94,30 +115,30 @@ async fn a_name_that_the_houses_router_gave_the_server_is_in_its_certificate_too
             .build()
             .unwrap();
         let url = format!("https://{name}:{}/healthz", address.port());
-        let answer = in_time("an answer", client.get(url).send()).await;
-        assert_eq!(answer.is_ok(), believed, "{name}: {answer:?}");
+        let result = in_time("a response or an error", client.get(url).send()).await;
+        assert_eq!(result.is_ok(), is_trusted, "{name}: {result:?}");
     }
 }
 
 #[tokio::test]
-async fn an_address_that_the_machine_got_after_the_start_is_in_its_certificate() {
-    // A loopback address that no interface lists stands for it.
+async fn certificate_covers_an_ip_address_acquired_after_the_start() {
+    // 127.7.7.7 simulates the new address: the machine accepts it, but no network interface lists it.
     let server = Setup::long_tracks()
-        .secure()
+        .with_tls()
         .flag("--tls-listen=0.0.0.0:0")
         .start()
         .await;
-    let phone = trusting(&server).await;
+    let trusting_client = trusting(&server).await;
     let port = server.secure_address().port();
     for address in ["127.0.0.1", "127.7.7.7", "127.0.0.1"] {
         let url = format!("https://{address}:{port}/healthz");
-        get(&phone, url).await.expect(200);
+        get(&trusting_client, url).await.expect(200);
     }
 }
 
 #[tokio::test]
-async fn the_secure_page_is_served_wherever_the_plain_one_is() {
-    if !inside("the_secure_page_is_served_wherever_the_plain_one_is") {
+async fn https_listens_on_the_ip_addresses_of_http() {
+    if !in_network_namespace("https_listens_on_the_ip_addresses_of_http") {
         return;
     }
     ip(&["link", "set", "lo", "up"]);
@@ -127,58 +148,61 @@ async fn the_secure_page_is_served_wherever_the_plain_one_is() {
     let ca = format!("http://[::1]:{port}/ca.crt");
     let root = get(&http(), ca).await.expect(200).body;
     let root = reqwest::Certificate::from_der(&root).unwrap();
-    let phone = Client::builder().no_proxy().add_root_certificate(root);
-    let phone = phone.build().unwrap();
+    let trusting_client = Client::builder().no_proxy().add_root_certificate(root);
+    let trusting_client = trusting_client.build().unwrap();
     for host in ["[::1]", "127.0.0.1"] {
-        get(&phone, format!("https://{host}:8443/healthz"))
+        get(&trusting_client, format!("https://{host}:8443/healthz"))
             .await
             .expect(200);
     }
 }
 
 #[tokio::test]
-async fn the_authority_is_made_once_and_kept_for_its_owner_alone() {
-    let mut server = secure_server().await;
+async fn certificate_authority_is_created_once_and_readable_only_by_its_owner() {
+    let mut server = start_tls_server().await;
     let root = get(&http(), server.url("/ca.crt")).await.expect(200);
     assert_eq!(
         root.header("content-type"),
         Some("application/x-x509-ca-cert")
     );
     let file = server.setup().authority_file();
-    let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(), 0o600);
+    let file_mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    assert_eq!(file_mode(), 0o600);
 
     server.stop().await;
-    // As a copy from elsewhere may be.
+    // A copied file may have wider permissions.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-    server.start_again().await;
-    let again = get(&http(), server.url("/ca.crt")).await.expect(200);
-    assert_eq!(again.body, root.body);
-    assert_eq!(mode(), 0o600);
-    let key: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    let key = key["key"].as_str().unwrap().lines().nth(1).unwrap();
-    assert!(!server.log().contains(key), "the key is in the log");
+    server.restart().await;
+    let root_after_restart = get(&http(), server.url("/ca.crt")).await.expect(200);
+    assert_eq!(root_after_restart.body, root.body);
+    assert_eq!(file_mode(), 0o600);
+    let authority: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let private_key = authority["key"].as_str().unwrap().lines().nth(1).unwrap();
+    assert!(
+        !server.log().contains(private_key),
+        "the log contains the authority's private key"
+    );
 }
 
 #[tokio::test]
-async fn a_damaged_authority_is_told_of_and_left_as_it_is() {
-    let mut server = secure_server().await;
+async fn damaged_authority_file_is_reported_and_left_unchanged() {
+    let mut server = start_tls_server().await;
     server.stop().await;
     let file = server.setup().authority_file();
-    let sound: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    let other = secure_server().await;
-    let others = fs::read(other.setup().authority_file()).unwrap();
-    let others: Value = serde_json::from_slice(&others).unwrap();
+    let valid_authority: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let other_server = start_tls_server().await;
+    let other_authority = fs::read(other_server.setup().authority_file()).unwrap();
+    let other_authority: Value = serde_json::from_slice(&other_authority).unwrap();
 
-    let mut foreign_key = sound.clone();
-    foreign_key["key"] = others["key"].clone();
-    let mut no_certificate = sound.clone();
-    no_certificate["certificate"] = json!("-----BEGIN CERTIFICATE-----");
+    let mut with_foreign_key = valid_authority.clone();
+    with_foreign_key["key"] = other_authority["key"].clone();
+    let mut with_damaged_certificate = valid_authority.clone();
+    with_damaged_certificate["certificate"] = json!("-----BEGIN CERTIFICATE-----");
     for damaged in [
         String::new(),
-        sound.to_string()[..200].to_owned(),
-        foreign_key.to_string(),
-        no_certificate.to_string(),
+        valid_authority.to_string()[..200].to_owned(),
+        with_foreign_key.to_string(),
+        with_damaged_certificate.to_string(),
     ] {
         fs::write(&file, &damaged).unwrap();
         let exit = run(server.setup().command()).await;
@@ -190,20 +214,21 @@ async fn a_damaged_authority_is_told_of_and_left_as_it_is() {
         );
         assert_eq!(fs::read_to_string(&file).unwrap(), damaged);
     }
-    fs::write(&file, sound.to_string()).unwrap();
-    server.start_again().await;
+    fs::write(&file, valid_authority.to_string()).unwrap();
+    server.restart().await;
 }
 
-/// A certificate for 127.0.0.1 that signs itself, and its key, as files.
+/// Writes a self-signed certificate for 127.0.0.1 and its key. Returns both files, and the certificate in DER.
 fn put_certificate(setup: &Setup, name: &str) -> ([PathBuf; 2], Vec<u8>) {
-    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into()]).unwrap();
+    let generated = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into()]).unwrap();
     let paths = ["crt", "key"].map(|kind| setup.folder().join(format!("{name}.{kind}")));
-    fs::write(&paths[0], made.cert.pem()).unwrap();
-    fs::write(&paths[1], made.signing_key.serialize_pem()).unwrap();
-    (paths, made.cert.der().to_vec())
+    fs::write(&paths[0], generated.cert.pem()).unwrap();
+    fs::write(&paths[1], generated.signing_key.serialize_pem()).unwrap();
+    (paths, generated.cert.der().to_vec())
 }
 
-fn given(setup: Setup, [certificate, key]: &[PathBuf; 2]) -> Setup {
+/// A setup with HTTPS and this certificate.
+fn with_certificate(setup: Setup, [certificate, key]: &[PathBuf; 2]) -> Setup {
     setup
         .flag(&format!("--tls-cert={}", certificate.display()))
         .flag(&format!("--tls-key={}", key.display()))
@@ -211,10 +236,10 @@ fn given(setup: Setup, [certificate, key]: &[PathBuf; 2]) -> Setup {
 }
 
 #[tokio::test]
-async fn a_certificate_of_the_hosts_is_the_one_that_is_shown() {
+async fn configured_certificate_is_used_and_no_authority_is_offered() {
     let setup = Setup::long_tracks();
     let (paths, der) = put_certificate(&setup, "mine");
-    let server = given(setup, &paths).start().await;
+    let server = with_certificate(setup, &paths).start().await;
     let client = Client::builder()
         .no_proxy()
         .add_root_certificate(reqwest::Certificate::from_der(&der).unwrap())
@@ -236,42 +261,48 @@ async fn a_certificate_of_the_hosts_is_the_one_that_is_shown() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_cannot_be_used_is_told_of_in_one_sentence() {
-    let start = async |paths: &[PathBuf; 2]| {
-        let setup = given(Setup::long_tracks(), paths);
+async fn unusable_certificate_causes_an_error_that_names_the_file() {
+    let start_error = async |paths: &[PathBuf; 2]| {
+        let setup = with_certificate(Setup::long_tracks(), paths);
         let exit = run(setup.command()).await;
         assert!(!exit.status.success());
-        let last = exit.stderr.lines().last().unwrap_or_default().to_owned();
-        assert!(last.starts_with("lockstep: "), "{}", exit.stderr);
-        last
+        let last_line = exit.stderr.lines().last().unwrap_or_default().to_owned();
+        assert!(last_line.starts_with("lockstep: "), "{}", exit.stderr);
+        last_line
     };
     let setup = Setup::empty();
     let ([certificate, key], _) = put_certificate(&setup, "one");
     let ([_, other_key], _) = put_certificate(&setup, "other");
-    let nowhere = setup.folder().join("nowhere.pem");
+    let missing = setup.folder().join("nowhere.pem");
 
-    let said = start(&[nowhere.clone(), key.clone()]).await;
-    assert!(said.contains("nowhere.pem"), "{said}");
-    let said = start(&[certificate.clone(), nowhere]).await;
-    assert!(said.contains("nowhere.pem"), "{said}");
-    let said = start(&[key.clone(), key.clone()]).await;
-    assert!(said.contains("one.key holds no certificate"), "{said}");
-    let said = start(&[certificate.clone(), certificate.clone()]).await;
-    assert!(said.contains("one.crt holds no private key"), "{said}");
-    let said = start(&[certificate.clone(), other_key]).await;
+    let message = start_error(&[missing.clone(), key.clone()]).await;
+    assert!(message.contains("nowhere.pem"), "{message}");
+    let message = start_error(&[certificate.clone(), missing]).await;
+    assert!(message.contains("nowhere.pem"), "{message}");
+    let message = start_error(&[key.clone(), key.clone()]).await;
     assert!(
-        said.contains("one.crt") && said.contains("other.key"),
-        "{said}"
+        message.contains("one.key holds no certificate"),
+        "{message}"
+    );
+    let message = start_error(&[certificate.clone(), certificate.clone()]).await;
+    assert!(
+        message.contains("one.crt holds no private key"),
+        "{message}"
+    );
+    let message = start_error(&[certificate.clone(), other_key]).await;
+    assert!(
+        message.contains("one.crt") && message.contains("other.key"),
+        "{message}"
     );
 
-    let alone = Setup::empty().flag(&format!("--tls-cert={}", certificate.display()));
-    let exit = run(alone.command()).await;
+    let without_key = Setup::empty().flag(&format!("--tls-cert={}", certificate.display()));
+    let exit = run(without_key.command()).await;
     assert_eq!(exit.status.code(), Some(2));
     assert!(exit.stderr.contains("--tls-key"), "{}", exit.stderr);
 }
 
 #[tokio::test]
-async fn without_tls_nothing_of_it_is_there() {
+async fn server_without_tls_offers_no_https_url_and_no_authority() {
     let server = TestServer::start().await;
     let offer = get(&http(), server.url("/secure")).await.expect(200).json();
     assert_eq!(
@@ -296,38 +327,45 @@ async fn without_tls_nothing_of_it_is_there() {
 }
 
 #[tokio::test]
-async fn the_page_over_http_may_look_whether_the_secure_one_is_trusted_and_that_one_needs_nobody_else()
- {
-    let server = secure_server().await;
-    let (phone, port) = (trusting(&server).await, server.secure_address().port());
-    let policy = |page: &Answer| page.header("content-security-policy").unwrap().to_owned();
-    let plain = get(&http(), server.url("/")).await.expect(200);
+async fn http_page_may_check_whether_the_https_page_is_reachable() {
+    let server = start_tls_server().await;
+    let (trusting_client, port) = (trusting(&server).await, server.secure_address().port());
+    let policy = |page: &HttpResponse| page.header("content-security-policy").unwrap().to_owned();
+    let http_page = get(&http(), server.url("/")).await.expect(200);
     let origin = format!("connect-src 'self' https://127.0.0.1:{port};");
-    assert!(policy(&plain).contains(&origin), "{}", policy(&plain));
-    let secure = get(&phone, server.secure_url("/")).await.expect(200);
     assert!(
-        policy(&secure).contains("connect-src 'self';"),
+        policy(&http_page).contains(&origin),
         "{}",
-        policy(&secure)
+        policy(&http_page)
+    );
+    let https_page = get(&trusting_client, server.secure_url("/"))
+        .await
+        .expect(200);
+    assert!(
+        policy(&https_page).contains("connect-src 'self';"),
+        "{}",
+        policy(&https_page)
     );
 
-    let offer = get(&phone, server.secure_url("/secure")).await.expect(200);
+    let offer = get(&trusting_client, server.secure_url("/secure"))
+        .await
+        .expect(200);
     assert_eq!(
         offer.header("cross-origin-resource-policy"),
         Some("cross-origin")
     );
     assert_eq!(offer.json()["port"], port);
     assert_eq!(offer.json()["httpPort"], server.address().port());
-    let healthy = get(&phone, server.secure_url("/healthz")).await;
+    let health_response = get(&trusting_client, server.secure_url("/healthz")).await;
     assert_eq!(
-        healthy.header("cross-origin-resource-policy"),
+        health_response.header("cross-origin-resource-policy"),
         Some("same-origin")
     );
 }
 
 #[tokio::test]
-async fn iphones_are_offered_the_root_as_a_profile() {
-    let server = secure_server().await;
+async fn root_certificate_is_served_as_an_apple_configuration_profile() {
+    let server = start_tls_server().await;
     let profile = get(&http(), server.url("/ca.mobileconfig"))
         .await
         .expect(200);
@@ -346,67 +384,73 @@ async fn iphones_are_offered_the_root_as_a_profile() {
 }
 
 #[tokio::test]
-async fn a_phone_that_paired_over_http_is_paired_over_https_by_the_same_cookie() {
-    let server = secure_server().await;
-    let answer = ask(http()
+async fn cookie_set_over_http_is_accepted_over_https() {
+    let server = start_tls_server().await;
+    let response = ask(http()
         .post(server.url("/pair"))
         .json(&json!({ "code": common::CODE })))
     .await
     .expect(200);
-    let cookie = answer.header("set-cookie").unwrap();
+    let cookie = response.header("set-cookie").unwrap();
     assert!(!cookie.contains("Secure"), "{cookie}");
     let cookie = cookie.split(';').next().unwrap();
-    let secure = trusting(&server).await;
-    ask(secure
+    let https_client = trusting(&server).await;
+    ask(https_client
         .get(server.secure_url("/snapshot"))
         .header("Cookie", cookie))
     .await
     .expect(200);
-    // A page pairs from its own origin, and no other site's page does.
-    let own = format!("https://{}", server.secure_address());
-    for (origin, status) in [(own.as_str(), 200), ("https://evil.example", 403)] {
-        let pairs = secure
+    // Pairing over HTTPS is accepted only from the HTTPS page's own origin.
+    let own_origin = format!("https://{}", server.secure_address());
+    for (origin, status) in [(own_origin.as_str(), 200), ("https://evil.example", 403)] {
+        let request = https_client
             .post(server.secure_url("/pair"))
             .header("Origin", origin)
             .json(&json!({ "code": common::CODE }));
-        let answer = ask(pairs).await.expect(status);
-        let kept = answer.header("set-cookie").unwrap_or_default();
-        assert!(!kept.contains("Secure"), "{kept}");
+        let response = ask(request).await.expect(status);
+        let cookie = response.header("set-cookie").unwrap_or_default();
+        assert!(!cookie.contains("Secure"), "{cookie}");
     }
 }
 
 #[tokio::test]
-async fn the_code_that_a_secure_page_shows_its_guests_leads_to_the_page_over_http() {
-    let server = secure_server().await;
-    let secure = trusting(&server).await;
+async fn qr_code_on_the_https_page_contains_the_http_url() {
+    let server = start_tls_server().await;
+    let https_client = trusting(&server).await;
     let qr = |client: &Client, url: String, host: String| ask(client.get(url).header("Host", host));
     let ports = (server.address().port(), server.secure_address().port());
     let host = |port: u16| format!("party.lan:{port}");
-    let plain = qr(&http(), server.url("/qr"), host(ports.0))
+    let plain_qr = qr(&http(), server.url("/qr"), host(ports.0))
         .await
         .expect(200);
-    let shown = qr(&secure, server.secure_url("/qr"), host(ports.1))
+    let secure_qr = qr(&https_client, server.secure_url("/qr"), host(ports.1))
         .await
         .expect(200);
-    assert_eq!(plain.body, shown.body);
+    assert_eq!(plain_qr.body, secure_qr.body);
 }
 
 #[tokio::test]
-async fn phones_over_http_and_over_https_share_one_room() {
-    let server = secure_server().await;
-    let mut plain = Phone::listening(&server).await;
-    let mut secure = Phone::listening_securely(&server).await;
-    plain.wait_for_count(secure.count()).await;
-    secure.next().await;
-    plain.wait_for_count(secure.count()).await;
-    assert_eq!(plain.members().len(), 2);
-    let track = plain.current();
-    plain.ack(&track).await;
-    secure.wait_for_count(plain.count()).await;
-    secure.ack(&track).await;
-    for phone in [&mut plain, &mut secure] {
+async fn phones_over_http_and_https_share_one_room() {
+    let server = start_tls_server().await;
+    let mut http_phone = Phone::pair_and_listen(&server).await;
+    let mut https_phone = Phone::pair_and_listen_over_tls(&server).await;
+    http_phone
+        .wait_for_event_count(https_phone.event_count())
+        .await;
+    https_phone.next().await;
+    http_phone
+        .wait_for_event_count(https_phone.event_count())
+        .await;
+    assert_eq!(http_phone.barrier_members().len(), 2);
+    let track_id = http_phone.current_track();
+    http_phone.ack(&track_id).await;
+    https_phone
+        .wait_for_event_count(http_phone.event_count())
+        .await;
+    https_phone.ack(&track_id).await;
+    for phone in [&mut http_phone, &mut https_phone] {
         phone
-            .wait_until("the music to start", |view| {
+            .wait_until("playback to start", |view| {
                 view["playState"]["mode"] == "playing"
             })
             .await;
@@ -414,95 +458,128 @@ async fn phones_over_http_and_over_https_share_one_room() {
 }
 
 #[tokio::test]
-async fn a_message_larger_than_a_record_of_tls_arrives_whole() {
-    let setup = Setup::empty().secure();
-    for n in 0..1500 {
-        put_wav(&setup.audio().join(format!("{n}.wav")), 2, 1_000);
+async fn event_larger_than_a_tls_record_arrives_completely() {
+    let setup = Setup::empty().with_tls();
+    for file_index in 0..1500 {
+        put_wav(&setup.audio().join(format!("{file_index}.wav")), 2, 1_000);
     }
     let server = setup.start().await;
-    let mut phone = Phone::listening_securely(&server).await;
-    let tracks = |view: &Value| view["queue"].as_array().unwrap().len();
+    let mut phone = Phone::pair_and_listen_over_tls(&server).await;
+    let track_count = |view: &Value| view["queue"].as_array().unwrap().len();
     phone
-        .wait_until("all of them", |view| tracks(view) == 1500)
+        .wait_until("all 1500 tracks in the queue", |view| {
+            track_count(view) == 1500
+        })
         .await;
-    // The first message of this stream has all of it.
+    // The first event of this stream is the large snapshot.
     phone.listen().await;
-    assert_eq!(tracks(&phone.view), 1500);
+    assert_eq!(track_count(&phone.view), 1500);
     assert!(phone.view.to_string().len() > 16_384);
 }
 
 #[tokio::test]
-async fn a_download_over_tls_is_whole_and_is_shown_only_as_far_as_it_is() {
+async fn download_over_tls_is_complete_and_progress_excludes_unsent_bytes() {
     const SIZE: usize = 2_000_044;
-    let setup = Setup::empty().secure();
+    let setup = Setup::empty().with_tls();
     put_wav(&setup.audio().join("long.wav"), 2_000, 1_000);
     let server = setup.start().await;
-    let home = Phone::listening(&server).await;
-    let mut phone = Phone::listening_securely(&server).await;
-    let track = phone.current();
-    let path = format!("/file/{track}");
+    let observer = Phone::pair_and_listen(&server).await;
+    let mut phone = Phone::pair_and_listen_over_tls(&server).await;
+    let track_id = phone.current_track();
+    let path = format!("/file/{track_id}");
 
-    let mut download = ask_slowly(&server, &path, &phone.token).await;
-    let mut came = vec![0; 100_000];
-    in_time("some of it", download.read_exact(&mut came))
-        .await
-        .unwrap();
-    let me = phone.member.clone();
-    let received =
-        |view: &Value| view["live"]["listeners"][&me]["download"]["receivedBytes"].as_u64();
+    let mut download = request_with_small_receive_buffer(&server, &path, &phone.token).await;
+    let mut first_bytes = vec![0; 100_000];
+    in_time(
+        "the first bytes of the download",
+        download.read_exact(&mut first_bytes),
+    )
+    .await
+    .unwrap();
+    let member = phone.member.clone();
+    let received_bytes =
+        |view: &Value| view["live"]["listeners"][&member]["download"]["receivedBytes"].as_u64();
     phone
-        .wait_until("the download", |view| received(view).is_some())
+        .wait_until("receivedBytes of the download", |view| {
+            received_bytes(view).is_some()
+        })
         .await;
-    let shown = received(&home.snapshot().await).expect("a download under way");
-    // What came, and what fits into sockets, a record and a buffer in between; far from the whole.
-    assert!(shown < 1_000_000, "{shown}");
+    let shown_bytes = received_bytes(&observer.snapshot().await)
+        .expect("the snapshot contains no download of the phone");
+    // receivedBytes may include bytes in socket buffers, one TLS record and one read buffer, which are far less than the file.
+    assert!(
+        shown_bytes < 1_000_000,
+        "receivedBytes is {shown_bytes}, but only 100,000 bytes were read"
+    );
 
-    let body_began = came
+    let body_start = first_bytes
         .windows(4)
         .position(|four| four == b"\r\n\r\n")
         .unwrap()
         + 4;
-    let mut rest = vec![0; SIZE + body_began - came.len()];
-    in_time("the rest", download.read_exact(&mut rest))
-        .await
-        .unwrap();
-    let whole = phone.get(&path).await.expect(200).body;
-    assert_eq!(whole.len(), SIZE);
-    assert!([&came[body_began..], &rest].concat() == whole);
+    let mut rest_of_body = vec![0; SIZE + body_start - first_bytes.len()];
+    in_time(
+        "the rest of the download",
+        download.read_exact(&mut rest_of_body),
+    )
+    .await
+    .unwrap();
+    let whole_file = phone.get(&path).await.expect(200).body;
+    assert_eq!(whole_file.len(), SIZE);
+    assert!([&first_bytes[body_start..], &rest_of_body].concat() == whole_file);
 }
 
 #[tokio::test]
-async fn listeners_over_tls_that_never_read_are_cut_off_and_nobody_waits_for_them() {
-    let server = secure_server().await;
-    let mut phone = Phone::listening(&server).await;
-    let mut deaf = Vec::new();
+async fn tls_listeners_that_never_read_are_disconnected() {
+    let server = start_tls_server().await;
+    let mut phone = Phone::pair_and_listen(&server).await;
+    let mut non_readers = Vec::new();
     for _ in 0..5 {
-        let other = Phone::pair(&server).await;
-        deaf.push(ask_slowly(&server, "/events", &other.token).await);
+        let other_phone = Phone::pair(&server).await;
+        non_readers
+            .push(request_with_small_receive_buffer(&server, "/events", &other_phone.token).await);
     }
-    phone.outlive(5).await;
+    phone.disconnect_stalled_listeners(5).await;
     phone.next().await;
-    assert_eq!(phone.members().len(), 1);
+    assert_eq!(phone.barrier_members().len(), 1);
 }
 
 #[tokio::test]
-async fn a_server_that_stops_says_goodbye_to_streams_over_tls() {
-    let mut server = secure_server().await;
-    let mut phone = Phone::listening_securely(&server).await;
-    let other = Phone::pair(&server).await;
-    let mut stream = ask_slowly(&server, "/events", &other.token).await;
+async fn tls_stream_ends_when_the_client_sends_close_notify() {
+    let server = start_tls_server().await;
+    let phone = Phone::pair(&server).await;
+    let mut stream = listen_with_small_receive_buffer(&server, &phone.token).await;
+    stream.get_mut().1.send_close_notify();
+    stream.flush().await.unwrap();
+    // The connection may also end with a reset.
+    let _ = in_time("the end of the stream", stream.read_to_end(&mut Vec::new())).await;
+}
+
+#[tokio::test]
+async fn shutdown_ends_tls_streams_with_close_notify() {
+    let mut server = start_tls_server().await;
+    let mut phone = Phone::pair_and_listen_over_tls(&server).await;
+    let other_phone = Phone::pair(&server).await;
+    let mut stream = listen_with_small_receive_buffer(&server, &other_phone.token).await;
     server.stop().await;
     phone.live_event("server.closing").await;
-    let mut rest = Vec::new();
-    // Without a goodbye this is an error.
-    in_time("the end of the stream", stream.read_to_end(&mut rest))
-        .await
-        .unwrap();
-    assert!(String::from_utf8(rest).unwrap().contains("server.closing"));
+    let mut received_bytes = Vec::new();
+    // rustls returns an error if the connection closes without close_notify.
+    in_time(
+        "the end of the stream",
+        stream.read_to_end(&mut received_bytes),
+    )
+    .await
+    .unwrap();
+    assert!(
+        String::from_utf8(received_bytes)
+            .unwrap()
+            .contains("server.closing")
+    );
 }
 
-/// A client's first message, as a browser that tries HTTPS first sends it.
-fn hello() -> Vec<u8> {
+/// A TLS ClientHello. A browser in HTTPS-first mode sends one to the HTTP port.
+fn tls_client_hello() -> Vec<u8> {
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -511,38 +588,42 @@ fn hello() -> Vec<u8> {
         .with_no_client_auth();
     let name = ServerName::try_from("party.lan").unwrap();
     let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut hello = Vec::new();
-    client.write_tls(&mut hello).unwrap();
-    hello
+    let mut tls_client_hello = Vec::new();
+    client.write_tls(&mut tls_client_hello).unwrap();
+    tls_client_hello
 }
 
 #[tokio::test]
-async fn the_port_of_http_drops_a_tls_hello_at_once_and_without_a_byte() {
+async fn http_port_closes_a_tls_connection_without_a_response() {
     let server = TestServer::start().await;
     let connect = async |address: SocketAddr| TcpStream::connect(address).await.unwrap();
-    for message in [hello(), hello()[..1].to_vec()] {
+    for sent_bytes in [tls_client_hello(), tls_client_hello()[..1].to_vec()] {
         let mut stream = connect(server.address()).await;
-        stream.write_all(&message).await.unwrap();
-        let mut answer = Vec::new();
-        // An end or a reset: browsers fall back after either.
-        let _ = in_time("the end", stream.read_to_end(&mut answer)).await;
-        assert_eq!(answer, b"");
+        stream.write_all(&sent_bytes).await.unwrap();
+        let mut response = Vec::new();
+        // The read ends with end of file or with a reset: browsers fall back to HTTP after both.
+        let _ = in_time(
+            "the end of the connection",
+            stream.read_to_end(&mut response),
+        )
+        .await;
+        assert_eq!(response, b"");
     }
-    let answer = raw::get(server.address(), "/healthz", &["Host: localhost"]).await;
-    assert_eq!(answer.status, 200);
+    let response = raw::get(server.address(), "/healthz", &["Host: localhost"]).await;
+    assert_eq!(response.status, 200);
 }
 
 #[tokio::test]
-async fn the_port_of_https_drops_what_is_no_tls() {
-    let server = secure_server().await;
+async fn https_port_does_not_respond_to_plain_http() {
+    let server = start_tls_server().await;
     let mut stream = TcpStream::connect(server.secure_address()).await.unwrap();
     stream
         .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
-    let mut answer = Vec::new();
-    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer))
+    let mut response = Vec::new();
+    let _ = tokio::time::timeout(WAIT_TIMEOUT, stream.read_to_end(&mut response))
         .await
-        .expect("the end");
-    assert!(!String::from_utf8_lossy(&answer).contains("HTTP/1.1"));
+        .expect("the server did not close the connection");
+    assert!(!String::from_utf8_lossy(&response).contains("HTTP/1.1"));
 }

@@ -1,6 +1,6 @@
-"""The covers: flat shapes painted with soft edges, and a PNG writer. One function for each picture.
+"""The covers: anti-aliased flat shapes, and a PNG writer. One function for each picture.
 
-Pictures live on a square from -1 to 1, y downwards. A shape is its signed distance: below zero is inside.
+Coordinates run from -1 to 1, y downwards. A shape is a signed distance function: negative inside.
 """
 
 import math
@@ -36,7 +36,7 @@ def box(x, y, half_width, half_height):
 
 
 def below(x, y, slope):
-    """Everything under a line through a point."""
+    """The half-plane below a line with that slope through a point."""
     scale = 1 / math.hypot(1, slope)
     return lambda px, py: (y + slope * (px - x) - py) * scale
 
@@ -54,7 +54,7 @@ class Canvas:
         self.pixels = [_rgb(ground)] * (SIZE * SIZE)
 
     def paint(self, colour, shape, within=(-1, -1, 1, 1)):
-        """Fill a shape; `within` (left, top, right, bottom) says where to look for it."""
+        """Fill a shape. Only pixels in `within` (left, top, right, bottom) are computed."""
         ink = _rgb(colour)
         left, top, right, bottom = (max(0, min(SIZE, round((edge + 1) * SIZE / 2))) for edge in within)
         for row in range(top, bottom):
@@ -68,7 +68,7 @@ class Canvas:
 
     def png(self):
         flat = bytes(round(channel) for pixel in self.pixels for channel in pixel)
-        # Each row is stored unfiltered (a leading zero): flat colours pack best that way.
+        # Filter type 0 (none) for each row: flat colours compress best without a filter.
         rows = b"".join(b"\0" + flat[start : start + SIZE * 3] for start in range(0, len(flat), SIZE * 3))
         header = struct.pack(">2I5B", SIZE, SIZE, 8, 2, 0, 0, 0)
         chunks = (b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b"")
@@ -84,7 +84,7 @@ def _rgb(colour):
 
 
 def porch():
-    """A low sun behind the boards of a porch, and a swing."""
+    """A low sun behind the floor boards of a porch, and a swing."""
     canvas = Canvas("#e9822f")
     for radius, colour in (0.78, "#ef9640"), (0.6, "#f5ae57"), (0.42, "#fbd08a"):
         canvas.paint(colour, circle(0, 0.12, radius))
@@ -98,7 +98,7 @@ def porch():
 
 
 def attic():
-    """A gable at night with one round window lit."""
+    """A gable at night with a lit round window."""
     canvas = Canvas("#2a3f9e")
     random = Random("stars")
     for _ in range(40):
@@ -117,7 +117,7 @@ def attic():
 
 
 def kitchen():
-    """A lamp over a table, and the last cup of the day."""
+    """A lamp over a table with a cup."""
     canvas = Canvas("#b01f3b")
     for row in range(3):
         for column in range(8):
@@ -136,7 +136,7 @@ def kitchen():
 
 
 def rain():
-    """Slanting rain on a pane in four parts."""
+    """Slanting rain on a window with four panes."""
     canvas = Canvas("#13938c")
     random = Random("drops")
     colours = ("#0c6f6d", "#35b3a7", "#7fd6c8", "#0f827d", "#d8f5ec")
@@ -150,7 +150,7 @@ def rain():
 
 
 def basement():
-    """Sixteen steps, four to a bar, with the lamp on one of them."""
+    """The sixteen steps of a drum sequencer, one of them lit."""
     canvas = Canvas("#6a25b5")
     random = Random("steps")
     for row in range(4):
@@ -165,7 +165,7 @@ def basement():
 
 
 def nursery():
-    """The cylinder of a music box from its end: pins on rings, and the comb."""
+    """The cylinder of a music box from one end: rings of pins, and the comb."""
     canvas = Canvas("#f3c62f")
     for radius, colour in (0.86, "#f8d75e"), (0.62, "#f3c62f"), (0.38, "#fbe596"), (0.14, "#e0912a"):
         canvas.paint(colour, circle(-0.12, 0, radius))

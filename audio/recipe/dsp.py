@@ -1,7 +1,7 @@
-"""Signals: oscillators, filters, and the desk that mixes them into a stereo room. No notes and no instruments here.
+"""Signal processing: oscillators, envelopes, filters, and a stereo mixer with reverb.
 
-A signal is a plain list of floats at RATE. Inner loops are comprehensions, `accumulate` or bare locals: in plain
-Python that is the difference between seconds and minutes.
+A signal is a list of floats at RATE samples per second. Inner loops are comprehensions, `accumulate` or use local variables
+only: without these, plain Python would take minutes instead of seconds.
 """
 
 import math
@@ -17,7 +17,7 @@ def samples(seconds):
 
 
 def wavetable(harmonics):
-    """One period from the amplitudes of its sine harmonics, first harmonic first."""
+    """One period, from the amplitudes of the sine harmonics; the first is the fundamental."""
     table = [0.0] * _TABLE
     for n, level in enumerate(harmonics, start=1):
         if level:
@@ -35,7 +35,7 @@ def oscillator(table, frequency, seconds, phase=0.0):
 
 
 def oscillator_along(table, frequencies):
-    """An oscillator whose frequency is itself a signal: vibrato, glides, drums that fall."""
+    """An oscillator with a signal as its frequency in Hz, for vibrato and pitch sweeps."""
     scale = _TABLE / RATE
     return [table[int(phase * scale) % _TABLE] for phase in accumulate(frequencies)]
 
@@ -45,25 +45,25 @@ def noise(random, seconds):
 
 
 def times(signal, other):
-    """Multiply by another signal, or by a number."""
+    """Multiply by another signal or by a number."""
     if isinstance(other, (int, float)):
         return [s * other for s in signal]
     return list(map(mul, signal, other))
 
 
 def plus(*signals):
-    """Add signals up; the shortest one sets the length."""
+    """Add signals; the result is as long as the shortest one."""
     return [sum(column) for column in zip(*signals)]
 
 
 def decay(seconds, half_life):
-    """An exponential that loses half of itself each half-life."""
+    """An exponential decay from 1, with its half-life in seconds."""
     ratio = 0.5 ** (1 / (half_life * RATE))
     return list(accumulate([1.0] + [ratio] * (samples(seconds) - 1), mul))
 
 
 def envelope(seconds, *points):
-    """Straight lines through (time, level) points, the last level held."""
+    """Linear interpolation between (seconds, level) points; the last level is held."""
     out, (here, level) = [], points[0]
     for there, target in points[1:]:
         n = samples(there) - samples(here)
@@ -74,7 +74,7 @@ def envelope(seconds, *points):
 
 
 def soften(signal, attack=0.003, release=0.02):
-    """Ramps at both ends, so that nothing starts or stops with a click. Changes the signal itself."""
+    """Fade in and out in place, against clicks. Attack and release are in seconds."""
     for i in range(a := min(samples(attack), len(signal))):
         signal[i] *= i / a
     for i in range(r := min(samples(release), len(signal))):
@@ -83,7 +83,7 @@ def soften(signal, attack=0.003, release=0.02):
 
 
 def lowpass(signal, cutoff):
-    """One pole; the cutoff in Hz."""
+    """A one-pole low-pass filter; the cutoff is in Hz."""
     keep = math.exp(-2 * math.pi * cutoff / RATE)
     take = 1 - keep
     return list(accumulate(signal, lambda held, s: held * keep + s * take))
@@ -94,7 +94,7 @@ def highpass(signal, cutoff):
 
 
 def sweep(signal, cutoffs, resonance=0.3):
-    """A two-pole (state variable) low pass whose cutoff is a signal too; resonance from 0 to just under 1."""
+    """A two-pole (state variable) low-pass filter with a signal as its cutoff in Hz; resonance is from 0 to below 1."""
     damping, turn, out = 2 * (1 - resonance), math.pi / RATE, []
     held_band = held_low = 0.0
     for s, cutoff in zip(signal, cutoffs):
@@ -107,14 +107,14 @@ def sweep(signal, cutoffs, resonance=0.3):
 
 
 class Desk:
-    """Mixes mono signals into stereo, with a send to one shared reverb."""
+    """A mixing desk: mono signals to stereo, with a send bus for a shared reverb."""
 
     def __init__(self, seconds):
         self.seconds, self.length = seconds, samples(seconds)
         self.left, self.right, self.send = ([0.0] * self.length for _ in range(3))
 
     def play(self, signal, at, level=1.0, pan=0.0, send=0.2):
-        """Put a signal at a time in seconds. Pan runs from -1 (left) to 1 (right), with equal power."""
+        """Mix in a signal that starts `at` seconds. Pan is from -1 (left) to 1 (right), with equal power."""
         start = samples(at)
         signal = signal[: self.length - start]
         angle = (pan + 1) * math.pi / 4
@@ -124,16 +124,16 @@ class Desk:
                 bus[start:end] = map(add, bus[start:end], [s * gain for s in signal])
 
     def duck(self, levels):
-        """Turn everything so far up and down by a signal, as a compressor keyed by a kick drum would."""
+        """Multiply the mix by a signal, like a compressor with a kick drum as its side chain."""
         self.left, self.right, self.send = (times(bus, levels) for bus in (self.left, self.right, self.send))
 
     def lay(self, other):
-        """Add what is on another desk."""
+        """Add the mix of another desk."""
         self.left, self.right = plus(self.left, other.left), plus(self.right, other.right)
         self.send = plus(self.send, other.send)
 
     def master(self, room=0.8, damp=4500, wet=1.0, fade=1.0):
-        """The finished left and right: reverb added, sub-bass rumble taken out, the end faded."""
+        """The left and right channels, with reverb, a 25 Hz high-pass filter and a fade-out of `fade` seconds."""
         return tuple(
             soften(highpass(plus(dry, times(_reverb(self.send, room, damp, spread), wet)), 25), 0.001, fade)
             for dry, spread in ((self.left, 0), (self.right, 23))
@@ -141,7 +141,10 @@ class Desk:
 
 
 def _reverb(signal, room, damp, spread):
-    """Schroeder's reverb: damped combs side by side, then all-passes in a row. The spread sets left off from right."""
+    """A Schroeder reverb: parallel damped comb filters, then all-pass filters in series.
+
+    `spread`, in samples, lengthens the delays, so that left and right differ.
+    """
     total = [0.0] * len(signal)
     for delay in (1557, 1617, 1491, 1422, 1277, 1356):
         total = list(map(add, total, _comb(signal, delay + spread, 0.7 + 0.28 * room, damp)))
@@ -151,7 +154,7 @@ def _reverb(signal, room, damp, spread):
 
 
 def _comb(signal, delay, feedback, damp):
-    # A block as long as the delay depends only on the block before it, so a whole block is filtered at once.
+    # A block as long as the delay depends only on the block before, so each block is computed at once.
     keep = math.exp(-2 * math.pi * damp / RATE)
     take, held = (1 - keep) * feedback, 0.0
     out = [0.0] * delay

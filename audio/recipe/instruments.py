@@ -1,7 +1,6 @@
-"""The band: each instrument turns a frequency and a length into a mono signal of about full scale.
+"""The instruments: each function returns a mono signal of about full scale, for a frequency in Hz and a length in seconds.
 
-What a piece plays, when and how loud is in `pieces.py`. Pitched instruments remember what they made, because music
-repeats itself; callers never change a signal in place.
+Pitched instruments cache their signals, because notes repeat; callers must not change a signal in place.
 """
 
 import cmath
@@ -41,12 +40,12 @@ def _pulse_table(harmonics, duty):
 
 
 def _below(limit, frequency, most):
-    """How many harmonics fit below a limit in Hz."""
+    """The number of harmonics below a limit in Hz, from 1 to `most`."""
     return max(1, min(most, int(limit / frequency)))
 
 
 def _ring(frequency, half_life, seconds):
-    """One mode of a struck body: a sine that dies away."""
+    """One vibration mode of a struck body: a sine with exponential decay."""
     if frequency > RATE * 0.4:
         return [0.0] * samples(seconds)
     turn = 0.5 ** (1 / (half_life * RATE)) * cmath.exp(2j * math.pi * frequency / RATE)
@@ -55,14 +54,14 @@ def _ring(frequency, half_life, seconds):
 
 @lru_cache(None)
 def plucked_string(frequency, seconds, brightness=0.5, ring=1.0):
-    """Karplus and Strong: a burst of noise goes round a delay line that averages it away. Ring from 0 to 1."""
+    """Karplus-Strong synthesis: noise in a delay line with an averaging filter. Brightness and ring are from 0 to 1."""
     random = Random(f"string {frequency:.2f}")
     period = RATE / frequency - 0.5
     length = int(period - 0.2)
     part = period - length
     tune = (1 - part) / (1 + part)
     line = lowpass(noise(random, length / RATE + 0.001)[:length], 1200 + 7000 * brightness)
-    # Plucked at a fifth of its length, a string lacks the overtones with a node there.
+    # A string plucked at a fifth of its length lacks the harmonics that have a node there.
     pick = max(1, length // 5)
     line = [a - b for a, b in zip(line, line[-pick:] + line[:-pick])]
     mean = sum(line) / length
@@ -81,7 +80,7 @@ def plucked_string(frequency, seconds, brightness=0.5, ring=1.0):
         out.append(s)
     body = lowpass(out, 240)
     sound = [s + 0.7 * b for s, b in zip(out, body)]
-    # A shorter line holds less of the burst: even out how loud the strings are just after the attack.
+    # Short delay lines hold less noise, so the power just after the attack is normalized.
     start = sound[: samples(0.2)]
     power = sum(s * s for s in start) / len(start)
     return soften(times(sound, 0.3 / math.sqrt(power)), 0.0025, 0.15)
@@ -89,7 +88,7 @@ def plucked_string(frequency, seconds, brightness=0.5, ring=1.0):
 
 @lru_cache(None)
 def pad(frequency, seconds, side):
-    """Two slow, slightly mistuned saws; a side of 0 or 1 gives left and right a drift of their own."""
+    """Two detuned saws with a slow envelope. Side 0 or 1 selects the detuning, for left and right."""
     table = _saw_table(_below(5000, frequency, 24), 1.3)
     drift = 0.0016 + 0.0009 * side
     voices = plus(
@@ -102,7 +101,7 @@ def pad(frequency, seconds, side):
 
 @lru_cache(None)
 def flute(frequency, seconds):
-    """A soft, nearly pure tone whose vibrato comes late."""
+    """A soft, nearly sinusoidal tone with delayed vibrato."""
     deep = envelope(seconds, (0, 0), (min(0.5, seconds / 2), 0), (min(1.2, seconds), 1))
     wobble = oscillator(SINE, 4.6, seconds)
     tone = oscillator_along(
@@ -113,7 +112,7 @@ def flute(frequency, seconds):
 
 @lru_cache(None)
 def strings(frequency, seconds):
-    """A small section: three players, none of them quite together or quite in tune."""
+    """A string section of three players, slightly out of tune with each other."""
     table = _saw_table(_below(6500, frequency, 30), 1.15)
     players = []
     for tuning, rate, phase in (1.0, 5.1, 0.0), (1.0028, 5.6, 0.4), (0.9974, 4.7, 0.7):
@@ -133,7 +132,7 @@ def pizzicato(frequency, seconds=0.7):
 
 @lru_cache(None)
 def electric_piano(frequency, seconds, touch):
-    """Frequency modulation, after the tine and the pickup; touch from 0 to 1 brightens it."""
+    """Frequency modulation that imitates tine and pickup; touch, from 0 to 1, sets the brightness."""
     tail = seconds + 0.25
     length = _half_life(frequency, 1.1)
     bite = times(decay(tail, 0.22), 0.55 + 1.5 * touch)
@@ -146,13 +145,13 @@ def electric_piano(frequency, seconds, touch):
 
 
 def _half_life(frequency, at_middle_c):
-    """High notes die sooner than low ones on anything struck or plucked."""
+    """The half-life of a struck or plucked note: shorter for higher notes."""
     return at_middle_c * (262 / frequency) ** 0.5
 
 
 @lru_cache(None)
 def marimba(frequency, hardness=0.5):
-    """A bar tuned in double octaves, over a tube that carries the fundamental."""
+    """A wooden bar with modes near two octaves and above three octaves over the fundamental."""
     seconds = 1.2
     life = _half_life(frequency, 0.17)
     return soften(
@@ -175,7 +174,7 @@ def vibraphone(frequency, seconds):
 
 @lru_cache(None)
 def music_box(frequency):
-    """A steel tooth: its second mode lies 6.27 times above the first, and is gone at once."""
+    """A steel tooth: a cantilever, whose second mode is 6.27 times the first and decays fast."""
     seconds = 2.2
     life = _half_life(frequency, 0.75)
     return soften(
@@ -207,7 +206,7 @@ def synth_bass(frequency, seconds):
 
 @lru_cache(None)
 def stab(frequency, seconds, side):
-    """A short bright saw for house chords; the piece filters it further."""
+    """A short, bright saw for house chords, to be filtered by the piece. Side 0 or 1 selects the detuning."""
     table = _saw_table(_below(9000, frequency, 40), 1.0)
     detune = 1.003 if side else 0.997
     saws = plus(oscillator(table, frequency, seconds, 0.2), oscillator(table, frequency * detune, seconds, 0.6))
@@ -216,7 +215,7 @@ def stab(frequency, seconds, side):
 
 @lru_cache(None)
 def bleep(frequency, seconds):
-    """A hollow square for house leads."""
+    """A filtered square wave for house leads."""
     tone = oscillator(_pulse_table(_below(8000, frequency, 24), 0.5), frequency, seconds)
     soft = sweep(tone, [700 + 2600 * e for e in decay(seconds, 0.09)], 0.3)
     return soften(times(soft, decay(seconds, 0.25)), 0.003, 0.06)
@@ -224,7 +223,7 @@ def bleep(frequency, seconds):
 
 @lru_cache(None)
 def chip_pulse(frequency, seconds, duty):
-    """A console's pulse channel, with vibrato once a note is held."""
+    """The pulse channel of a game console, with delayed vibrato."""
     deep = envelope(seconds, (0, 0), (0.22, 0), (0.4, 0.008))
     wobble = oscillator(SINE, 6.0, seconds)
     table = _pulse_table(_below(9500, frequency, 40), duty)
@@ -240,7 +239,7 @@ def chip_triangle(frequency, seconds):
 
 
 def chip_noise(random, seconds, pitch, half_life):
-    """A console's noise channel: random steps, held at a pitch in Hz."""
+    """The noise channel of a game console: random steps at the rate `pitch` in Hz."""
     hold = max(1, int(RATE / pitch))
     steps = [random.choice((-1.0, 1.0)) for _ in range(samples(seconds) // hold + 1)]
     return soften([steps[i // hold] * d for i, d in enumerate(decay(seconds, half_life))], 0.0005, 0.005)
@@ -260,7 +259,7 @@ def hat(random, half_life):
 
 
 def clap(random):
-    """Several hands, never together."""
+    """Three claps in close succession."""
     seconds = 0.3
     spread = [0.0] * samples(seconds)
     for at, level in (0, 0.6), (0.011, 0.7), (0.023, 1.0):
@@ -271,7 +270,7 @@ def clap(random):
 
 
 def brush_sweep(random, seconds):
-    """A wire brush drawn round the snare's skin."""
+    """A wire brush drawn around a snare drum."""
     hiss = lowpass(highpass(noise(random, seconds), 1800), 5200)
     return times(hiss, envelope(seconds, (0, 0), (seconds * 0.45, 1), (seconds, 0)))
 
@@ -283,7 +282,7 @@ def brush_tap(random):
 
 
 def ride(random):
-    """A thin cymbal: modes with no common root, and a breath of noise."""
+    """A ride cymbal: inharmonic modes and a little noise."""
     seconds = 0.9
     modes = plus(*(_ring(f, 0.14, seconds) for f in (3151, 4427, 5639, 6917, 8753, 10337)))
     air = times(highpass(noise(random, seconds), 6500), decay(seconds, 0.05))
@@ -297,7 +296,7 @@ def shaker(random):
 
 
 def foot(random):
-    """A shoe on boards."""
+    """A foot tapping on a wooden floor."""
     seconds = 0.25
     return soften(
         plus(_ring(88, 0.035, seconds), times(lowpass(noise(random, seconds), 500), decay(seconds, 0.012))),

@@ -1,4 +1,4 @@
-"""The seven pieces: harmony, tunes, parts and mix. Each function returns the finished (left, right)."""
+"""The seven pieces. Each function composes and mixes one, and returns its (left, right) channels."""
 
 from random import Random
 
@@ -76,7 +76,7 @@ def porch_swing():
 
 
 def attic_light():
-    """Ambient, D flat major, no beat to speak of: a chord every six seconds, a flute and some far bells."""
+    """Ambient, D flat major, without a beat: a chord every six seconds, a flute and distant bells."""
     random = Random("attic")
     each = 6.0
     chords = [
@@ -100,7 +100,7 @@ def attic_light():
             times(root, envelope(each + 2, (0, 0), (2, 1), (each - 0.5, 0.8), (each + 2, 0))), at, 0.16, 0, 0.15
         )
 
-    # The light comes and goes: one slow filter over all the pads.
+    # One slow filter sweep over all pads.
     hour = [950 + 700 * w for w in oscillator(SINE, 1 / 24, total, 0.7)]
     pads.left, pads.right = sweep(pads.left, hour, 0.2), sweep(pads.right, hour[::-1], 0.2)
     desk.lay(pads)
@@ -246,7 +246,7 @@ def kitchen_after_midnight():
         touch = 0.35 if where % 1 else 0.45
         piano.play(band.electric_piano(hz(name), beats * beat + 0.1, touch), at(where), 0.36, 0.1, 0.35)
 
-    # The amplifier's tremolo swings between its two speakers.
+    # Stereo tremolo, as of an electric piano's amplifier.
     swing = oscillator(SINE, 3.1, piano.seconds)
     piano.left = [s * (1 + 0.22 * w) for s, w in zip(piano.left, swing)]
     piano.right = [s * (1 - 0.22 * w) for s, w in zip(piano.right, swing)]
@@ -265,16 +265,16 @@ def kitchen_after_midnight():
 
 
 def rain_on_the_skylight():
-    """Marimbas in twelve quick pulses a bar, B minor into D; one pattern against itself, five pulses late."""
+    """Marimbas, twelve pulses a bar, B minor to D: a pattern and the same pattern five pulses later."""
     random = Random("rain")
     pulse, bars = 0.196, 15
     desk = Desk(bars * 12 * pulse + 3.2)
     colours = {"Bm": "B3 C#4 D4 F#4 A4", "G": "G3 A3 B3 D4 F#4", "D": "A3 B3 D4 E4 F#4", "A": "A3 B3 C#4 E4 F#4"}
     roots = {"Bm": "B2", "G": "G2", "D": "F#2", "A": "A2"}
     course = "Bm Bm Bm Bm G G G D D A A Bm G D D".split()
-    # Where in the chord each pulse falls; a dash is a rest.
+    # The index of the chord note for each pulse; a dash is a rest.
     pattern = "0 2 4 1 - 3 2 4 - 1 3 -".split()
-    entrance = [0, 7, 3, 10, 5, 2, 8, 1, 6]  # the second player builds the pattern up in this order
+    entrance = [0, 7, 3, 10, 5, 2, 8, 1, 6]  # the order in which the second player adds the notes of the pattern
     for bar, name in enumerate(course):
         notes, start = chord(colours[name]), bar * 12
         swell = 0.8 + 0.2 * min(1, bar / 8)
@@ -312,7 +312,7 @@ def rain_on_the_skylight():
 
 
 def basement_lamp():
-    """House, C minor, 122 beats a minute: four on the floor, off-beat bass, chords that open up as it goes."""
+    """House, C minor, 122 beats a minute: a kick on each beat, off-beat bass, chords with an opening filter."""
     random = Random("basement")
     beat, bars = 60 / 122, 16
     total = bars * 4 * beat + 2.6
@@ -355,7 +355,7 @@ def basement_lamp():
             for roll in range(8):
                 desk.play(band.clap(random), (bar * 4 + 2 + roll / 4) * beat, 0.12 + 0.03 * roll, 0, 0.3)
 
-    # The chords start behind a door, which opens over the first eight bars, shuts in the break and opens again.
+    # A low-pass filter on the chords opens over the first eight bars, closes in the break and opens again.
     door = envelope(
         total, *((b * 4 * beat, hertz) for b, hertz in ((0, 500), (8, 4200), (11.8, 5000), (12, 900), (14, 6000)))
     )
@@ -378,7 +378,7 @@ def basement_lamp():
 
 
 def nursery_waltz():
-    """A music box in A major, in three; plucked strings under it, then a bowed section. It runs down at the end."""
+    """A waltz in A major for music box, plucked strings, then bowed strings. It slows down at the end."""
     beat = 60 / 150
     bars = [
         "A2 E3 A3 C#4",
@@ -403,7 +403,7 @@ def nursery_waltz():
         F#6:2 A6:1 | E6:2 C#6:1 | D6:1 F#6:1 D6:1 | B5:2 G#5:1 | A5:1 C#6:1 F#6:1 | A6:1 F#6:1 D6:1 | C#6:1 B5:1 G#5:1 | A5:3"""
 
     def at(where):
-        # From the fourteenth bar on the spring slackens.
+        # The tempo slows down from the fourteenth bar on.
         late = max(0.0, where - 39)
         return (where + 0.045 * late * late) * beat + 0.05
 

@@ -1,4 +1,4 @@
-"""Writing music down: note names and melodies in one line of text. Nothing here makes a sound."""
+"""Music notation as text: note names, chords and melodies."""
 
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ACCIDENTALS = {"#": 1, "b": -1}
@@ -11,18 +11,18 @@ def pitch(name):
 
 
 def hz(note):
-    """The frequency of a note by its name or MIDI number."""
+    """The frequency of a note in Hz, by its name or MIDI number."""
     number = pitch(note) if isinstance(note, str) else note
     return 440.0 * 2 ** ((number - 69) / 12)
 
 
 def chord(names):
-    """The frequencies of notes set apart by spaces."""
+    """The frequencies of space-separated notes, in Hz."""
     return [hz(name) for name in names.split()]
 
 
 def melody(text, start=0.0):
-    """Read "C5:1.5 -:.5 G4:2" (note:beats, - for a rest, | for the eye only) as (beat, note name, beats)."""
+    """Parse "C5:1.5 -:.5 | G4:2" (note:beats, "-" is a rest, "|" is ignored) into (start beat, note name, beats)."""
     beat = start
     for word in text.replace("|", " ").split():
         name, beats = word.split(":")
@@ -32,6 +32,6 @@ def melody(text, start=0.0):
 
 
 def swung(beat, ratio):
-    """Move the second eighth of a beat from the middle to a ratio: 0.5 is straight, 0.67 is a shuffle."""
+    """Apply swing: moves the second eighth note of a beat to `ratio`, where 0.5 is straight and 0.67 a shuffle."""
     whole, part = divmod(beat, 1)
     return whole + (part * 2 * ratio if part <= 0.5 else ratio + (part - 0.5) * 2 * (1 - ratio))

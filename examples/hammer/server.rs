@@ -1,37 +1,35 @@
-//! The server that is measured: the executable of the same build, in a folder of its own, on a disk that can be
-//! slowed down while it runs.
+//! The measured server: the executable of the same build, in a temporary folder, on a disk that can be slowed down while
+//! the server runs.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use reqwest::{Client, Method};
+use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 
+use crate::client::{Device, HttpResponse, pair_request};
 use crate::executable::executable;
-use crate::faulty_disk::{FaultyDisk, Order};
+use crate::faulty_disk::{Fault, FaultyDisk};
+use crate::server_process::{CODE, ServerProcess, add_flags, bare_command};
 
-/// The pairing code.
-const CODE: &str = "748291";
-/// What a write of the state waits for.
-const SYNCS: [&str; 2] = ["fsync", "fsync-folder"];
-/// The bytes of each track.
+/// The system calls that flush the state file and its folder to the disk in each write.
+const SYNC_CALLS: [&str; 2] = ["fsync", "fsync-folder"];
+/// Size of each track's file, in bytes.
 pub(crate) const TRACK_SIZE: usize = 1_000_000;
 
-/// A running server; ends when dropped.
+/// A running server. Dropping it kills the process.
 pub(crate) struct Server {
-    /// Where its state is.
+    /// The disk that contains the state file.
     pub(crate) disk: FaultyDisk,
-    url: String,
-    _child: Child,
+    process: ServerProcess,
+    local_socket: PathBuf,
     _folder: TempDir,
 }
 
 impl Server {
-    /// Builds and starts it.
+    /// Builds the executable if necessary, and starts it with four tracks.
     pub(crate) async fn start() -> Server {
         let executable = executable().unwrap();
         let folder = tempfile::Builder::new()
@@ -42,120 +40,109 @@ impl Server {
         fs::create_dir(path("audio")).unwrap();
         fs::create_dir(path("state")).unwrap();
         for n in 0..4 {
-            put_track(&path("audio").join(format!("{n}.wav")), 0x80 + n);
+            write_track(&path("audio").join(format!("{n}.wav")), 0x80 + n);
         }
         let disk = FaultyDisk::under(&path("state"));
-        let mut child = Command::new(executable)
-            .arg("--audio-dir")
-            .arg(path("audio"))
-            .arg("--state-file")
-            .arg(path("state").join("state.json"))
-            .args(["--listen", "127.0.0.1:0", "--pairing-code", CODE])
-            .args(["--max-connections", "20000"])
-            .envs(disk.environment())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(path("log")).unwrap())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let url = loop {
-            let line = lines.next_line().await.unwrap();
-            let Some(line) = line else {
-                panic!("no server: {}", fs::read_to_string(path("log")).unwrap());
-            };
-            if let Some(url) = line.strip_prefix("listening on ") {
-                break url.to_owned();
-            }
-        };
+        let mut command = bare_command(&executable);
+        let state_file = path("state").join("state.json");
+        add_flags(&mut command, &path("audio"), &state_file, "127.0.0.1:0");
+        command.args(["--max-connections", "20000"]);
+        command.envs(disk.environment());
+        let process = ServerProcess::start(command, &path("log")).await.unwrap();
         Server {
             disk,
-            url,
-            _child: child,
+            process,
+            local_socket: path("state").join("state.json.socket"),
             _folder: folder,
         }
     }
 
-    /// From now on, each sync takes so much longer.
-    pub(crate) fn slow_down(&self, ms: u32) {
-        for sync in SYNCS {
-            self.disk.order(sync, Order::Delay(ms));
+    /// Makes each sync call take `ms` milliseconds longer.
+    pub(crate) fn slow_down_disk(&self, ms: u32) {
+        for call in SYNC_CALLS {
+            self.disk.inject(call, Fault::Delay(ms));
         }
     }
 
-    /// From now on, the disk is as it is.
-    pub(crate) fn speed_up(&self) {
-        for sync in SYNCS {
-            self.disk.heal(sync);
+    /// Ends the delay of the sync calls.
+    pub(crate) fn restore_disk(&self) {
+        for call in SYNC_CALLS {
+            self.disk.clear(call);
         }
     }
 
-    /// The URL of a path.
+    /// `http://HOST:PORT` and `path`.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.url)
+        format!("http://{}{path}", self.address())
     }
 
-    /// A client with connections of its own.
-    pub(crate) fn client() -> reqwest::Client {
-        reqwest::Client::builder().no_proxy().build().unwrap()
+    /// The server's address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.process.address
     }
 
-    /// Pairs a device; the answer tells its token, and the state.
-    pub(crate) async fn pair(&self, client: &reqwest::Client) -> (String, Value) {
-        let request = client.post(self.url("/pair"));
-        let answer = request.json(&json!({ "code": CODE })).send().await.unwrap();
-        assert_eq!(answer.status(), 200);
-        let answer: Value = answer.json().await.unwrap();
-        let token = answer["clientId"].as_str().unwrap().to_owned();
-        (token, answer)
+    /// Pairs a device through `http`. Returns the device and the response body.
+    pub(crate) async fn pair(&self, http: &Client) -> (Device, Value) {
+        let request = pair_request(http, &self.url(""), CODE, "");
+        let response = send(request, 200).await;
+        let device = Device::from_pair_response(http.clone(), self.url(""), &response);
+        (device.unwrap(), response.json_or_null())
     }
 
-    /// Pairs so many devices; their tokens.
-    pub(crate) async fn pair_many(&self, devices: usize) -> Vec<String> {
-        let client = Server::client();
-        let mut tokens = Vec::new();
+    /// Pairs devices that share one HTTP client.
+    pub(crate) async fn pair_many(&self, devices: usize) -> Vec<Device> {
+        let http = http_client();
+        let mut paired = Vec::new();
         for _ in 0..devices {
-            tokens.push(self.pair(&client).await.0);
+            paired.push(self.pair(&http).await.0);
         }
-        tokens
+        paired
     }
 
-    /// How many listen.
-    pub(crate) async fn listeners(&self, token: &str) -> usize {
-        let request = Server::client().get(self.url("/snapshot"));
-        let answer = request.bearer_auth(token).send().await.unwrap();
-        let snapshot: Value = answer.json().await.unwrap();
-        snapshot["live"]["listeners"].as_object().unwrap().len()
-    }
-
-    /// How many connections are open.
+    /// The number of open connections.
     pub(crate) async fn connections(&self) -> usize {
-        let answer = Server::client().get(self.url("/metrics")).send().await;
-        let metrics = answer.unwrap().text().await.unwrap();
+        let local = Client::builder()
+            .no_proxy()
+            .unix_socket(&*self.local_socket);
+        let request = local.build().unwrap().get("http://localhost/metrics");
+        let metrics = send(request, 200).await;
+        let metrics = metrics.text();
         let counts = metrics
             .lines()
             .filter(|line| line.starts_with("lockstep_connections{"))
             .filter_map(|line| line.rsplit_once(' ')?.1.parse::<usize>().ok());
         counts.sum()
     }
-
-    /// Where it is.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.url.strip_prefix("http://").unwrap().parse().unwrap()
-    }
-
-    /// The device of that token is paired no more.
-    pub(crate) async fn leave(&self, client: &reqwest::Client, token: &str) {
-        let request = client.post(self.url("/leave"));
-        let answer = request.bearer_auth(token).send().await.unwrap();
-        assert_eq!(answer.status(), 204);
-    }
 }
 
-/// A silent WAV of [`TRACK_SIZE`] that lasts longer than the measurement: 100 bytes make a second. Its samples are all of one
-/// level; of another level, it is no copy.
-fn put_track(path: &Path, level: u8) {
+/// A client that shares no connection with other clients.
+pub(crate) fn http_client() -> Client {
+    Client::builder().no_proxy().build().unwrap()
+}
+
+/// Sends a request. Panics unless the response has the status `status`.
+pub(crate) async fn send(request: reqwest::RequestBuilder, status: u16) -> HttpResponse {
+    let response = crate::client::send(request, crate::REQUEST_TIMEOUT).await;
+    let response = response.unwrap();
+    assert_eq!(response.status, status, "{}", response.text());
+    response
+}
+
+/// Unpairs a device.
+pub(crate) async fn leave(device: &Device) {
+    send(device.request(Method::POST, "/leave"), 204).await;
+}
+
+/// The number of listeners in the room, as `device` sees it.
+pub(crate) async fn count_listeners(device: &Device) -> usize {
+    let snapshot = send(device.request(Method::GET, "/snapshot"), 200).await;
+    let snapshot = snapshot.json_or_null();
+    snapshot["live"]["listeners"].as_object().unwrap().len()
+}
+
+/// Writes a WAV file of [`TRACK_SIZE`] at 100 bytes per second, so that the track is longer than the measurement. Every
+/// sample is `level`; the level makes the file unique.
+fn write_track(path: &Path, level: u8) {
     const HEADER: usize = 44;
     let samples = (TRACK_SIZE - HEADER) as u32;
     let (format, channels, rate, bytes, bits) = (1_u16, 1_u16, 100_u32, 1_u16, 8_u16);

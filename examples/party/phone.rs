@@ -1,251 +1,269 @@
-//! A phone's life: it pairs, listens for a while, loses its connection, comes back in one way or another,
-//! and at times leaves and pairs again. What it does while it listens lives in `hands`.
+//! A synthetic phone: pairs, keeps an event stream for a while, loses its connection, reopens the stream, and at times
+//! unpairs and pairs again. `actions` has the phone's actions while the stream is open.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use reqwest::Method;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::device::Device;
-use super::download::Pace;
-use super::hands::Hands;
-use super::promises::Promise;
-use super::stream::{Event, EventStream};
-use super::view::View;
-use super::world::World;
+use super::actions::Actions;
+use super::checked_device::CheckedDevice;
+use super::client::{Event, EventReader, RoomView};
+use super::context::Context;
+use super::download::ReadRate;
+use super::invariants::Invariant;
 
-/// After a breach a phone takes a breath, so that one fault does not drown the others.
-const BREATH: Duration = Duration::from_secs(1);
-/// A phone that gets nowhere stays so long: longer than it takes to see that the server's patience does not end.
-const STALL: Duration = Duration::from_secs(45);
+/// A stream that receives nothing for this time violates an invariant, because the server sends a keep-alive every 5
+/// seconds.
+pub(super) const MAX_SILENCE: Duration = Duration::from_secs(20);
+/// The pause after a violation, so that one fault does not cause many violations in the report.
+const VIOLATION_PAUSE: Duration = Duration::from_secs(1);
+/// The time for which an idle or unproductive phone keeps its stream. Longer than the server's stall timeout plus the
+/// margin with which the simulation checks the timeout, so that the server must remove the phone from a barrier.
+const UNREADY_DURATION: Duration = Duration::from_secs(45);
 
-/// How a phone behaves while it has a stream.
+/// How a phone behaves while its event stream is open.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Mood {
-    /// As a phone should.
-    Lively(Pace),
-    /// It is connected, and does nothing.
-    Stalled,
-    /// It begins the same download again and again, says again and again what it has said, and gets nowhere.
-    Fumbling,
+pub(super) enum Behavior {
+    /// Downloads, acknowledges and sends commands.
+    Active(ReadRate),
+    /// Only keeps its event stream open.
+    Idle,
+    /// Repeats the same partial download and the same acknowledgement, and never becomes ready.
+    Unproductive,
 }
 
-/// How a phone comes back.
+/// The way in which a phone reopens its event stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Return {
-    Anew,
-    /// With the last event that it heard.
-    LastEvent,
-    /// With what it plays.
-    Playing,
+enum Reopening {
+    /// Without any state.
+    Fresh,
+    /// With `Last-Event-ID`.
+    LastEventId,
+    /// With `trackId` and `positionSec`, like a phone that has continued to play.
+    StillPlaying,
 }
 
-/// A phone.
+/// A synthetic phone.
 pub(super) struct Phone {
-    world: Arc<World>,
+    context: Arc<Context>,
     number: u32,
     rng: StdRng,
-    /// For as long as it lives.
-    always: Option<Mood>,
+    /// The behavior of every stream; `None` for a random choice for each stream.
+    fixed_behavior: Option<Behavior>,
 }
 
 impl Phone {
-    pub(super) fn new(world: Arc<World>, number: u32) -> Self {
-        let seed = world.plan.seed.wrapping_add(u64::from(number) << 32);
+    pub(super) fn new(context: Arc<Context>, number: u32) -> Self {
+        let seed = context.plan.seed.wrapping_add(u64::from(number) << 32);
         Phone {
-            world,
+            context,
             number,
             rng: StdRng::seed_from_u64(seed),
-            always: None,
+            fixed_behavior: None,
         }
     }
 
-    /// One whose mood never changes.
-    pub(super) fn always(mood: Mood, world: Arc<World>, number: u32) -> Self {
-        let mut phone = Phone::new(world, number);
-        phone.always = Some(mood);
+    /// A phone that always behaves in the same way.
+    pub(super) fn with_behavior(behavior: Behavior, context: Arc<Context>, number: u32) -> Self {
+        let mut phone = Phone::new(context, number);
+        phone.fixed_behavior = Some(behavior);
         phone
     }
 
-    /// Lives until it is dropped.
-    pub(super) async fn live(mut self) {
-        let late = self.rng.random_range(0.0..1.0);
-        sleep(Duration::from_secs_f64(late)).await;
+    /// Repeatedly pairs a device and runs it until it unpairs. Returns only if the future is dropped.
+    pub(super) async fn run(mut self) {
+        let delay = self.rng.random_range(0.0..1.0);
+        sleep(Duration::from_secs_f64(delay)).await;
         loop {
             let name = format!("phone {}", self.number);
-            match Device::pair(&self.world, &name).await {
-                Some(device) => self.use_device(device).await,
-                None => sleep(BREATH).await,
+            let address = self.context.client_address(self.number);
+            match CheckedDevice::pair(&self.context, &name, address).await {
+                Some(device) => self.run_device(device).await,
+                None => sleep(VIOLATION_PAUSE).await,
             }
         }
     }
 
-    /// Until it leaves.
-    async fn use_device(&mut self, mut device: Device) {
-        self.world.ledger.book().devices.paired(&device.member);
-        let mut held = BTreeSet::new();
-        let mut last = None;
-        let connections = self.rng.random_range(2..8);
-        for _ in 0..connections {
-            last = self.connect(&device, last, &mut held).await;
-            device.drop_connections();
-            let grace = self.world.plan.grace.as_secs_f64();
-            let (away, deed) = if self.rng.random_bool(0.6) {
-                (
-                    self.rng.random_range(0.0..0.7) * grace,
-                    "lost for less than the grace",
-                )
+    /// Opens and loses several event streams, and then unpairs.
+    async fn run_device(&mut self, mut device: CheckedDevice) {
+        self.context.recorder.lock().devices.add(&device.member);
+        let mut downloaded = BTreeSet::new();
+        let mut last_view = None;
+        let streams = self.rng.random_range(2..8);
+        for _ in 0..streams {
+            last_view = self.run_stream(&device, last_view, &mut downloaded).await;
+            device.close_connections();
+            let grace = self.context.plan.leave_grace.as_secs_f64();
+            let (offline, action) = if self.rng.random_bool(0.6) {
+                let share = self.rng.random_range(0.0..0.7);
+                (share * grace, "was offline within the leave grace period")
             } else {
-                (
-                    self.rng.random_range(1.5..4.0) * grace,
-                    "lost for longer than the grace",
-                )
+                let share = self.rng.random_range(1.5..4.0);
+                (share * grace, "was offline beyond the leave grace period")
             };
-            self.world.ledger.did(deed);
-            sleep(Duration::from_secs_f64(away)).await;
+            self.context.recorder.count_action(action);
+            sleep(Duration::from_secs_f64(offline)).await;
         }
         device.leave().await;
     }
 
-    fn mood(&mut self) -> Mood {
-        if let Some(mood) = self.always {
-            return mood;
+    fn choose_behavior(&mut self) -> Behavior {
+        if let Some(behavior) = self.fixed_behavior {
+            return behavior;
         }
         match self.rng.random_range(0..100) {
-            0..2 => Mood::Stalled,
-            2 => Mood::Fumbling,
-            3..8 => Mood::Lively(Pace::Slow(self.rng.random_range(25_000..80_000))),
-            _ => Mood::Lively(Pace::Fast),
+            0..2 => Behavior::Idle,
+            2 => Behavior::Unproductive,
+            3..8 => Behavior::Active(ReadRate::Limited(self.rng.random_range(25_000..80_000))),
+            _ => Behavior::Active(ReadRate::Unlimited),
         }
     }
 
-    /// Has a stream for a while; what it knew of the room in the end.
-    async fn connect(
+    /// Keeps an event stream open for a while. Returns the last view of the room.
+    async fn run_stream(
         &mut self,
-        device: &Device,
-        last: Option<View>,
-        held: &mut BTreeSet<String>,
-    ) -> Option<View> {
+        device: &CheckedDevice,
+        last_view: Option<RoomView>,
+        downloaded: &mut BTreeSet<String>,
+    ) -> Option<RoomView> {
         let since = Instant::now();
-        let offset_ms = device.clock_offset(since).await?;
-        let how = match (&last, self.rng.random_range(0..3)) {
-            (None, _) | (_, 0) => Return::Anew,
-            (_, 1) => Return::LastEvent,
-            _ => Return::Playing,
+        let offset_ms = device.clock_offset_ms(since).await?;
+        let reopening = match (&last_view, self.rng.random_range(0..3)) {
+            (None, _) | (_, 0) => Reopening::Fresh,
+            (_, 1) => Reopening::LastEventId,
+            _ => Reopening::StillPlaying,
         };
-        let opened = self.open(device, last, how, offset_ms).await;
-        let breach = opened.as_ref().err().cloned();
-        self.world.ledger.hold(Promise::ComesBack, breach);
+        let opened = self.open(device, last_view, reopening, offset_ms).await;
+        let recorder = &self.context.recorder;
+        recorder.record(Invariant::StreamsStayOpen, opened.as_ref().err().cloned());
         let Ok((stream, mut view, first)) = opened else {
-            sleep(BREATH).await;
+            sleep(VIOLATION_PAUSE).await;
             return None;
         };
-        if !self.world.ledger.hear(&device.member, &first, &mut view) {
+        if !recorder.event_received(&device.member, &first, &mut view) {
             return None;
         }
-        self.world.ledger.came(&device.member, view.count);
-        let mood = self.mood();
-        let stay = match mood {
-            Mood::Stalled | Mood::Fumbling => STALL,
-            Mood::Lively(_) => self.world.stay().mul_f64(self.rng.random_range(0.3..1.7)),
+        recorder.stream_opened(&device.member, view.event_count);
+        let behavior = self.choose_behavior();
+        let duration = match behavior {
+            Behavior::Idle | Behavior::Unproductive => UNREADY_DURATION,
+            Behavior::Active(_) => {
+                let mean = self.context.stream_duration();
+                mean.mul_f64(self.rng.random_range(0.3..1.7))
+            }
         };
-        let (views, seen) = watch::channel(view);
-        let hands = Hands {
+        let (view_sender, views) = watch::channel(view);
+        let actions = Actions {
             device,
-            seen,
+            views,
             server_ms: Box::new(move || offset_ms + since.elapsed().as_secs_f64() * 1e3),
         };
         let seed = self.rng.random();
         tokio::select! {
-            () = self.follow(device, stream, &views) => {
-                self.world.ledger.went(&device.member);
-                sleep(BREATH).await;
+            () = self.receive_events(device, stream, &view_sender) => {
+                self.context.recorder.stream_closed(&device.member);
+                sleep(VIOLATION_PAUSE).await;
             }
-            () = hands.act(mood, held, seed) => {}
-            () = self.stay(device, stay) => {}
+            () = actions.run(behavior, downloaded, seed) => {}
+            () = self.wait_for_disconnect(device, duration) => {}
         }
-        Some(views.borrow().clone())
+        Some(view_sender.borrow().clone())
     }
 
-    /// Opens a stream, whose first message must be what was asked for.
+    /// Opens an event stream. Returns the stream, its first event, and the view into which the caller must fold this event.
     async fn open(
         &self,
-        device: &Device,
-        last: Option<View>,
-        how: Return,
+        device: &CheckedDevice,
+        last_view: Option<RoomView>,
+        reopening: Reopening,
         offset_ms: f64,
-    ) -> Result<(EventStream, View, Event), String> {
+    ) -> Result<(EventReader, RoomView, Event), String> {
         let mut path = "/events".to_owned();
-        let position = last.as_ref().and_then(|view| {
-            let at = view.anchor_at_ms?;
-            let passed = (offset_ms - at).max(0.0) / 1e3;
-            Some((view.track(0)?, view.anchor() + passed))
+        let playing = last_view.as_ref().and_then(|view| {
+            let elapsed_ms = offset_ms - view.anchor_at_ms?;
+            let position = view.anchor_position_sec() + elapsed_ms.max(0.0) / 1e3;
+            Some((view.track_after_current(0)?, position))
         });
-        if let (Return::Playing, Some((track, position))) = (how, position) {
-            let devices = &mut self.world.ledger.book().devices;
-            devices.claims(&device.member, track);
+        if let (Reopening::StillPlaying, Some((track, position))) = (reopening, playing) {
+            let devices = &mut self.context.recorder.lock().devices;
+            devices.claims_ready(&device.member, track);
             path = format!("/events?trackId={track}&positionSec={position}");
         }
-        let mut request = device.request(Method::GET, &path);
-        let known = last
+        let mut request = device.inner.request(Method::GET, &path);
+        let last_event_id = last_view
             .as_ref()
-            .map(|view| view.count)
-            .filter(|_| how == Return::LastEvent);
-        if let Some(known) = known {
-            request = request.header("Last-Event-ID", known);
+            .map(|view| view.event_count)
+            .filter(|_| reopening == Reopening::LastEventId);
+        if let Some(id) = last_event_id {
+            request = request.header("Last-Event-ID", id);
         }
-        let mut stream = EventStream::open(request).await?;
-        let first = stream.next().await?;
-        let view = match (first.name.as_str(), last) {
-            ("snapshot", last) => {
-                let view = View::of(first.payload.clone()).map_err(|(_, text)| text)?;
-                if let Some(last) = last.filter(|last| last.count > view.count) {
+        let opened = EventReader::open(request, MAX_SILENCE).await;
+        let mut stream = opened.map_err(|error| error.to_string())?;
+        let first = stream.next_event().await;
+        let first = first.map_err(|error| error.to_string())?;
+        let view = match (first.name.as_str(), last_view) {
+            ("snapshot", last_view) => {
+                let view = RoomView::from_snapshot_event(&first);
+                let view = view.map_err(|error| error.to_string())?;
+                let last_count = last_view.map_or(0, |last| last.event_count);
+                if last_count > view.event_count {
                     return Err(format!(
-                        "a stream begins with {}, after {}",
-                        view.count, last.count
+                        "a stream begins with event count {}, after {last_count}",
+                        view.event_count
                     ));
                 }
                 view
             }
-            (_, Some(last)) if known.is_some() => {
-                self.world.ledger.did("caught up by Last-Event-ID");
-                last
+            (_, Some(last_view)) if last_event_id.is_some() => {
+                let recorder = &self.context.recorder;
+                recorder.count_action("continued a stream by Last-Event-ID");
+                last_view
             }
-            _ => return Err(format!("a stream begins with {}", first.text)),
+            _ => return Err(format!("a stream begins with {}", first.data)),
         };
         Ok((stream, view, first))
     }
 
-    /// Hears until something is wrong.
-    async fn follow(&self, device: &Device, mut stream: EventStream, views: &watch::Sender<View>) {
-        let ledger = &self.world.ledger;
+    /// Receives events until an invariant is violated.
+    async fn receive_events(
+        &self,
+        device: &CheckedDevice,
+        mut stream: EventReader,
+        view_sender: &watch::Sender<RoomView>,
+    ) {
+        let recorder = &self.context.recorder;
         loop {
-            match stream.next().await {
+            match stream.next_event().await {
                 Ok(event) => {
-                    let mut view = views.borrow().clone();
-                    if !ledger.hear(&device.member, &event, &mut view) {
+                    let mut view = view_sender.borrow().clone();
+                    if !recorder.event_received(&device.member, &event, &mut view) {
                         return;
                     }
-                    ledger.hold(Promise::ComesBack, None);
-                    views.send_replace(view);
+                    recorder.record(Invariant::StreamsStayOpen, None);
+                    view_sender.send_replace(view);
                 }
-                Err(breach) => return ledger.hold(Promise::ComesBack, Some(breach)),
+                Err(error) => {
+                    let violation = Some(error.to_string());
+                    return recorder.record(Invariant::StreamsStayOpen, violation);
+                }
             }
         }
     }
 
-    /// Ends when the phone loses its connection; never once nobody is to go any more.
-    async fn stay(&self, device: &Device, stay: Duration) {
-        sleep(stay).await;
-        if self.world.is_quiet() {
+    /// Returns when it is time for the phone to lose its connection: after `duration`, or never once the simulation is
+    /// winding down.
+    async fn wait_for_disconnect(&self, device: &CheckedDevice, duration: Duration) {
+        sleep(duration).await;
+        if self.context.is_winding_down() {
             std::future::pending::<()>().await;
         }
-        // Before the sockets are gone: the server may see it at once.
-        self.world.ledger.went(&device.member);
+        // The disconnect is recorded before the caller closes the socket, because the server may react at once.
+        self.context.recorder.stream_closed(&device.member);
     }
 }

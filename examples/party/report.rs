@@ -1,54 +1,66 @@
-//! What the crowd found, as Markdown.
+//! The results of a run as Markdown, and the state of a run in one line of text.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use super::Plan;
-use super::ledger::{Book, UNANSWERED};
+use super::recorder::{CONNECTION_LOST, Records};
 
-/// What the crowd found.
+/// The results of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
-    text: String,
+    markdown: String,
     accepted: u64,
-    breaches: u64,
+    violations: u64,
+    ended_uploads: Vec<String>,
 }
 
 impl Report {
-    /// How many commands were accepted.
+    pub(super) fn new(records: &Records, plan: &Plan) -> Report {
+        let accepted =
+            |(status, count): (&u16, &u64)| (200..300).contains(status).then_some(*count);
+        Report {
+            markdown: Markdown { records, plan }.to_string(),
+            accepted: records
+                .responses
+                .values()
+                .flatten()
+                .filter_map(accepted)
+                .sum(),
+            violations: records.checks.violations(),
+            ended_uploads: records.uploads.ended.clone(),
+        }
+    }
+
+    /// The ids of the uploads that were cancelled or refused, of which nothing may be left.
+    pub(crate) fn ended_uploads(&self) -> &[String] {
+        &self.ended_uploads
+    }
+
+    /// The number of accepted commands.
     pub(crate) fn accepted(&self) -> u64 {
         self.accepted
     }
 
-    /// How often the server broke a promise.
-    pub(crate) fn breaches(&self) -> u64 {
-        self.breaches
-    }
-
-    pub(super) fn of(book: &Book, plan: &Plan) -> Report {
-        let accepted =
-            |(status, times): (&u16, &u64)| (200..300).contains(status).then_some(*times);
-        Report {
-            text: Text { book, plan }.to_string(),
-            accepted: book.answers.values().flatten().filter_map(accepted).sum(),
-            breaches: book.promises.breaches(),
-        }
+    /// The number of violations of invariants.
+    pub(crate) fn violations(&self) -> u64 {
+        self.violations
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.markdown)
     }
 }
 
-struct Text<'a> {
-    book: &'a Book,
+struct Markdown<'a> {
+    records: &'a Records,
     plan: &'a Plan,
 }
 
-impl fmt::Display for Text<'_> {
+impl fmt::Display for Markdown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Plan {
             phones,
@@ -57,104 +69,151 @@ impl fmt::Display for Text<'_> {
             ..
         } = self.plan;
         writeln!(f, "{phones} phones, {} s, seed {seed}\n", length.as_secs())?;
-        self.commands(f)?;
-        self.delivery(f)?;
+        self.responses(f)?;
+        self.delivery_times(f)?;
         self.barriers(f)?;
-        self.deeds(f)?;
-        self.promises(f)
+        self.actions(f)?;
+        self.invariants(f)
     }
 }
 
-impl Text<'_> {
-    fn commands(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let answers = &self.book.answers;
-        let statuses: BTreeSet<u16> = answers.values().flat_map(|by| by.keys().copied()).collect();
-        let (yes, no): (Vec<_>, Vec<_>) =
-            statuses.into_iter().partition(|s| (200..300).contains(s));
-        let head = |status: &u16| match *status {
-            UNANSWERED => " connection lost |".to_owned(),
+impl Markdown<'_> {
+    fn responses(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let responses = &self.records.responses;
+        let statuses = responses.values().flat_map(|counts| counts.keys().copied());
+        let statuses: BTreeSet<u16> = statuses.collect();
+        let (accepted, refused): (Vec<_>, Vec<_>) = statuses
+            .into_iter()
+            .partition(|status| (200..300).contains(status));
+        let heading = |status: &u16| match *status {
+            CONNECTION_LOST => " connection lost |".to_owned(),
             status => format!(" {status} |"),
         };
-        writeln!(
-            f,
-            "| command | accepted |{}",
-            no.iter().map(head).collect::<String>()
-        )?;
-        writeln!(f, "| --- | ---: |{}", " ---: |".repeat(no.len()))?;
-        for (name, by) in answers {
-            let times = |status: &u16| by.get(status).copied().unwrap_or_default();
-            let accepted: u64 = yes.iter().map(times).sum();
-            let refused: String = no.iter().map(|s| format!(" {} |", times(s))).collect();
+        let headings: String = refused.iter().map(heading).collect();
+        writeln!(f, "| command | accepted |{headings}")?;
+        writeln!(f, "| --- | ---: |{}", " ---: |".repeat(refused.len()))?;
+        for (name, counts) in responses {
+            let count = |status: &u16| counts.get(status).copied().unwrap_or_default();
+            let accepted: u64 = accepted.iter().map(count).sum();
+            let cell = |status| format!(" {} |", count(status));
+            let refused: String = refused.iter().map(cell).collect();
             writeln!(f, "| {name} | {accepted} |{refused}")?;
         }
         writeln!(f)
     }
 
-    fn delivery(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let times = self.book.devices.delivery_times();
-        writeln!(
-            f,
-            "| from a command's sending to every phone | buttons | p50 | p99 | max |"
-        )?;
-        writeln!(f, "| --- | ---: | ---: | ---: | ---: |")?;
-        let at = |share: f64| {
+    fn delivery_times(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut response_times = self.records.response_times.clone();
+        response_times.sort();
+        let quantile = |times: &[Duration], share: f64| {
             let rank = (times.len() as f64 * share).ceil() as usize;
-            let time = times
-                .get(rank.max(1) - 1)
-                .copied()
-                .unwrap_or(Duration::ZERO);
+            let time = times.get(rank.max(1) - 1).copied().unwrap_or_default();
             format!("{:.1} ms", time.as_secs_f64() * 1e3)
         };
         writeln!(
             f,
-            "| | {} | {} | {} | {} |\n",
-            times.len(),
-            at(0.5),
-            at(0.99),
-            at(1.0)
-        )
+            "| from sending a command until | commands | p50 | p99 | max |\n| --- | ---: | ---: | ---: | ---: |"
+        )?;
+        for (what, times) in [
+            ("its response, except votes", response_times),
+            (
+                "every phone has received its event",
+                self.records.devices.delivery_times(),
+            ),
+        ] {
+            writeln!(
+                f,
+                "| {what} | {} | {} | {} | {} |",
+                times.len(),
+                quantile(&times, 0.5),
+                quantile(&times, 0.99),
+                quantile(&times, 1.0)
+            )?;
+        }
+        writeln!(f)
     }
 
     fn barriers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waits = &self.book.waits;
+        let waits = &self.records.barrier_waits;
         writeln!(f, "| barriers | {} |", waits.opened)?;
         writeln!(f, "| --- | ---: |")?;
-        for (how, times) in &waits.ended {
-            writeln!(f, "| {how} | {times} |")?;
+        for (how, count) in &waits.ended {
+            writeln!(f, "| {how} | {count} |")?;
         }
         writeln!(f, "| still open | {} |", u8::from(waits.is_open()))?;
-        for (reason, times) in &waits.shrunk {
-            writeln!(f, "| members taken out: {reason} | {times} |")?;
+        for (reason, count) in &waits.removed {
+            writeln!(f, "| members removed: {reason} | {count} |")?;
         }
         writeln!(f, "| longest | {:.1} s |\n", waits.longest.as_secs_f64())
     }
 
-    fn deeds(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn actions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "| phones | |")?;
         writeln!(f, "| --- | ---: |")?;
-        for (deed, times) in &self.book.deeds {
-            writeln!(f, "| {deed} | {times} |")?;
+        for (action, count) in &self.records.actions {
+            writeln!(f, "| {action} | {count} |")?;
         }
         writeln!(
             f,
             "| downloaded, MB | {:.1} |\n",
-            self.book.bytes as f64 / 1e6
+            self.records.bytes as f64 / 1e6
         )
     }
 
-    fn promises(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let promises = &self.book.promises;
-        writeln!(f, "| promise | checked | broken |")?;
+    fn invariants(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let checks = &self.records.checks;
+        writeln!(f, "| invariant | checked | violated |")?;
         writeln!(f, "| --- | ---: | ---: |")?;
-        for (words, checked, broken) in promises.rows() {
-            writeln!(f, "| {words} | {checked} | {broken} |")?;
+        for (description, checked, violated) in checks.rows() {
+            writeln!(f, "| {description} | {checked} | {violated} |")?;
         }
-        if promises.breaches() > 0 {
-            writeln!(f, "\nThe first breaches:\n")?;
+        if checks.violations() > 0 {
+            writeln!(f, "\nThe first violations:\n")?;
         }
-        for breach in promises.spelled_out() {
-            writeln!(f, "- {breach}")?;
+        for violation in checks.descriptions() {
+            writeln!(f, "- {violation}")?;
         }
         Ok(())
+    }
+}
+
+/// The state of a run, in one line.
+#[derive(Debug, Clone)]
+pub(crate) struct Status {
+    pub(super) elapsed: Duration,
+    /// Phones with an event stream.
+    pub(super) streaming: usize,
+    pub(super) phones: usize,
+    pub(super) event_count: u64,
+    pub(super) accepted: u64,
+    pub(super) refused: u64,
+    /// The open barrier's number of missing members, number of members, and age.
+    pub(super) barrier: Option<(usize, usize, Duration)>,
+    pub(super) bytes: u64,
+    pub(super) violations: u64,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:4} s  {}/{} listening  event {}  {} accepted, {} refused  {} MB  ",
+            self.elapsed.as_secs(),
+            self.streaming,
+            self.phones,
+            self.event_count,
+            self.accepted,
+            self.refused,
+            self.bytes / 1_000_000,
+        )?;
+        match self.barrier {
+            Some((missing, members, age)) => write!(
+                f,
+                "waiting for {missing} of {members} members for {} s",
+                age.as_secs()
+            )?,
+            None => write!(f, "no barrier")?,
+        }
+        write!(f, "  {} violations", self.violations)
     }
 }

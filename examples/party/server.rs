@@ -1,78 +1,77 @@
-//! The server that the crowd uses when it is given none: the executable of the same build, in a folder of its own.
+//! The server that the program starts if no URL is given: the executable of the same build profile, in a temporary folder.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 
 use super::executable::executable;
+use super::server_process::{ServerProcess, add_flags, bare_command};
 
-/// The pairing code of a server for nobody else.
-pub(crate) const CODE: &str = "748291";
-
-/// A running server; ends when dropped.
+/// A running server. Dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct Server {
-    child: Child,
+    process: ServerProcess,
     folder: TempDir,
-    /// `http://HOST:PORT`.
-    pub(crate) url: String,
 }
 
 impl Server {
-    /// Starts the executable with that music.
+    /// Builds the executable if necessary, and starts it with the audio files of `audio_dir`.
     ///
     /// # Errors
-    /// It cannot be built, or does not start.
-    pub(crate) async fn start(audio_dir: &Path, grace: Duration) -> io::Result<Server> {
+    /// The executable cannot be built, or exits during startup.
+    pub(crate) async fn start(audio_dir: &Path, leave_grace: Duration) -> io::Result<Server> {
         let folder = tempfile::Builder::new()
             .prefix("lockstep-party-")
             .tempdir()?;
-        let mut child = Command::new(executable()?)
-            .arg("--audio-dir")
-            .arg(audio_dir)
-            .arg("--state-file")
-            .arg(folder.path().join("state.json"))
-            .args(["--listen", "127.0.0.1:0", "--pairing-code", CODE])
+        let mut command = bare_command(&executable()?);
+        let state_file = folder.path().join("state.json");
+        add_flags(&mut command, audio_dir, &state_file, "127.0.0.1:0");
+        command
             .args(["--max-connections", "20000"])
-            .arg(format!("--leave-grace-ms={}", grace.as_millis()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(log_file(&folder))?)
-            .kill_on_drop(true)
-            .spawn()?;
-        let stdout = child
-            .stdout
-            .take()
-            .ok_or_else(|| io::Error::other("no output"))?;
-        let mut lines = BufReader::new(stdout).lines();
-        while let Some(line) = lines.next_line().await? {
-            if let Some(url) = line.strip_prefix("listening on ") {
-                let url = url.to_owned();
-                return Ok(Server { child, folder, url });
-            }
-        }
-        Err(io::Error::other(fs::read_to_string(log_file(&folder))?))
+            .arg(format!("--leave-grace-ms={}", leave_grace.as_millis()));
+        let process = ServerProcess::start(command, &log_file(&folder)).await?;
+        Ok(Server { process, folder })
     }
 
-    /// Whether it still runs, and what in its log should not be there.
+    /// `http://HOST:PORT`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.process.address)
+    }
+
+    /// The files that the server has kept of the uploads with these ids.
+    ///
+    /// # Errors
+    /// The folder of the uploads cannot be read.
+    pub(crate) fn remains_of_uploads(&self, ids: &[String]) -> io::Result<Vec<String>> {
+        let folder = self.folder.path().join("state.json.uploads/.unfinished");
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let mut remains = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if ids.iter().any(|id| name.starts_with(id)) {
+                remains.push(name);
+            }
+        }
+        Ok(remains)
+    }
+
+    /// Describes a failure of the server: it has exited, or its log contains a panic.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub(crate) fn trouble(&mut self) -> io::Result<Option<String>> {
-        if let Some(status) = self.child.try_wait()? {
-            return Ok(Some(format!("the server ended with {status}")));
+    pub(crate) fn failure(&mut self) -> io::Result<Option<String>> {
+        if let Some(status) = self.process.child.try_wait()? {
+            return Ok(Some(format!("the server exited with {status}")));
         }
         let log = fs::read_to_string(log_file(&self.folder))?;
-        Ok(log
-            .lines()
-            .find(|line| line.contains("panicked"))
-            .map(str::to_owned))
+        let mut lines = log.lines();
+        let panic = lines.find(|line| line.contains("panicked"));
+        Ok(panic.map(|line| format!("the server's log: {line}")))
     }
 }
 

@@ -1,48 +1,49 @@
-//! How many downloads each device has under way. Pure accounting; how a file is sent lives in `file`.
+//! Limits how many downloads each device has in progress.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::room::MemberId;
 
-/// At once, of one device: as many as a browser has connections, and a few that a break of the network has left behind, which the
-/// system takes a minute to notice. Each holds a file open; the page itself fetches one at a time.
-pub(super) const MOST: usize = 10;
+/// Maximum number of concurrent downloads of one device, limited because each download keeps a file open. A browser opens
+/// up to six connections to a host. The other four allow for connections that were lost in a network failure, which the
+/// kernel reports as closed only after a minute.
+pub(super) const MAX_DOWNLOADS_PER_DEVICE: usize = 10;
 
-/// The downloads of every device.
+/// The number of downloads in progress of each device. Devices without a download have no entry.
 #[derive(Debug, Default)]
-pub(super) struct Downloads(Arc<Mutex<HashMap<MemberId, usize>>>);
+pub(super) struct DownloadSlots(Arc<Mutex<HashMap<MemberId, usize>>>);
 
-impl Downloads {
-    /// One more begins, unless the device has [`MOST`] already.
-    pub(super) fn begin(&self, member: MemberId) -> Option<Begun> {
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = running.entry(member).or_default();
-        if *own >= MOST {
+impl DownloadSlots {
+    /// Counts one more download of the device; `None` if the device already has [`MAX_DOWNLOADS_PER_DEVICE`].
+    pub(super) fn take(&self, member: MemberId) -> Option<DownloadSlot> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(member).or_default();
+        if *count >= MAX_DOWNLOADS_PER_DEVICE {
             return None;
         }
-        *own += 1;
-        Some(Begun {
+        *count += 1;
+        Some(DownloadSlot {
             member,
-            running: self.0.clone(),
+            counts: self.0.clone(),
         })
     }
 }
 
-/// One download, until dropped.
+/// One counted download. Dropping the slot subtracts the download from the count.
 #[derive(Debug)]
-pub(super) struct Begun {
+pub(super) struct DownloadSlot {
     member: MemberId,
-    running: Arc<Mutex<HashMap<MemberId, usize>>>,
+    counts: Arc<Mutex<HashMap<MemberId, usize>>>,
 }
 
-impl Drop for Begun {
+impl Drop for DownloadSlot {
     fn drop(&mut self) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = running.get_mut(&self.member) {
-            *own -= 1;
-            if *own == 0 {
-                running.remove(&self.member);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.member) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.member);
             }
         }
     }
@@ -53,19 +54,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_has_so_many_downloads_at_once_and_does_not_take_those_of_others() {
-        let downloads = Downloads::default();
+    fn limits_the_downloads_of_each_device_separately() {
+        let downloads = DownloadSlots::default();
         let (one, other) = (MemberId(1), MemberId(2));
-        let mut begun: Vec<_> = (0..MOST).map(|_| downloads.begin(one).unwrap()).collect();
-        assert!(downloads.begin(one).is_none());
-        assert!(downloads.begin(other).is_some());
-        begun.pop();
-        begun.extend(downloads.begin(one));
-        assert_eq!(begun.len(), MOST);
-        begun.clear();
+        let mut slots: Vec<_> = (0..MAX_DOWNLOADS_PER_DEVICE)
+            .map(|_| downloads.take(one).unwrap())
+            .collect();
+        assert!(downloads.take(one).is_none());
+        assert!(downloads.take(other).is_some());
+        slots.pop();
+        slots.extend(downloads.take(one));
+        assert_eq!(slots.len(), MAX_DOWNLOADS_PER_DEVICE);
+        slots.clear();
         assert!(
             downloads.0.lock().unwrap().is_empty(),
-            "nothing is left behind"
+            "a device without downloads has no entry"
         );
     }
 }

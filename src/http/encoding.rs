@@ -1,11 +1,11 @@
-//! Which encoding of a body a client takes: RFC 9110, section 12.5.3. Pure.
+//! Content negotiation: whether a client accepts gzip (RFC 9110, 12.5.3).
 
 use hyper::HeaderMap;
 use hyper::header::ACCEPT_ENCODING;
 
-/// Whether the client takes gzip, by its name or by `*`, and with a weight other than 0.
-pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
-    let mut any = false;
+/// Whether the header `Accept-Encoding` lists gzip or `*` with a weight other than 0.
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let mut accepts_any = false;
     let codings = headers
         .get_all(ACCEPT_ENCODING)
         .iter()
@@ -14,14 +14,14 @@ pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     for coding in codings {
         let mut parts = coding.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
-        let wanted = parts.all(|part| !is_weight_zero(part));
-        // What is said of gzip itself counts, whatever is said of all the others.
+        let is_accepted = parts.all(|part| !is_weight_zero(part));
+        // An entry for gzip takes precedence over `*`, in either order.
         if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
-            return wanted;
+            return is_accepted;
         }
-        any |= name == "*" && wanted;
+        accepts_any |= name == "*" && is_accepted;
     }
-    any
+    accepts_any
 }
 
 fn is_weight_zero(parameter: &str) -> bool {
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gzip_is_sent_to_whoever_names_it_or_takes_anything() {
+    fn finds_gzip_by_name_or_wildcard_unless_its_weight_is_zero() {
         let cases: [(&[&str], bool); 14] = [
             (&[], false),
             (&[""], false),
@@ -54,12 +54,12 @@ mod tests {
             (&["*, gzip; Q=0.000"], false),
             (&["*;q=0, gzip"], true),
         ];
-        for (said, takes) in cases {
+        for (values, expected) in cases {
             let mut headers = HeaderMap::new();
-            for &value in said {
+            for &value in values {
                 headers.append(ACCEPT_ENCODING, HeaderValue::from_str(value).unwrap());
             }
-            assert_eq!(takes_gzip(&headers), takes, "{said:?}");
+            assert_eq!(accepts_gzip(&headers), expected, "{values:?}");
         }
     }
 }

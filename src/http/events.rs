@@ -1,5 +1,5 @@
-//! `GET /events`: one event stream (Server-Sent Events, WHATWG HTML 9.2) as a body. Its messages do not pass through here:
-//! the hub's herald hands them to the stream's outbox, which writes them past the body, right behind the answer's head.
+//! `GET /events`: an event stream (Server-Sent Events, WHATWG HTML, section 9.2) as a response body. The hub's broadcaster
+//! appends messages to the queue of the stream, and the response body sends them.
 
 use std::io;
 use std::pin::Pin;
@@ -8,29 +8,34 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response, Version};
+use hyper::{Method, Request, Response};
 
 use super::error::ApiError;
-use super::gate::Paired;
-use super::socket::Line;
-use super::{Body, empty};
+use super::gate::PairedDevice;
+use super::socket::ConnectionInfo;
+use super::{Body, NO_PROXY_BUFFER, empty};
 use crate::clock;
-use crate::hub::{Outbox, StreamGuard, Subscribe};
-use crate::room::Held;
+use crate::hub::{EventQueue, StreamGuard, SubscribeRequest};
+use crate::room::ReportedPlayback;
 use crate::wire::Role;
 
-/// A request that says where a phone was is under way no longer than this, in seconds.
-const LONGEST_WAY_SEC: f64 = 10.0;
+/// The largest accepted age of a reported playback position, in seconds. A request arrives sooner after the device has
+/// measured its position, so a larger age means that the device used another clock than the server's.
+const MAX_POSITION_AGE_SEC: f64 = 10.0;
 
-/// Answers with an event stream.
+/// Opens an event stream for a paired device. A HEAD request gets the headers only, and opens no stream.
+///
+/// # Errors
+/// 400 if the query is invalid; other statuses if the hub rejects the subscription.
 pub(super) async fn stream(
-    paired: &Paired<'_>,
-    line: &Line,
-    request: &Request<Incoming>,
+    paired: &PairedDevice<'_>,
+    connection: &ConnectionInfo,
+    request: &Request<()>,
 ) -> Result<Response<Body>, ApiError> {
-    let (role, held) = asked(request.uri().query().unwrap_or_default(), clock::now_ms())?;
+    let query = request.uri().query().unwrap_or_default();
+    let (role, playback) = parse_query(query, clock::now_ms())?;
     let body = if *request.method() == Method::HEAD {
         empty()
     } else {
@@ -38,81 +43,92 @@ pub(super) async fn stream(
             .headers()
             .get("last-event-id")
             .and_then(|id| id.to_str().ok());
-        let outbox = Arc::new(line.outbox(request.version() >= Version::HTTP_11));
-        let wish = Subscribe {
+        let queue = Arc::new(EventQueue::new(connection.disconnect_notify()));
+        let subscription = SubscribeRequest {
             member: paired.member,
             role,
-            // What is no count of ours is not remembered either: a snapshot follows.
+            // The IDs of events are event counts. With any other ID, or none, the stream begins with a snapshot.
             last_event_id: last_event_id.and_then(|id| id.trim().parse().ok()),
-            held,
-            silence: line.silence(),
-            outbox: outbox.clone(),
+            playback,
+            peer_vanished: connection.peer_vanished(),
+            queue: queue.clone(),
         };
-        let guard = paired.hub.subscribe(wish).await?;
-        line.carry_events(outbox.clone());
+        let guard = paired
+            .rooms
+            .subscribe(paired.room, paired.hub, subscription)
+            .await?;
+        paired.rooms.record_entry(paired.room);
+        connection.begin_event_stream();
         EventBody {
-            outbox,
+            queue,
+            connection: connection.clone(),
             _guard: guard,
         }
         .boxed_unsync()
     };
     let mut response = Response::new(body);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(NO_PROXY_BUFFER.0, NO_PROXY_BUFFER.1);
     Ok(response)
 }
 
-/// The role, and what the phone says that it plays: there, or there at that moment of the server's clock, if it knows that
-/// clock. `now_ms` is that clock now.
-fn asked(query: &str, now_ms: f64) -> Result<(Role, Option<Held>), ApiError> {
-    let bad =
-        |what: &str| ApiError::BadRequest(format!("{what} in the query is not as it should be"));
+/// Parses the query: the device's role, and its playback (`trackId`, `positionSec`; `None` if either is missing). A device
+/// that has measured the offset of the server's clock also sends the time at which its playback was at that position
+/// (`atMs`, in milliseconds of the server's clock). The returned position is extrapolated from that time to `now_ms`.
+///
+/// # Errors
+/// 400 if a parameter is invalid.
+fn parse_query(query: &str, now_ms: f64) -> Result<(Role, Option<ReportedPlayback>), ApiError> {
+    let invalid =
+        |name: &str| ApiError::BadRequest(format!("The query parameter {name} is invalid"));
     let (mut role, mut track_id, mut position_sec) = (Role::Listener, None, None);
-    let mut ago_sec = 0.0;
+    let mut age_sec = 0.0;
     for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
         match (name, value) {
             ("role", "remote") => role = Role::Remote,
             ("role", "listener") => role = Role::Listener,
-            ("role", _) => return Err(bad("role")),
-            ("trackId", id) => track_id = Some(id.parse().map_err(|_| bad("trackId"))?),
+            ("role", _) => return Err(invalid("role")),
+            ("trackId", id) => track_id = Some(id.parse().map_err(|_| invalid("trackId"))?),
             ("positionSec", text) => {
                 let position = text
                     .parse()
                     .ok()
                     .filter(|sec: &f64| sec.is_finite() && *sec >= 0.0);
-                position_sec = Some(position.ok_or_else(|| bad("positionSec"))?);
+                position_sec = Some(position.ok_or_else(|| invalid("positionSec"))?);
             }
             ("atMs", text) => {
-                let at_ms: f64 = text.parse().map_err(|_| bad("atMs"))?;
-                let so_long_sec = (now_ms - at_ms) / 1e3;
-                // What lies elsewhere is of another clock: the machine has started anew, perhaps.
-                if (0.0..=LONGEST_WAY_SEC).contains(&so_long_sec) {
-                    ago_sec = so_long_sec;
+                let at_ms: f64 = text.parse().map_err(|_| invalid("atMs"))?;
+                let reported_age_sec = (now_ms - at_ms) / 1e3;
+                // With any other age, `atMs` is a time of another clock, for example of this machine's clock before a
+                // restart.
+                if (0.0..=MAX_POSITION_AGE_SEC).contains(&reported_age_sec) {
+                    age_sec = reported_age_sec;
                 }
             }
             _ => {}
         }
     }
-    let held = track_id
+    let playback = track_id
         .zip(position_sec)
-        .map(|(track_id, position_sec)| Held {
+        .map(|(track_id, position_sec)| ReportedPlayback {
             track_id,
-            position_sec: position_sec + ago_sec,
+            position_sec: position_sec + age_sec,
         });
-    Ok((role, held))
+    Ok((role, playback))
 }
 
-/// A body of which the outbox writes everything but the end.
+/// The response body: sends the messages of a queue, and ends when the hub closes the queue.
 struct EventBody {
-    outbox: Arc<Outbox>,
+    queue: Arc<EventQueue>,
+    connection: ConnectionInfo,
+    /// Reports to the hub, when dropped, that the stream has ended.
     _guard: StreamGuard,
 }
 
 impl Drop for EventBody {
-    /// The guard goes next, and asks whether the other end went silent.
     fn drop(&mut self) {
-        self.outbox.settle();
+        self.connection.end_event_stream();
     }
 }
 
@@ -124,8 +140,8 @@ impl hyper::body::Body for EventBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let ended = ready!(self.outbox.poll_end(cx));
-        Poll::Ready(ended.err().map(Err))
+        let message = ready!(self.queue.poll_next(cx));
+        Poll::Ready(message.map(|message| message.map(Frame::data).map_err(io::Error::other)))
     }
 }
 
@@ -137,24 +153,22 @@ mod tests {
 
     fn position(query: &str) -> Option<f64> {
         let query = format!("trackId=0123456789abcdef&{query}");
-        let (_, held) = asked(&query, NOW_MS).unwrap();
-        held.map(|held| held.position_sec)
+        let (_, playback) = parse_query(&query, NOW_MS).unwrap();
+        playback.map(|playback| playback.position_sec)
     }
 
     #[test]
-    fn a_place_is_carried_on_from_the_moment_that_it_is_told_for() {
+    fn position_is_extrapolated_from_the_time_it_was_measured() {
         assert_eq!(position("positionSec=7.5"), Some(7.5));
         assert_eq!(position("positionSec=7.5&atMs=59750"), Some(7.75));
     }
 
     #[test]
-    fn a_moment_of_another_clock_is_no_moment() {
+    fn time_of_another_clock_is_ignored() {
         for at_ms in ["60001", "1e9", "0", "-5", "NaN"] {
-            assert_eq!(
-                position(&format!("positionSec=7.5&atMs={at_ms}")),
-                Some(7.5)
-            );
+            let query = format!("positionSec=7.5&atMs={at_ms}");
+            assert_eq!(position(&query), Some(7.5), "{at_ms}");
         }
-        assert!(asked("atMs=soon", NOW_MS).is_err());
+        assert!(parse_query("atMs=soon", NOW_MS).is_err());
     }
 }

@@ -1,146 +1,184 @@
-//! `GET /metrics`: what has been counted, and how it stands, for those who watch over the server. For paired devices, and for
-//! this machine itself.
+//! `GET /metrics`: all metrics in the Prometheus text format, for paired devices, on the local socket, and on the
+//! socket of `--metrics-listen`.
+
+use std::sync::Arc;
 
 use hyper::Response;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use super::error::ApiError;
-use super::socket::Line;
-use super::{App, Body, House, full, gate};
+use super::listen::ListenSocketKind;
+use super::routes::Call;
+use super::{App, Body, full};
 use crate::hub::View;
-use crate::metrics::{Kind, Text};
+use crate::metrics::{MetricType, MetricsText, RoomLabel};
 use crate::room::Mode;
-use crate::wire::Role;
+use crate::rooms::RoomEntry;
+use crate::wire::{Role, Snapshot};
 
-/// The answer.
-pub(super) fn answer(
-    app: &App,
-    line: &Line,
-    headers: &HeaderMap,
-) -> Result<Response<Body>, ApiError> {
-    let paired = gate::known(app, line, headers);
-    if !gate::from_here(line.peer(), headers) {
+/// Answers with all metrics. Those of a room have the label `room` as soon as there is more than one room.
+///
+/// # Errors
+/// Those of [`Call::authenticate`], if the request arrived on a public socket ([`ListenSocketKind::Network`]).
+pub(super) fn answer(call: &Call<'_>) -> Result<Response<Body>, ApiError> {
+    let Call {
+        app, connection, ..
+    } = *call;
+    // Not skipped for the other sockets, because this call also records whether the connection belongs to a paired device.
+    let paired = call.authenticate();
+    if connection.socket_kind() == ListenSocketKind::Network {
         paired?;
     }
-    let mut text = Text::default();
-    write_server(app, &mut text);
-    app.metrics.write(&mut text);
-    if let House::Open(hub) = &app.house {
-        write_room(&hub.view(), &mut text);
+    let entries = app.rooms.entries();
+    let label = |entry: &RoomEntry| (entries.len() > 1).then(|| entry.id.to_string());
+    let rooms: Vec<_> = entries.iter().map(|entry| (label(entry), entry)).collect();
+    let mut text = MetricsText::default();
+    write_server(app, &rooms, &mut text);
+    let counters = rooms
+        .iter()
+        .map(|(label, entry)| (label.clone(), entry.counters.clone()));
+    app.metrics.write(&counters.collect::<Vec<_>>(), &mut text);
+    let views = rooms
+        .iter()
+        .filter_map(|(label, entry)| Some((label.clone(), entry.hub()?.view())));
+    let views: Vec<_> = views.collect();
+    if !views.is_empty() {
+        write_rooms(&views, &mut text);
     }
     let mut response = Response::new(full(text.finish()));
-    let media_type = HeaderValue::from_static(Text::MEDIA_TYPE);
+    let media_type = HeaderValue::from_static(MetricsText::MEDIA_TYPE);
     response.headers_mut().insert(CONTENT_TYPE, media_type);
     Ok(response)
 }
 
-fn write_server(app: &App, text: &mut Text) {
-    text.family("lockstep_build_info", Kind::Gauge, "Which version this is.")
-        .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-    let is_damaged = matches!(app.house, House::Damaged(_));
+fn write_server(app: &App, rooms: &[(RoomLabel, &Arc<RoomEntry>)], text: &mut MetricsText) {
     text.family(
-        "lockstep_state_damaged",
-        Kind::Gauge,
-        "Whether the state file is damaged, so that every command is refused.",
+        "lockstep_build_info",
+        MetricType::Gauge,
+        "Always 1; the label is the server's version.",
     )
-    .sample(&[], f64::from(is_damaged));
+    .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    let mut damaged = text.family(
+        "lockstep_state_damaged",
+        MetricType::Gauge,
+        "1 if the state file is damaged, so that all commands are refused.",
+    );
+    for (room, entry) in rooms {
+        damaged.room_sample(room, &[], f64::from(entry.hub().is_none()));
+    }
     text.family(
         "lockstep_library_tracks",
-        Kind::Gauge,
+        MetricType::Gauge,
         "Tracks in the library.",
     )
     .sample(&[], app.library.index().len() as f64);
-    let standing = app.crowd.standing();
+    write_connections(app, text);
+}
+
+fn write_connections(app: &App, text: &mut MetricsText) {
+    let counts = app.connections.counts();
     let mut connections = text.family(
         "lockstep_connections",
-        Kind::Gauge,
-        "Open connections, by whether a paired device was the last to ask on them for what is not open to all.",
+        MetricType::Gauge,
+        "Open connections, by whether the latest request for a restricted route came from a paired device.",
     );
-    connections.sample(&[("paired", "yes")], standing.guests as f64);
-    connections.sample(&[("paired", "no")], standing.strangers as f64);
+    connections.sample(&[("paired", "yes")], counts.paired as f64);
+    connections.sample(&[("paired", "no")], counts.unpaired as f64);
     text.family(
         "lockstep_connections_limit",
-        Kind::Gauge,
-        "As many as there may be.",
+        MetricType::Gauge,
+        "The limit of open connections.",
     )
-    .sample(&[], standing.most as f64);
+    .sample(&[], counts.limit as f64);
     let mut refused = text.family(
         "lockstep_connections_refused_total",
-        Kind::Counter,
-        "Connections that were turned away because their address had its part or the house was full, or had to make room.",
+        MetricType::Counter,
+        "Connections refused by the limit per address (address) or the total limit (total), or evicted for a newer \
+         connection (evicted).",
     );
-    let [address, house] = standing.turned_away;
     let reasons = [
-        ("address", address),
-        ("house", house),
-        ("made_room", standing.made_room),
+        ("address", counts.refused_per_address),
+        ("total", counts.refused_total),
+        ("evicted", counts.evicted),
     ];
     for (reason, count) in reasons {
         refused.sample(&[("reason", reason)], count as f64);
     }
 }
 
-fn write_room(view: &View, text: &mut Text) {
-    let snapshot = view.snapshot();
-    let devices = &snapshot.live.listeners;
-    let with = |role| devices.values().filter(|d| d.role == role).count();
-    let downloads = devices.values().filter(|d| d.download.is_some()).count();
-    let is_playing = snapshot.durable.play_state.mode == Mode::Playing;
-    for (name, help, value) in [
-        (
-            "lockstep_paired_devices",
-            "Devices that are paired.",
-            snapshot.durable.clients.len() as f64,
-        ),
+/// The name of a metric, its description, and its value for one room.
+type RoomGauge = (&'static str, &'static str, fn(&Snapshot<'_>) -> usize);
+
+fn write_rooms(views: &[(RoomLabel, View)], text: &mut MetricsText) {
+    let snapshots = views.iter().map(|(label, view)| (label, view.snapshot()));
+    let snapshots: Vec<_> = snapshots.collect();
+    let gauges: [RoomGauge; 6] = [
+        ("lockstep_paired_devices", "Paired devices.", |room| {
+            room.durable.clients.len()
+        }),
         (
             "lockstep_listeners",
-            "Devices that listen.",
-            with(Role::Listener) as f64,
+            "Connected devices that play sound.",
+            |room| count_role(room, Role::Listener),
         ),
         (
             "lockstep_remotes",
-            "Devices that follow without listening.",
-            with(Role::Remote) as f64,
+            "Connected devices that only show and control the playback.",
+            |room| count_role(room, Role::Remote),
         ),
         (
             "lockstep_downloading_devices",
             "Devices that are downloading a track.",
-            downloads as f64,
+            |room| {
+                let devices = room.live.listeners.values();
+                devices.filter(|device| device.download.is_some()).count()
+            },
         ),
         (
             "lockstep_playing",
-            "Whether music plays, or would if somebody listened.",
-            f64::from(is_playing),
+            "1 if the mode is playing, even without listeners.",
+            |room| usize::from(room.durable.play_state.mode == Mode::Playing),
         ),
         (
             "lockstep_barrier_open",
-            "Whether a start waits for somebody.",
-            f64::from(snapshot.durable.barrier.is_some()),
+            "1 if the playback waits for listeners that do not have the track yet.",
+            |room| usize::from(room.durable.barrier.is_some()),
         ),
-    ] {
-        text.family(name, Kind::Gauge, help).sample(&[], value);
+    ];
+    for (name, help, value) in gauges {
+        let mut gauge = text.family(name, MetricType::Gauge, help);
+        for (label, snapshot) in &snapshots {
+            gauge.room_sample(label, &[], value(snapshot) as f64);
+        }
     }
-    let synced = || {
-        devices
-            .iter()
-            .filter_map(|(member, device)| Some((member.to_string(), device.sync?)))
+    let sync_reports = || {
+        snapshots.iter().flat_map(|(label, snapshot)| {
+            let devices = snapshot.live.listeners.iter();
+            devices.filter_map(|(member, device)| Some((*label, member.to_string(), device.sync?)))
+        })
     };
     let mut errors = text.family(
         "lockstep_listener_sync_error_seconds",
-        Kind::Gauge,
-        "How far each listener is off the room's line, as it says itself; ahead when positive. None while it is silent.",
+        MetricType::Gauge,
+        "Offset of each listener's playback from the room's position, as the listener reports it; positive if ahead. Absent while the listener is silent.",
     );
-    for (member, sync) in synced() {
+    for (room, member, sync) in sync_reports() {
         if let Some(off_ms) = sync.off_ms {
-            errors.sample(&[("member", &member)], off_ms / 1e3);
+            errors.room_sample(room, &[("member", &member)], off_ms / 1e3);
         }
     }
     let mut round_trips = text.family(
         "lockstep_listener_round_trip_seconds",
-        Kind::Gauge,
-        "How long a request of each listener takes to the server and back, as it says itself.",
+        MetricType::Gauge,
+        "Round-trip time between each listener and the server, as the listener reports it.",
     );
-    for (member, sync) in synced() {
-        round_trips.sample(&[("member", &member)], sync.round_trip_ms / 1e3);
+    for (room, member, sync) in sync_reports() {
+        round_trips.room_sample(room, &[("member", &member)], sync.round_trip_ms / 1e3);
     }
+}
+
+/// The number of connected devices with a role.
+fn count_role(room: &Snapshot<'_>, role: Role) -> usize {
+    let devices = room.live.listeners.values();
+    devices.filter(|device| device.role == role).count()
 }

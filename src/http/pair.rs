@@ -1,229 +1,222 @@
-//! Pairing over HTTP: the code and who may see it, the QR code, names, coming and going.
+//! Pairing over HTTP: pairs, renames and unpairs devices, and decides which clients may read the pairing code.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue, SET_COOKIE};
-use hyper::{HeaderMap, Request, Response, StatusCode};
+use hyper::header::{HeaderValue, SET_COOKIE};
+use hyper::{Response, StatusCode};
 use serde_json::json;
 
 use super::error::ApiError;
-use super::gate::Paired;
-use super::socket::Line;
-use super::{App, Body, House, control, empty, full, gate, json, secure};
-use crate::address;
+use super::gate::PairedDevice;
+use super::routes::Call;
+use super::{Body, empty, gate, json, permission};
+use crate::base_path::BasePath;
 use crate::hub::Accepted;
-use crate::pairing::{self, Refused};
-use crate::room::Command;
+use crate::pairing::{self, PairingError};
+use crate::room::{Access, Action, Command, clean_device_name};
+use crate::rooms::RoomStatus;
 use crate::wire::{PairRequest, RenameRequest, UnpairRequest};
 
-/// The longest name a device may have, in characters.
-const LONGEST_NAME: usize = 40;
-/// How long a browser keeps the token: as long as browsers do at most.
-const COOKIE_SECONDS: u32 = 400 * 24 * 60 * 60;
+/// `Max-Age` of the cookie with the token: 400 days, the longest time that browsers accept (RFC 6265bis, 5.5).
+const COOKIE_MAX_AGE_SEC: u32 = 400 * 24 * 60 * 60;
 
-/// `POST /pair`.
-pub(super) async fn pair(
-    app: &App,
-    peer: SocketAddr,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, ApiError> {
-    let hub = gate::hub(app)?;
-    let known = gate::paired(app, request.headers()).ok();
-    let known = known.map(|paired| (paired.member, paired.key));
-    let body = control::read(request.into_body()).await?;
-    let PairRequest { code, client_name } = control::from_json(&body)?;
-    let name = tidy(&client_name.unwrap_or_default());
-    match app.pairing.check(&code, peer.ip(), Instant::now()) {
+/// `POST /pair`: pairs the device that sends the room's pairing code. A device that is already paired keeps its member ID and
+/// gets a new token; the token that it sent stays valid, because the response may be lost. In a room other than the house room,
+/// the device also enters the room, and needs no password.
+pub(super) async fn pair(call: Call<'_>) -> Result<Response<Body>, ApiError> {
+    let Call {
+        app, room, client, ..
+    } = call;
+    let house = gate::hub(app.rooms.house())?;
+    let hub = gate::hub(room)?;
+    let previous = gate::find_device(&app.rooms, call.headers()).ok();
+    let PairRequest { code, client_name } = call.body.read_json().await?;
+    let name = clean_device_name(&client_name.unwrap_or_default());
+    match room.pairing.check(&code, client.address, Instant::now()) {
         Ok(()) => {}
-        Err(Refused::WrongCode) => return Err(ApiError::Forbidden("that is not the pairing code")),
-        Err(Refused::TooManyTries { retry_after }) => {
-            return Err(ApiError::TooManyTries { retry_after });
+        Err(PairingError::WrongCode) => {
+            return Err(ApiError::Forbidden(
+                "wrong-pairing-code",
+                "This is not the pairing code",
+            ));
+        }
+        Err(PairingError::TooManyAttempts { retry_after }) => {
+            return Err(ApiError::TooManyAttempts { retry_after });
         }
     }
-    let (token, key) = pairing::new_token();
-    let command = match known {
-        Some((member, old_key)) => Command::PairAgain {
+    let (token, token_hash) = pairing::new_token();
+    let command = match previous {
+        Some((member, old_token_hash)) => Command::PairAgain {
             member,
             name,
-            key,
-            old_key,
+            token_hash,
+            old_token_hash,
         },
-        None => Command::Pair { name, key },
+        None => Command::Pair { name, token_hash },
     };
-    let Accepted { room } = hub.submit(command).await?;
-    let member = room
-        .private
-        .keys
-        .get(&key)
-        .copied()
-        .ok_or(ApiError::Unauthorized)?;
-    tracing::info!("{member} is paired");
+    let Accepted { room: mut state } = house.submit(command).await?;
+    let tokens = &state.private.token_hashes;
+    let member = tokens.get(&token_hash).copied();
+    let member = member.ok_or(ApiError::Unauthorized)?;
+    tracing::info!("paired {member}");
+    if !room.id.is_house() {
+        let entered = app.rooms.admit(room, member).await;
+        if entered.is_err() && previous.is_none() {
+            // The client does not learn its token, so it would stay in the list of devices for ever.
+            house.submit(Command::Leave { member }).await?;
+        }
+        state = entered?.room;
+    }
     let mut response = json(&json!({
         "clientId": token,
         "memberId": member,
-        "eventCount": room.durable.event_count,
-        "snapshot": hub.view().snapshot_of(&room),
+        "eventCount": state.durable.event_count,
+        "snapshot": hub.view().snapshot_of(&state),
     }));
-    set_cookie(&mut response, &token, COOKIE_SECONDS);
+    set_cookie(&mut response, &app.base_path, &token, COOKIE_MAX_AGE_SEC);
     Ok(response)
 }
 
-/// `POST /rename`. It is about the device that asks alone, so it contradicts nobody and needs no event count.
+/// `POST /rename`: changes the name of the device. A device can only rename itself, so a rename never conflicts with other
+/// commands and needs no event count.
 pub(super) async fn rename(
-    paired: &Paired<'_>,
-    request: Request<Incoming>,
+    call: Call<'_>,
+    paired: &PairedDevice<'_>,
 ) -> Result<Response<Body>, ApiError> {
-    let body = control::read(request.into_body()).await?;
-    let RenameRequest { client_name } = control::from_json(&body)?;
+    let RenameRequest { client_name } = call.body.read_json().await?;
     let command = Command::Rename {
         member: paired.member,
-        name: tidy(&client_name),
+        name: clean_device_name(&client_name),
     };
-    let Accepted { room } = paired.hub.submit(command).await?;
-    Ok(json(&json!({ "eventCount": room.durable.event_count })))
+    let accepted = paired.house.submit(command).await?;
+    let event_count = paired.event_count_after(&accepted).await?;
+    Ok(json(&json!({ "eventCount": event_count })))
 }
 
-/// `POST /leave`.
-pub(super) async fn leave(paired: &Paired<'_>) -> Result<Response<Body>, ApiError> {
+/// `POST /leave`: the device unpairs itself.
+pub(super) async fn leave(
+    call: Call<'_>,
+    paired: &PairedDevice<'_>,
+) -> Result<Response<Body>, ApiError> {
     let member = paired.member;
-    paired.hub.submit(Command::Leave { member }).await?;
-    tracing::info!("{member} is no longer paired");
+    paired.house.submit(Command::Leave { member }).await?;
+    tracing::info!("{member} unpaired itself");
     let mut response = Response::new(empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    set_cookie(&mut response, "", 0);
+    set_cookie(&mut response, &call.app.base_path, "", 0);
     Ok(response)
 }
 
-/// `POST /unpair`: of whichever device. It contradicts nothing that others ask for, so it needs no event count.
+/// `POST /unpair`: unpairs any device. The request names the device. So its effect does not depend on changes that the
+/// sender has not received yet, and the request needs no event count.
 pub(super) async fn unpair(
-    paired: &Paired<'_>,
-    request: Request<Incoming>,
+    call: Call<'_>,
+    paired: &PairedDevice<'_>,
 ) -> Result<Response<Body>, ApiError> {
-    let body = control::read(request.into_body()).await?;
-    let UnpairRequest { member_id: other } = control::from_json(&body)?;
+    let UnpairRequest { member_id: target } = call.body.read_json().await?;
     let member = paired.member;
-    let command = Command::Unpair { member, other };
-    let Accepted { room } = paired.hub.submit(command).await?;
-    tracing::info!("{other} is no longer paired: {member} has seen to it");
-    let mut response = json(&json!({ "eventCount": room.durable.event_count }));
-    if other == member {
-        set_cookie(&mut response, "", 0);
+    let command = Command::Unpair { member, target };
+    let house = paired.house.view().room;
+    let permission = house.check_permission(member, Action::Unpair(target));
+    permission.map_err(|refusal| ApiError::refused(refusal, &house.durable))?;
+    // Before the removal, which reaches the other rooms at once.
+    paired.rooms.record_removal(target, member);
+    let accepted = paired.house.submit(command).await;
+    let accepted = accepted.inspect_err(|_| paired.rooms.cancel_removal(target, member))?;
+    tracing::info!("{member} unpaired {target}");
+    let event_count = paired.event_count_after(&accepted).await?;
+    let mut response = json(&json!({ "eventCount": event_count }));
+    if target == member {
+        set_cookie(&mut response, &call.app.base_path, "", 0);
     }
     Ok(response)
 }
 
-/// `GET /code`: for this machine itself, for paired devices, and for everybody while the window is open.
-pub(super) fn code(
-    app: &App,
-    peer: SocketAddr,
-    headers: &HeaderMap,
-) -> Result<Response<Body>, ApiError> {
-    let may_see =
-        gate::from_here(peer, headers) || window_open(app) || gate::paired(app, headers).is_ok();
-    if !may_see {
+/// `GET /code`: the pairing code, on the local socket, for the paired devices that the rules permit, and for all clients while the
+/// pairing window is open (see [`is_window_open`]).
+///
+/// # Errors
+/// 403 for any other client.
+pub(super) fn code(call: &Call<'_>) -> Result<Response<Body>, ApiError> {
+    let is_local = call.is_local();
+    let rooms = &call.app.rooms;
+    if !call.room.id.is_house() && gate::find_device(rooms, call.headers()).is_ok() {
+        gate::hub(call.room)?;
+    }
+    let paired = gate::authenticate(rooms, call.room, call.headers()).ok();
+    if let Some(paired) = paired.as_ref().filter(|_| !is_local) {
+        permission::check(paired, Action::SeeCode)?;
+        check_house_invites(paired)?;
+    } else if !is_local && !is_window_open(call) {
         return Err(ApiError::Forbidden(
-            "ask somebody who is paired already for the code, or look at the server's terminal",
+            "pairing-code-hidden",
+            "The pairing code is shown on paired devices, on the server's terminal, and by the command `lockstep code`",
         ));
     }
-    Ok(json(&json!({ "code": app.pairing.code() })))
+    Ok(json(&json!({ "code": call.room.pairing.code() })))
 }
 
-/// Whether everybody is shown the code: from a start until somebody is paired.
-pub(super) fn window_open(app: &App) -> bool {
-    let nobody_yet = match &app.house {
-        House::Open(hub) => !hub.view().room.live.anybody_paired,
-        House::Damaged(_) => true,
+/// Checks that a device may invite to the house: the code of another room also pairs with the house, whose rule therefore applies.
+///
+/// # Errors
+/// 403 with a sentence that says who may.
+fn check_house_invites(paired: &PairedDevice<'_>) -> Result<(), ApiError> {
+    let house = paired.house.view().room;
+    let permission = house.check_permission(paired.member, Action::SeeCode);
+    permission.map_err(|refusal| ApiError::refused(refusal, &house.durable))
+}
+
+/// `POST /code/renew`: replaces the pairing code by a new random one, until the server ends.
+///
+/// # Errors
+/// 403 for devices that may not, 422 if the code is configured.
+pub(super) fn renew_code(
+    call: &Call<'_>,
+    paired: &PairedDevice<'_>,
+) -> Result<Response<Body>, ApiError> {
+    permission::check(paired, Action::RenewCode)?;
+    check_house_invites(paired)?;
+    let code = call.room.pairing.renew().ok_or_else(|| {
+        ApiError::Unprocessable(
+            "code-fixed",
+            "The pairing code was set when the server was started, and stays".into(),
+        )
+    })?;
+    tracing::info!("{} renewed the pairing code", paired.member);
+    Ok(json(&json!({ "code": code })))
+}
+
+/// Whether the pairing window is open: unless `--no-pairing-window` is set, all clients may read the pairing code from each
+/// start of the server until a device is paired after that start. Only the house room has a pairing window. While only hosts may
+/// see the code, the window is shut.
+pub(super) fn is_window_open(call: &Call<'_>) -> bool {
+    let none_paired_since_start = match &call.room.status {
+        RoomStatus::Running(hub) => {
+            let room = hub.view().room;
+            let is_for_all = room.durable.rules.invite == Access::Everyone;
+            is_for_all && !room.live.any_paired_since_start
+        }
+        RoomStatus::Damaged(_) => true,
     };
-    app.window && nobody_yet
+    call.app.has_pairing_window && call.room.id.is_house() && none_paired_since_start
 }
 
-/// `GET /qr`: of the name by which this phone came, since that works in this house; of the address on the LAN for whoever came
-/// by a name that only this machine understands, or only some phones (multicast DNS). Over HTTP always: the next guest's phone
-/// trusts no certificate of ours.
-pub(super) fn qr(app: &App, line: &Line, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    let host = secure::host(headers).unwrap_or_default();
-    let own = ["localhost", "127.", "[::1]", "0.0.0.0"];
-    let name = gate::name_of(host).to_ascii_lowercase();
-    let multicast = name.trim_end_matches('.').ends_with(".local");
-    let plain = line.is_secure().then(|| secure::plain_url(app, &name));
-    let url = if multicast || own.iter().any(|own| name.starts_with(own)) {
-        address::url(app.local)
-    } else {
-        plain
-            .flatten()
-            .unwrap_or_else(|| format!("http://{}", host.trim_end_matches(":80")))
-    };
-    let png =
-        address::png_qr(&url).ok_or(ApiError::NotFound("the address is too long for a QR code"))?;
-    let mut response = Response::new(full(png));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("image/png"));
-    Ok(response)
-}
-
-/// Not `Secure`, over HTTPS either: cookies belong to a host whatever the port, so the page over HTTP and the one over HTTPS
-/// are the same paired device, and a `Secure` one would shut the first of them out (RFC 6265bis, 5.7).
-fn set_cookie(response: &mut Response<Body>, token: &str, seconds: u32) {
+/// Sets the cookie with the token, or deletes the cookie if `max_age_seconds` is 0.
+///
+/// The cookie has no attribute `Secure`, even over HTTPS: the HTTP page and the HTTPS page share the cookie, so that both
+/// are the same paired device, and an HTTP response cannot replace a `Secure` cookie (RFC 6265bis, 5.7).
+fn set_cookie(
+    response: &mut Response<Body>,
+    base_path: &BasePath,
+    token: &str,
+    max_age_seconds: u32,
+) {
     let cookie = format!(
-        "{}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict",
-        gate::COOKIE_NAME
+        "{}={token}; Path={}; Max-Age={max_age_seconds}; HttpOnly; SameSite=Strict",
+        gate::COOKIE_NAME,
+        base_path.page()
     );
     if let Ok(cookie) = HeaderValue::try_from(cookie) {
         response.headers_mut().insert(SET_COOKIE, cookie);
-    }
-}
-
-/// A name in one line of text that can be seen, and that turns nothing around it; empty when nothing of it can be.
-pub(super) fn tidy(name: &str) -> String {
-    let printable = name.replace(|c: char| c.is_control() || is_unseen(c), " ");
-    let words: Vec<_> = printable.split_whitespace().collect();
-    let line: String = words.join(" ").chars().take(LONGEST_NAME).collect();
-    // Scripts and emoji are joined by these, or kept apart; alone they are nothing.
-    let joins = |c: char| {
-        matches!(
-            c,
-            ' ' | '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' | '\u{e0020}'..='\u{e007f}'
-        )
-    };
-    if line.chars().all(joins) {
-        String::new()
-    } else {
-        line
-    }
-}
-
-/// Characters without a shape, and those that change the direction of what follows.
-fn is_unseen(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
-        | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_one_short_line() {
-        assert_eq!(tidy("  Ann\u{0}e \n\t Marie "), "Ann e Marie");
-        assert_eq!(tidy(&"ü".repeat(100)).chars().count(), LONGEST_NAME);
-        assert_eq!(tidy("👩\u{200d}👧"), "👩\u{200d}👧");
-    }
-
-    #[test]
-    fn what_nobody_can_see_is_no_name() {
-        for name in [
-            "\u{200b}",
-            "\u{3164}\u{feff}",
-            "\u{200d}\u{fe0f}",
-            "\u{2800} \u{ad}",
-        ] {
-            assert_eq!(tidy(name), "", "{name:?}");
-        }
-        assert_eq!(tidy("Ann\u{202e}gpj.\u{2066}exe"), "Ann gpj. exe");
     }
 }

@@ -1,106 +1,176 @@
-//! In step over HTTP: what listeners say of it, the delays of their speakers, and the sounds by which those are compared.
-//! None of it contradicts what anybody else asks for, so it needs no event count.
+//! Synchronization over HTTP: the reported deviations of listeners from the room's position, the delays of their speakers,
+//! and the test sound for comparing speakers. These requests never conflict with each other, so they need no event count.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::time::SystemTime;
 
-use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use serde_json::json;
 
+use super::body::from_json;
 use super::error::ApiError;
-use super::gate::Paired;
-use super::{Body, control, empty, json};
-use crate::hub::Accepted;
-use crate::room::{Command, LARGEST_DELAY_MS, MemberId};
-use crate::wire::{self, SyncReport, TuneRequest, TuningRequest};
+use super::gate::PairedDevice;
+use super::routes::Call;
+use super::{Body, empty, json};
+use crate::library::rfc3339;
+use crate::room::{Command, ComparisonMethod, DeviceKind, MAX_SPEAKER_DELAY_MS, MemberId};
+use crate::wire::{
+    self, ComparedSpeakers, SyncDescription, SyncReport, TuneRequest, TuningRequest,
+};
 
-/// Nothing that a listener reports takes longer, in milliseconds.
-const LONGEST_MS: f64 = 60_000.0;
+/// The largest absolute value of a duration in a report, in milliseconds.
+const MAX_REPORTED_MS: f64 = 60_000.0;
 
-/// `POST /sync`.
+/// `POST /sync`: a listener reports its deviation from the room's position, its latencies, and its kind.
 pub(super) async fn report(
-    paired: &Paired<'_>,
-    request: Request<Incoming>,
+    call: Call<'_>,
+    paired: &PairedDevice<'_>,
 ) -> Result<Response<Body>, ApiError> {
-    let body = control::read(request.into_body()).await?;
-    paired.hub.report_sync(paired.member, said(&body)?);
-    Ok(nothing())
+    let (report, kind) = parse_report(&call.body.read().await?)?;
+    paired.hub.report_sync(paired.member, report);
+    if let Some(kind) = kind.filter(|kind| !has_kind(paired, kind)) {
+        let member = paired.member;
+        paired
+            .house
+            .submit(Command::Describe { member, kind })
+            .await?;
+    }
+    Ok(no_content())
 }
 
-/// What a report says, if that is possible.
-pub(super) fn said(body: &[u8]) -> Result<SyncReport, ApiError> {
-    let report = control::from_json(body)?;
-    check(&report)?;
-    Ok(report)
+/// Parses and checks the body of `POST /sync`.
+///
+/// # Errors
+/// 400 if the body is not the expected JSON, or a value is out of range.
+pub(super) fn parse_report(body: &[u8]) -> Result<(SyncReport, Option<DeviceKind>), ApiError> {
+    let report = from_json(body)?;
+    check_report(&report)?;
+    let SyncDescription { kind } = from_json(body)?;
+    Ok((report, kind))
 }
 
-/// `POST /tune`.
+fn has_kind(paired: &PairedDevice<'_>, kind: &DeviceKind) -> bool {
+    let view = paired.house.view();
+    let client = view.room.durable.clients.get(&paired.member);
+    client.is_some_and(|client| client.kind.as_ref() == Some(kind))
+}
+
+/// `POST /tune`: sets the speaker delays of devices.
 pub(super) async fn tune(
-    paired: &Paired<'_>,
-    request: Request<Incoming>,
+    call: Call<'_>,
+    paired: &PairedDevice<'_>,
 ) -> Result<Response<Body>, ApiError> {
-    let body = control::read(request.into_body()).await?;
-    let (member, delays) = (paired.member, delays(&body)?);
-    let command = Command::Tune { member, delays };
-    let Accepted { room } = paired.hub.submit(command).await?;
-    Ok(json(&json!({ "eventCount": room.durable.event_count })))
+    let command = parse_tune(&call.body.read().await?, paired.member)?;
+    if let Command::Tune { delays, .. } | Command::Compare { delays, .. } = &command {
+        paired.rooms.record_tuning(delays, paired.member);
+    }
+    let accepted = paired.house.submit(command).await?;
+    let event_count = paired.event_count_after(&accepted).await?;
+    Ok(json(&json!({ "eventCount": event_count })))
 }
 
-/// The delays that are asked for, in milliseconds, at least one.
-pub(super) fn delays(body: &[u8]) -> Result<BTreeMap<MemberId, f64>, ApiError> {
-    let TuneRequest { mut delays } = control::from_json(body)?;
+/// Parses and checks the body of `POST /tune`: the speaker delays of one device or more, in milliseconds, and the comparison
+/// that found them. `member` is the sender.
+///
+/// # Errors
+/// 400 if the body is not the expected JSON, names no device, contains a delay that is out of range, or a comparison that
+/// leaves out a device with a delay, has less than two devices, or claims to be the server's.
+pub(super) fn parse_tune(body: &[u8], member: MemberId) -> Result<Command, ApiError> {
+    let TuneRequest { delays, compared } = from_json(body)?;
+    let delays = check_delays(delays)?;
+    let Some(ComparedSpeakers { by, member_ids }) = compared else {
+        return Ok(Command::Tune { member, delays });
+    };
+    if by == ComparisonMethod::Server {
+        return Err(ApiError::BadRequest(
+            "Only `lockstep compare` records with the server's microphone".into(),
+        ));
+    }
+    if member_ids.len() < 2 || !delays.keys().all(|tuned| member_ids.contains(tuned)) {
+        return Err(ApiError::BadRequest(
+            "A comparison must name at least two devices, and each device with a delay".into(),
+        ));
+    }
+    Ok(Command::Compare {
+        sender: Some(member),
+        by,
+        at: now_rfc3339(),
+        compared: member_ids,
+        delays,
+    })
+}
+
+/// The time by the calendar, in UTC.
+pub(super) fn now_rfc3339() -> String {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    rfc3339::format(since_epoch.map_or(0, |time| time.as_secs()))
+}
+
+/// Checks and rounds speaker delays.
+///
+/// # Errors
+/// 400 if there is none, or one is out of range.
+pub(super) fn check_delays(
+    mut delays: BTreeMap<MemberId, f64>,
+) -> Result<BTreeMap<MemberId, f64>, ApiError> {
     if delays.is_empty() {
-        return Err(ApiError::BadRequest("delays must name a device".into()));
+        return Err(ApiError::BadRequest(
+            "The object delays must name at least one device".into(),
+        ));
     }
     for delay_ms in delays.values_mut() {
-        in_range("a delay", *delay_ms, -LARGEST_DELAY_MS..=LARGEST_DELAY_MS)?;
-        *delay_ms = wire::tenths(*delay_ms);
+        check_range(
+            "a delay",
+            *delay_ms,
+            -MAX_SPEAKER_DELAY_MS..=MAX_SPEAKER_DELAY_MS,
+        )?;
+        *delay_ms = wire::round_to_tenths(*delay_ms);
     }
     Ok(delays)
 }
 
-/// `POST /tuning`.
-pub(super) async fn sound(
-    paired: &Paired<'_>,
-    request: Request<Incoming>,
+/// `POST /tuning`: starts or stops the test sound.
+pub(super) async fn play_test_sound(
+    call: Call<'_>,
+    paired: &PairedDevice<'_>,
 ) -> Result<Response<Body>, ApiError> {
-    let body = control::read(request.into_body()).await?;
-    let TuningRequest { kind } = control::from_json(&body)?;
-    paired.hub.sound(kind).await?;
-    Ok(nothing())
+    let TuningRequest { kind: sound } = call.body.read_json().await?;
+    paired.hub.broadcast_tuning(sound, None).await?;
+    Ok(no_content())
 }
 
-fn nothing() -> Response<Body> {
+pub(super) fn no_content() -> Response<Body> {
     let mut response = Response::new(empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
 }
 
-fn check(report: &SyncReport) -> Result<(), ApiError> {
-    in_range(
+fn check_report(report: &SyncReport) -> Result<(), ApiError> {
+    // A silent listener has no playback position, so it reports no deviation.
+    check_range(
         "offMs",
         report.off_ms.unwrap_or(0.0),
-        -LONGEST_MS..=LONGEST_MS,
+        -MAX_REPORTED_MS..=MAX_REPORTED_MS,
     )?;
     for (name, ms) in [
         ("roundTripMs", report.round_trip_ms),
         ("latencyMs", report.latency_ms),
         ("needsMs", report.needs_ms),
     ] {
-        in_range(name, ms, 0.0..=LONGEST_MS)?;
+        check_range(name, ms, 0.0..=MAX_REPORTED_MS)?;
     }
     Ok(())
 }
 
-/// Not a number is in no range.
-fn in_range(name: &str, ms: f64, range: RangeInclusive<f64>) -> Result<(), ApiError> {
+/// Refuses a value outside of `range`, and NaN, with 400.
+fn check_range(name: &str, ms: f64, range: RangeInclusive<f64>) -> Result<(), ApiError> {
     if range.contains(&ms) {
         return Ok(());
     }
-    let (least, most) = range.into_inner();
+    let (min, max) = range.into_inner();
     Err(ApiError::BadRequest(format!(
-        "{name} must be a number of milliseconds from {least} to {most}"
+        "The value of {name} must be a number of milliseconds from {min} to {max}"
     )))
 }
 
@@ -109,18 +179,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_refused_outside_its_ranges() {
+    fn refuses_reports_outside_their_ranges() {
         let good = SyncReport {
             off_ms: Some(-1.5),
             round_trip_ms: 8.0,
             latency_ms: 40.0,
             needs_ms: 120.0,
             waits_for_tap: false,
+            paused_alone: false,
         };
         let off = |ms| SyncReport { off_ms: ms, ..good };
         let needs = |needs_ms| SyncReport { needs_ms, ..good };
         let (round_trip_ms, latency_ms) = (60_000.1, -0.1);
-        for (report, fine) in [
+        for (report, is_accepted) in [
             (good, true),
             (off(None), true),
             (off(Some(-60_000.0)), true),
@@ -140,7 +211,7 @@ mod tests {
             ),
             (SyncReport { latency_ms, ..good }, false),
         ] {
-            assert_eq!(check(&report).is_ok(), fine, "{report:?}");
+            assert_eq!(check_report(&report).is_ok(), is_accepted, "{report:?}");
         }
     }
 }

@@ -1,223 +1,161 @@
-//! Covers: the embedded picture, or the one beside the track, scaled for a phone, and kept for the next one who asks: the
-//! last ones here, and more of them on disk (`shelf`).
+//! Makes the cover of a track: finds its picture and scales it to a JPEG of at most 512 pixels a side. `cover_cache` caches
+//! the result.
 
-use std::collections::VecDeque;
-use std::io::{Cursor, Read};
+use std::fs::File;
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
-use image::{ImageReader, Limits};
-use tokio::sync::Semaphore;
 
-use super::shelf::Shelf;
-use super::{Cover, Index, Track, Version, tags};
+use super::cover_picture::{self, PictureError};
+use super::{Index, Picture, Stamp, Track, Version, tags};
 use crate::room::TrackId;
 
-/// The longer side of a scaled cover, in pixels.
-const LONGEST_SIDE: u32 = 512;
+/// The longest side of a scaled cover, in pixels. Smaller pictures keep their size.
+const MAX_SIDE: u32 = 512;
+/// The quality of the JPEG, from 1 to 100.
 const JPEG_QUALITY: u8 = 82;
-/// Larger pictures are not decoded: a picture bomb costs a log line.
-const LARGEST_SOURCE: u32 = 10_000;
-/// And files that are larger are not read, in bytes.
-const LARGEST_FILE: u64 = 32 << 20;
-/// What decoding one may take, in bytes.
-const MOST_MEMORY: u64 = 64 << 20;
-/// What is kept of scaled covers in memory, in bytes.
-const CACHE: usize = 4 << 20;
-/// How many are scaled at once: it is heavy work on a Pi, and the music comes first.
-const AT_ONCE: usize = 1;
+/// The largest cover file that is read, in bytes.
+pub(super) const MAX_COVER_FILE_SIZE: u64 = 32 << 20;
 
-/// The scaled covers of a library.
-#[derive(Debug)]
-pub struct Covers {
-    kept: Mutex<Kept>,
-    shelf: Shelf,
-    turns: Arc<Semaphore>,
-}
-
-/// Names the bytes that a cover is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Name {
-    /// The file: tracks beside a picture share it.
-    pub(super) picture: TrackId,
+/// Identifies the pictures from which a cover is made. Tracks without an embedded picture that have the same cover files have
+/// the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct CoverKey {
+    /// The track's id if it has an embedded picture; otherwise the hash of the path of its first cover file.
+    pub(super) source_id: TrackId,
+    /// The version of all pictures together.
     pub(super) version: Version,
 }
 
-impl Name {
-    fn of(track: &Track) -> Option<Self> {
-        Some(Name {
-            picture: track.picture()?,
+impl CoverKey {
+    /// `None` if the track has no cover.
+    pub(super) fn of(track: &Track) -> Option<Self> {
+        Some(CoverKey {
+            source_id: track.cover_source_id()?,
             version: track.cover_version()?,
         })
     }
 }
 
-/// The most recently made ones, oldest first, and those that cannot be made.
-#[derive(Debug, Default)]
-struct Kept {
-    covers: VecDeque<(Name, Option<Bytes>)>,
-    bytes: usize,
-}
-
-impl Covers {
-    /// With what is kept beside `state_file`.
-    pub fn beside(state_file: &Path) -> Self {
-        Covers {
-            kept: Mutex::default(),
-            shelf: Shelf::beside(state_file),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
-        }
-    }
-
-    /// A track's cover as JPEG; `None` where there is none that can be shown.
-    pub async fn get(self: &Arc<Self>, index: &Arc<Index>, id: TrackId) -> Option<Bytes> {
-        let name = Name::of(index.track(id)?)?;
-        if let Some(known) = self.lock().find(name) {
-            return known;
-        }
-        let covers = self.clone();
-        // Whoever only wants one from the disk does not wait until others are made.
-        let found = tokio::task::spawn_blocking(move || covers.take_down(name));
-        if let Some(found) = found.await.ok()? {
-            return found;
-        }
-        let turn = self.turns.clone().acquire_owned().await.ok()?;
-        // Whoever asked may have scrolled on and be gone: the work keeps its turn, and what it has made.
-        let (covers, index) = (self.clone(), index.clone());
-        let made = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            covers.make(&index, id, name)
-        });
-        made.await.ok()?
-    }
-
-    fn take_down(&self, name: Name) -> Option<Option<Bytes>> {
-        let found = self.shelf.find(name)?;
-        self.lock().keep(name, found.clone());
-        Some(found)
-    }
-
-    fn make(&self, index: &Index, id: TrackId, name: Name) -> Option<Bytes> {
-        // Several phones ask for a cover at the same time: whoever waited finds it made.
-        if let Some(known) = self.lock().find(name) {
-            return known;
-        }
-        // What makes a reader of pictures or tags fail is no cover either.
-        let making = AssertUnwindSafe(|| make(index, id, name.version));
-        let made = catch_unwind(making).unwrap_or(Err(NoCover::Broken));
-        if let Err(error) = &made {
-            tracing::warn!(track = %id, "the cover cannot be shown: {error}");
-        }
-        // A disk that is asleep now may be awake the next time.
-        if !matches!(made, Err(NoCover::Io(_) | NoCover::Changed)) {
-            let cover = made.as_ref().ok();
-            self.lock().keep(name, cover.cloned());
-            // It may be that a disk failed while the tags were read: the next start looks again.
-            if !matches!(made, Err(NoCover::Gone)) {
-                self.shelf.keep(name, cover);
-            }
-        }
-        made.ok()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Kept {
-    fn find(&self, name: Name) -> Option<Option<Bytes>> {
-        let mut kept = self.covers.iter();
-        let found = kept.find(|(kept, _)| *kept == name);
-        found.map(|(_, cover)| cover.clone())
-    }
-
-    fn keep(&mut self, name: Name, cover: Option<Bytes>) {
-        // Many who asked at the same time bring the same.
-        if self.find(name).is_some() {
-            return;
-        }
-        self.bytes += weight(cover.as_ref());
-        self.covers.push_back((name, cover));
-        while self.bytes > CACHE {
-            let Some((_, oldest)) = self.covers.pop_front() else {
-                break;
-            };
-            self.bytes -= weight(oldest.as_ref());
-        }
-    }
-}
-
-/// What a kept cover takes, in bytes, with its place in the list.
-fn weight(cover: Option<&Bytes>) -> usize {
-    64 + cover.map_or(0, Bytes::len)
-}
-
+/// Why no cover could be made.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoCover {
+pub(super) enum CoverError {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("{0}")]
-    Image(#[from] image::ImageError),
-    #[error("what reads it fails on it")]
-    Broken,
-    #[error("it is gone")]
+    Picture(#[from] PictureError),
+    #[error("the cover cannot be encoded: {0}")]
+    Encoder(#[from] image::ImageError),
+    #[error("the decoder of its picture panicked")]
+    DecoderPanicked,
+    #[error("the reader of its tags panicked")]
+    TagReaderPanicked,
+    #[error("the track or its picture no longer exists")]
     Gone,
-    #[error("its file has another version by now")]
+    #[error("the file of its picture has changed since the scan")]
     Changed,
-    #[error("its file has more than {} MB", LARGEST_FILE >> 20)]
+    #[error("the file of its picture is larger than {} MiB", MAX_COVER_FILE_SIZE >> 20)]
     TooLarge,
 }
 
-fn make(index: &Index, id: TrackId, version: Version) -> Result<Bytes, NoCover> {
-    let track = index.track(id).ok_or(NoCover::Gone)?;
-    let cover = track.cover.as_ref().ok_or(NoCover::Gone)?;
-    let opened = match cover {
-        Cover::Embedded => index.open(track)?,
-        Cover::Beside(path, _) => index.open_below(path)?,
-    };
-    if Version::of(&opened.metadata) != version {
-        return Err(NoCover::Changed);
-    }
-    match cover {
-        Cover::Embedded => {
-            let picture = tags::cover(&opened.file, opened.metadata.len()).ok_or(NoCover::Gone)?;
-            scale(picture.data())
-        }
-        Cover::Beside(..) if opened.metadata.len() > LARGEST_FILE => Err(NoCover::TooLarge),
-        Cover::Beside(..) => {
-            let mut encoded = Vec::new();
-            opened.file.take(LARGEST_FILE).read_to_end(&mut encoded)?;
-            scale(&encoded)
-        }
+impl CoverError {
+    /// Whether a later attempt with the same key may succeed, so that the error must not be cached.
+    pub(super) fn is_temporary(&self) -> bool {
+        matches!(self, CoverError::Io(_) | CoverError::Changed)
     }
 }
 
-pub(super) fn scale(encoded: &[u8]) -> Result<Bytes, NoCover> {
-    let mut reader = ImageReader::new(Cursor::new(encoded)).with_guessed_format()?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(LARGEST_SOURCE);
-    limits.max_image_height = Some(LARGEST_SOURCE);
-    limits.max_alloc = Some(MOST_MEMORY);
-    reader.limits(limits);
-    let mut picture = reader.decode()?;
-    if picture.width().max(picture.height()) > LONGEST_SIDE {
-        picture = picture.resize(LONGEST_SIDE, LONGEST_SIDE, FilterType::Triangle);
+/// Makes the cover of the track with this id, from the first of its pictures that can be decoded: those in its tags, then its
+/// cover files. Blocks.
+pub(super) fn make(index: &Index, id: TrackId) -> Result<Bytes, CoverError> {
+    let track = index.track(id).ok_or(CoverError::Gone)?;
+    let mut first_error = None;
+    if track.has_embedded_picture {
+        let pictures = match embedded_pictures(index, track) {
+            Ok(pictures) => pictures,
+            Err(error) if error.is_temporary() => return Err(error),
+            Err(error) => {
+                first_error = Some(error);
+                Vec::new()
+            }
+        };
+        for picture in pictures {
+            match scale_catching_panics(&picture) {
+                Ok(cover) => return Ok(cover),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+    }
+    for picture in track.cover_files.iter() {
+        match read_picture(index, picture).and_then(|encoded| scale_catching_panics(&encoded)) {
+            Ok(cover) => return Ok(cover),
+            // Another attempt may succeed, so a less preferred picture must not get into the cache.
+            Err(error) if error.is_temporary() => return Err(error),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    Err(first_error.unwrap_or(CoverError::Gone))
+}
+
+/// The pictures in the tags of a track, the most preferred first.
+fn embedded_pictures(index: &Index, track: &Track) -> Result<Vec<Vec<u8>>, CoverError> {
+    let opened = index.open(track)?;
+    check_stamp(&opened.file, |stamp| track.accepts_stamp(stamp))?;
+    let read = || tags::embedded_pictures(&opened.file, opened.metadata.len());
+    let pictures =
+        catch_unwind(AssertUnwindSafe(read)).map_err(|_| CoverError::TagReaderPanicked)??;
+    check_stamp(&opened.file, |stamp| track.accepts_stamp(stamp))?;
+    Ok(pictures)
+}
+
+/// Fails if the file has changed since the scan. To be called before and after the file is read.
+fn check_stamp(file: &File, is_accepted: impl Fn(Stamp) -> bool) -> Result<(), CoverError> {
+    match is_accepted(Stamp::of(&file.metadata()?)) {
+        true => Ok(()),
+        false => Err(CoverError::Changed),
+    }
+}
+
+fn read_picture(index: &Index, picture: &Picture) -> Result<Vec<u8>, CoverError> {
+    let opened = index.open_path(&picture.path)?;
+    check_stamp(&opened.file, |stamp| picture.accepts_stamp(stamp))?;
+    if opened.metadata.len() > MAX_COVER_FILE_SIZE {
+        return Err(CoverError::TooLarge);
+    }
+    let mut encoded = Vec::new();
+    let mut limited = (&opened.file).take(MAX_COVER_FILE_SIZE);
+    limited.read_to_end(&mut encoded)?;
+    check_stamp(&opened.file, |stamp| picture.accepts_stamp(stamp))?;
+    Ok(encoded)
+}
+
+fn scale_catching_panics(encoded: &[u8]) -> Result<Bytes, CoverError> {
+    catch_unwind(|| scale(encoded)).unwrap_or(Err(CoverError::DecoderPanicked))
+}
+
+/// Decodes a picture, and encodes the picture as a JPEG of at most [`MAX_SIDE`] pixels a side.
+pub(super) fn scale(encoded: &[u8]) -> Result<Bytes, CoverError> {
+    // Scaling before the background is added would mix the colours of transparent pixels, often black, into the edges.
+    let mut picture =
+        cover_picture::without_alpha(cover_picture::decode(encoded, MAX_SIDE as u16)?);
+    if picture.width().max(picture.height()) > MAX_SIDE {
+        picture = picture.resize(MAX_SIDE, MAX_SIDE, FilterType::Triangle);
     }
     let mut jpeg = Vec::new();
     picture
-        .to_rgb8()
+        .into_rgb8()
         .write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY))?;
     Ok(jpeg.into())
 }
 
 #[cfg(test)]
 mod tests {
-    use image::{DynamicImage, ImageFormat};
+    use std::io::Cursor;
+
+    use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
 
     use super::*;
 
@@ -230,25 +168,45 @@ mod tests {
     }
 
     #[test]
-    fn a_large_cover_is_scaled_and_keeps_its_shape() {
+    fn scales_a_large_picture_and_keeps_its_aspect_ratio() {
         let scaled = image::load_from_memory(&scale(&png(2000, 1000)).unwrap()).unwrap();
         assert_eq!((scaled.width(), scaled.height()), (512, 256));
     }
 
     #[test]
-    fn a_small_cover_is_not_blown_up() {
+    fn does_not_enlarge_a_small_picture() {
         let scaled = image::load_from_memory(&scale(&png(64, 64)).unwrap()).unwrap();
         assert_eq!((scaled.width(), scaled.height()), (64, 64));
     }
 
     #[test]
-    fn a_picture_bomb_is_refused_before_it_is_unpacked() {
-        assert!(scale(&png(LARGEST_SOURCE + 1, 1)).is_err());
-        assert!(scale(&png(4_200, 4_200)).is_err(), "70 MB of pixels");
+    fn scaling_adds_no_dark_edge_around_transparent_parts() {
+        // Narrow stripes of grey between transparent black.
+        let stripes = RgbaImage::from_fn(1_000, 1_000, |x, _| match x % 4 {
+            0 | 1 => Rgba([220, 220, 220, 255]),
+            _ => Rgba([0, 0, 0, 0]),
+        });
+        let mut encoded = Cursor::new(Vec::new());
+        stripes.write_to(&mut encoded, ImageFormat::Png).unwrap();
+        let scaled = image::load_from_memory(&scale(&encoded.into_inner()).unwrap()).unwrap();
+        let darkest = scaled.into_luma8().pixels().map(|pixel| pixel.0[0]).min();
+        assert!(darkest >= Some(210), "{darkest:?}");
     }
 
     #[test]
-    fn what_is_no_picture_is_refused() {
+    fn scales_a_cover_of_5200_by_4400_pixels_with_transparency() {
+        let scaled = image::load_from_memory(&scale(&png(5_200, 4_400)).unwrap()).unwrap();
+        assert_eq!((scaled.width(), scaled.height()), (512, 433));
+    }
+
+    #[test]
+    fn refuses_a_decompression_bomb() {
+        assert!(scale(&png(16_385, 1)).is_err());
+        assert!(scale(&png(5_100, 5_100)).is_err(), "104 MB of pixels");
+    }
+
+    #[test]
+    fn refuses_bytes_that_are_not_a_picture() {
         assert!(scale(b"not a picture").is_err());
     }
 }

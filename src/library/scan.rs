@@ -1,333 +1,298 @@
-//! The walk over the audio folder, and the reading of what is new in it, on threads of its own. When a scan is due, and
-//! what becomes of its outcome, `keeper` knows.
+//! One scan of the audio folders, in three steps: plan (list the folder and compare the listing with the index), read (new
+//! and changed files), and publish (build the next index, replace the published index, and notify the rooms). `library.rs`
+//! defines the terms.
 
-use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader};
-use std::num::NonZero;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::SystemTime;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
-use sha2::{Digest, Sha256};
-use walkdir::{DirEntry, WalkDir};
+use super::backlog::{Stages, Step};
+use super::folders::FolderIdentity;
+use super::index_builder::{IndexBuilder, ScanPlan, StabilityRule};
+use super::publisher::Publisher;
+use super::read_files;
+use super::scan_progress::{ProgressThrottle, ScanProgress};
+use super::scan_requests::{MAX_DEBOUNCE, ScanRequest, ScanRequests};
+use super::scanner::{EMPTY_FOLDER_MESSAGE, ScanOutcome, Scanner};
+use super::walk::{FileEntry, Listing};
+use super::{Index, LibraryOptions};
+use crate::room::TrackId;
 
-use super::open::Root;
-use super::tags::{self, NotMusic};
-use super::{Cover, Track, Version, first_64_bits, track_id};
+/// The most bytes that a scan hashes before it publishes its index.
+const MAX_HASHED_BYTES_IN_SCAN: u64 = 32 << 20;
+/// The number of bytes that are hashed between two checks for a request. A slow disk or share reads them in less than a second.
+const BYTES_PER_STEP: u64 = 1 << 20;
+/// While many files are hashed, the time between two publications of the results. Each client fetches the index after each
+/// publication. Also the time between two reports of measured loudness to clients.
+pub(super) const PUBLICATION_INTERVAL: Duration = Duration::from_secs(10);
+/// While many files are hashed or tracks are measured, the time between two writes of the index cache.
+pub(super) const SAVE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What a cover beside the tracks is called, the better name first.
-const COVER_NAMES: [&str; 3] = ["cover", "folder", "front"];
-const COVER_EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
-
-/// As many files are told of at once, where there are many: each time, somebody wakes up.
-const TOGETHER: usize = 16;
-/// So much of a file is summed up at once, in bytes.
-const PIECE: usize = 64 << 10;
-
-/// A file, before anybody has looked into it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Seen {
-    /// Below the audio folder.
-    pub(super) path: PathBuf,
-    pub(super) version: Version,
-    pub(super) modified: Option<SystemTime>,
-}
-
-/// What lies in the audio folder.
-#[derive(Debug, Default)]
-pub(super) struct Walked {
-    pub(super) files: Vec<Seen>,
-    /// The picture that stands for all tracks of a folder.
-    pub(super) covers: HashMap<PathBuf, Cover>,
-    /// What may not be looked at, and why.
-    pub(super) left_out: Vec<(PathBuf, String)>,
-    /// Folders that could not be read just now, below the audio folder: nobody knows what is in them.
-    pub(super) unread: Vec<PathBuf>,
-}
-
-/// What a look into a file gave.
-#[derive(Debug)]
-pub(super) enum Found {
-    Music(Box<Track>),
-    NotMusic,
-    /// Nobody knows, and why. It may be read the next time.
-    Nothing(String),
-}
-
-/// Looks at every file below `root`, which must be canonical, and into none; `ours` are none of them. Blocks.
-///
-/// # Errors
-/// What the system said when the folder itself cannot be read.
-pub(super) fn walk(root: &Path, ours: &[PathBuf]) -> io::Result<Walked> {
-    root.read_dir()?;
-    let mut walked = Walked::default();
-    let mut strays = Vec::new();
-    let entries = WalkDir::new(root)
-        .follow_links(true)
-        .min_depth(1)
-        .into_iter()
-        .filter_entry(|entry| {
-            // As it is spelled: a path takes its time to compare itself with another.
-            let path = entry.path().as_os_str();
-            let is_ours = || ours.iter().any(|ours| ours.as_os_str() == path);
-            !hidden(entry) && !is_ours() && stays_inside(root, entry, &mut strays)
-        });
-    for entry in entries {
-        match entry {
-            Ok(entry) if entry.file_type().is_dir() => {}
-            Ok(entry) if entry.file_type().is_file() => walked.take(root, &entry),
-            Ok(entry) => walked.leave_out(entry.path(), "it is not a regular file"),
-            // The folder itself, and not something in it.
-            Err(error) if error.depth() == 0 || error.path().is_none() => return Err(error.into()),
-            Err(error) => walked.stumble(root, &error),
+impl Scanner {
+    /// Scans the folder once. Blocks the thread. `is_watched` states whether the file watcher has reported every change
+    /// since the previous scan.
+    ///
+    /// # Errors
+    /// The system's error if the folder cannot be listed, or an error with the message [`EMPTY_FOLDER_MESSAGE`] if the folder is
+    /// suspiciously empty and the request is not forced. After an error the index is unchanged.
+    pub(super) fn scan(
+        &mut self,
+        request: ScanRequest,
+        is_watched: bool,
+        publisher: &Publisher,
+        options: &LibraryOptions,
+    ) -> io::Result<ScanOutcome> {
+        if request.is_forced {
+            // Files that could not be hashed are tried again.
+            self.backlog.reset();
         }
-    }
-    // Albums are read one after the other, as they will be played.
-    walked
-        .files
-        .sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
-    for stray in strays {
-        walked.leave_out(&stray, "it is a link that leads out of the audio folder");
-    }
-    Ok(walked)
-}
+        let identities = self.folders.identities();
+        let listing = match self.initial_listing.take() {
+            Some(listing) => listing,
+            None => self.folders.walk(&self.excluded)?,
+        };
+        if !request.is_forced && self.is_suspiciously_empty(&listing, &identities) {
+            return Err(io::Error::other(EMPTY_FOLDER_MESSAGE));
+        }
+        self.must_retry = listing.must_retry;
+        let previous = self.index.clone();
+        let stability = self.stability_rule(is_watched);
+        let mut plan = ScanPlan::new(&listing, &previous, &stability, request.is_forced);
+        let missed = plan.forget_deleted(&listing, &previous, &self.missed, request.is_forced);
+        let is_unchanged = plan.is_unchanged(&previous);
+        let ScanPlan {
+            to_read,
+            mut builder,
+            unstable,
+            ..
+        } = plan;
+        self.unstable = unstable;
+        let has_unstable_files = !self.unstable.is_empty();
+        if self.must_wait_for_writers() && !request.is_forced && !request.is_urgent {
+            return Ok(ScanOutcome::FilesAreUnstable);
+        }
+        self.unstable_since = None;
+        self.missed = missed;
 
-impl Walked {
-    fn take(&mut self, root: &Path, entry: &DirEntry) {
-        let Ok(path) = entry.path().strip_prefix(root) else {
-            return;
-        };
-        let metadata = match entry.metadata() {
-            Ok(metadata) => metadata,
-            Err(error) => return self.leave_out(entry.path(), error),
-        };
-        let seen = Seen {
-            path: path.into(),
-            version: Version::of(&metadata),
-            modified: metadata.modified().ok(),
-        };
-        if let (Some(rank), Some(folder)) = (cover_rank(path), path.parent()) {
-            let better = |kept: &Cover| match kept {
-                Cover::Beside(path, _) => cover_rank(path).is_some_and(|kept| kept <= rank),
-                Cover::Embedded => false,
-            };
-            if !self.covers.get(folder).is_some_and(better) {
-                let cover = Cover::Beside(path.into(), seen.version);
-                self.covers.insert(folder.into(), cover);
+        let throttle = self.read(&to_read, &mut builder, publisher, options);
+        self.log_skipped_files(&listing, &builder);
+        self.log_away_folders(&listing);
+        self.identities = identities;
+        self.logged_problem.clear();
+
+        let has_new_titles = builder.update_typed_titles();
+        let must_list_better_copy = previous.can_list_better_copy(&(options.current_tracks)());
+        if !is_unchanged || has_new_titles || must_list_better_copy {
+            let current_tracks = (options.current_tracks)();
+            let index = builder.build(&self.index, self.keep_duplicates, &current_tracks);
+            self.replace_index_if_different(index);
+            if !Arc::ptr_eq(&self.index, &previous) {
+                self.hash_before_publication(&current_tracks);
             }
+        }
+        self.publish(&previous, request.is_forced, &throttle, publisher);
+        Ok(if has_unstable_files {
+            ScanOutcome::FilesAreUnstable
         } else {
-            self.files.push(seen);
+            ScanOutcome::Done
+        })
+    }
+
+    /// Whether the listing is empty, the index is not, and a missing disk is the probable reason: either no scan has
+    /// completed since the server started, or a folder is on another file system than at the last scan.
+    fn is_suspiciously_empty(
+        &self,
+        listing: &Listing,
+        identities: &[Option<FolderIdentity>],
+    ) -> bool {
+        let devices = |identities: &[Option<FolderIdentity>]| -> Vec<_> {
+            let devices = identities
+                .iter()
+                .map(|folder| folder.map(|folder| folder.device));
+            devices.collect()
+        };
+        let may_be_unmounted =
+            !self.is_index_complete || devices(identities) != devices(&self.identities);
+        listing.is_collection_empty && self.index.has_collection() && may_be_unmounted
+    }
+
+    /// How this scan decides whether a file is stable. Until the first scan has completed, every file counts as stable, so
+    /// that the server has an index soon.
+    fn stability_rule(&mut self, is_watched: bool) -> StabilityRule {
+        match (self.is_index_complete, is_watched) {
+            (false, _) => StabilityRule::AllStable,
+            (true, true) => StabilityRule::ByAge(SystemTime::now()),
+            (true, false) => StabilityRule::ByPreviousScan(std::mem::take(&mut self.unstable)),
         }
     }
 
-    fn stumble(&mut self, root: &Path, error: &walkdir::Error) {
-        let path = error.path().unwrap_or(root);
-        if error.loop_ancestor().is_some() {
-            return self.leave_out(path, "it is a loop of links");
+    /// Whether to postpone reading because of unstable files, for at most [`MAX_DEBOUNCE`]. Changes that belong together,
+    /// such as all files of an album that is being copied, then reach the rooms in one event.
+    fn must_wait_for_writers(&mut self) -> bool {
+        if self.unstable.is_empty() {
+            return false;
         }
-        self.leave_out(path, error);
-        // What is gone is known to be gone; a link that leads nowhere is, too.
-        let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-        if !error.io_error().is_some_and(is_gone) {
-            self.unread
-                .extend(path.strip_prefix(root).map(Path::to_path_buf));
+        let since = *self.unstable_since.get_or_insert_with(Instant::now);
+        since.elapsed() < MAX_DEBOUNCE
+    }
+
+    /// Reads the files `to_read` into `builder`. Reports progress and publishes partial indexes in long scans.
+    fn read(
+        &self,
+        to_read: &[&FileEntry],
+        builder: &mut IndexBuilder,
+        publisher: &Publisher,
+        options: &LibraryOptions,
+    ) -> ProgressThrottle {
+        // Once the rooms have a complete index, a partial index would remove tracks from their queues.
+        let publishes_partial_indexes = !self.is_index_complete && options.publish_partial_indexes;
+        let mut throttle = ProgressThrottle::new(to_read.len(), Instant::now());
+        read_files::read_all(&self.folders, to_read, |file, content| {
+            self.metrics.files_read.add(1);
+            builder.add(file, content, &self.index);
+            let due = throttle.count_file(Instant::now());
+            if let Some(progress) = due.progress {
+                publisher.report_progress(progress);
+            }
+            if due.is_partial_index_due && publishes_partial_indexes {
+                let partial = builder.clone();
+                let current_tracks = (options.current_tracks)();
+                let index = partial.build(&self.index, self.keep_duplicates, &current_tracks);
+                publisher.publish_index(Arc::new(index));
+            }
+        });
+        throttle
+    }
+
+    /// Keeps the previous `Arc` if the indexes are equal: [`Scanner::publish`] detects a change by comparing the pointers.
+    fn replace_index_if_different(&mut self, index: Index) {
+        if index != *self.index {
+            self.index = Arc::new(index);
+            self.backlog.reset();
         }
     }
 
-    fn leave_out(&mut self, path: &Path, why: impl ToString) {
-        self.left_out.push((path.into(), why.to_string()));
-    }
-}
-
-fn hidden(entry: &DirEntry) -> bool {
-    entry.file_name().as_encoded_bytes().starts_with(b".")
-}
-
-fn stays_inside(root: &Path, entry: &DirEntry, strays: &mut Vec<PathBuf>) -> bool {
-    let real = || entry.path().canonicalize();
-    let inside = !entry.path_is_symlink() || real().is_ok_and(|real| real.starts_with(root));
-    if !inside {
-        strays.push(entry.path().into());
-    }
-    inside
-}
-
-/// How good a cover's name is: less is better. `None` for whatever is no cover.
-fn cover_rank(path: &Path) -> Option<usize> {
-    let among = |names: &[&str], text: Option<&OsStr>| {
-        let text = text?.to_str()?;
-        names
-            .iter()
-            .position(|name| text.eq_ignore_ascii_case(name))
-    };
-    let extension = among(&COVER_EXTENSIONS, path.extension())?;
-    Some(among(&COVER_NAMES, path.file_stem())? * COVER_EXTENSIONS.len() + extension)
-}
-
-/// Looks into `files`, and tells of each as soon as it is read. What is no music costs a log line where somebody would
-/// have expected it to be.
-pub(super) fn read_each(root: &Path, files: &[&Seen], mut tell: impl FnMut(&Seen, Found)) {
-    let root = Root::of(root);
-    spread(
-        files,
-        |seen| read(&root, seen),
-        |seen, found| tell(seen, found),
-    );
-}
-
-/// Sums up all bytes of each of `tracks`, and tells of each that is what it was.
-pub(super) fn sum_each(root: &Path, tracks: &[Arc<Track>], mut tell: impl FnMut(&Track, u64)) {
-    let root = Root::of(root);
-    spread(
-        tracks,
-        |track| sum(&root, track),
-        |track, sum| match sum {
-            Ok(sum) => tell(track, sum),
-            Err(error) => tracing::debug!(file = ?track.path, "it may be a copy: {error}"),
-        },
-    );
-}
-
-/// Does `work` on each of `items`, on as many threads as there are processors, and tells of each soon after it is done.
-fn spread<T: Sync, R: Send>(
-    items: &[T],
-    work: impl Fn(&T) -> R + Sync,
-    mut tell: impl FnMut(&T, R),
-) {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let together = (items.len() / threads / TOGETHER).clamp(1, TOGETHER);
-    let parts: Vec<_> = items.chunks(together).collect();
-    let next = AtomicUsize::new(0);
-    let (done, results) = mpsc::channel();
-    let take = |done: mpsc::Sender<_>| {
-        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let results: Vec<_> = part.iter().map(&work).collect();
-            if done.send((*part, results)).is_err() {
+    /// Hashes at most [`MAX_HASHED_BYTES_IN_SCAN`] bytes of the files whose hashes change what clients see, so that the index
+    /// need not be published again for these files.
+    pub(super) fn hash_before_publication(&mut self, current_tracks: &[TrackId]) {
+        let mut budget = MAX_HASHED_BYTES_IN_SCAN;
+        while budget > 0 {
+            let finds_copies = !self.keep_duplicates;
+            let step = self
+                .backlog
+                .step(&self.index, Stages::Visible, finds_copies, &mut budget);
+            self.apply_hashes(current_tracks);
+            if step == Step::Finished {
                 return;
             }
         }
-    };
-    thread::scope(|scope| {
-        for _ in 0..threads.min(parts.len()) {
-            let done = done.clone();
-            scope.spawn(|| take(done));
+    }
+
+    /// Changes the index according to the files that were hashed.
+    fn apply_hashes(&mut self, current_tracks: &[TrackId]) {
+        let results = self.backlog.take_results();
+        if !results.is_empty() {
+            let mut builder = IndexBuilder::of(&self.index);
+            builder.apply_hashes(&results.hashed_files);
+            let index = builder.build(&self.index, self.keep_duplicates, current_tracks);
+            self.replace_index_if_different(index);
         }
-        drop(done);
-        for (part, results) in results {
-            for (item, result) in part.iter().zip(results) {
-                tell(item, result);
+    }
+
+    /// Hashes files until `deadline`, or until a scan is requested. Publishes the index whenever it changes. Blocks.
+    pub(super) fn work_on_backlog(
+        &mut self,
+        requests: &ScanRequests,
+        deadline: Instant,
+        publisher: &Publisher,
+        options: &LibraryOptions,
+    ) {
+        let mut pause = Duration::ZERO;
+        let mut published_at = Instant::now();
+        while !self.backlog.is_finished() && Instant::now() < deadline {
+            if requests.wait_for_arrival(pause) {
+                break;
+            }
+            let began = Instant::now();
+            let finds_copies = !self.keep_duplicates;
+            let mut budget = BYTES_PER_STEP;
+            let step = self
+                .backlog
+                .step(&self.index, Stages::All, finds_copies, &mut budget);
+            pause = Duration::ZERO;
+            if let Step::Worked {
+                has_stage_ended,
+                is_content,
+            } = step
+            {
+                if has_stage_ended || published_at.elapsed() >= PUBLICATION_INTERVAL {
+                    self.publish_hashes(publisher, options);
+                    published_at = Instant::now();
+                }
+                // No client waits for content hashes, so the scanner pauses for as long as it has read, and leaves the disk to
+                // others.
+                pause = if is_content { began.elapsed() } else { pause };
+            }
+            let is_due = step == Step::Finished || self.saved_at.elapsed() >= SAVE_INTERVAL;
+            if is_due && self.backlog.has_unsaved {
+                self.save();
             }
         }
-    });
-}
-
-fn read(root: &Root, seen: &Seen) -> Found {
-    let full = || root.path.join(&seen.path);
-    // A parser that gives up in a panic, on one bad file out of ten thousand, costs that file only.
-    match catch_unwind(AssertUnwindSafe(|| describe(root, &seen.path))) {
-        Ok(Ok(track)) => return Found::Music(Box::new(track)),
-        Ok(Err(NotMusic::OtherFormat)) => {
-            tracing::debug!(file = ?full(), "left out: it is not music")
-        }
-        Ok(Err(NotMusic::Unplayable(why))) => left_out(&full(), why),
-        Ok(Err(NotMusic::Unreadable(why))) => return Found::Nothing(why.to_string()),
-        Err(_) => left_out(&full(), "its content makes no sense"),
-    }
-    Found::NotMusic
-}
-
-fn describe(root: &Root, path: &Path) -> Result<Track, NotMusic> {
-    let opened = root.open(path).map_err(NotMusic::Unreadable)?;
-    let size = opened.metadata.len();
-    let described = tags::describe(&opened.file, size, path)?;
-    Ok(Track {
-        track_id: track_id(path),
-        size,
-        mime: described.mime,
-        version: Version::of(&opened.metadata),
-        duration: described.duration_sec,
-        padding: described.padding,
-        tags: described.tags,
-        is_titled: described.is_titled,
-        bit_rate: described.bit_rate,
-        disc: described.disc,
-        content: None,
-        cover: described.has_cover.then_some(Cover::Embedded),
-        path: path.into(),
-    })
-}
-
-/// Of a file that is still what it was when it was looked into.
-fn sum(root: &Root, track: &Track) -> io::Result<u64> {
-    let opened = root.open(&track.path)?;
-    if Version::of(&opened.metadata) != track.version {
-        return Err(io::Error::other("it has changed"));
-    }
-    let mut sum = Sha256::new();
-    let mut bytes = BufReader::with_capacity(PIECE, opened.file);
-    loop {
-        let piece = bytes.fill_buf()?;
-        if piece.is_empty() {
-            return Ok(first_64_bits(sum));
-        }
-        sum.update(piece);
-        let length = piece.len();
-        bytes.consume(length);
-    }
-}
-
-/// One line for what is not taken. The path is quoted as Rust does, so a newline in it stays in the line.
-pub(super) fn left_out(path: &Path, why: impl std::fmt::Display) {
-    tracing::warn!(file = ?path, "left out: {why}");
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn a_folder_has_the_best_of_its_covers() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
-        fs::create_dir(root.join("album")).unwrap();
-        for name in [
-            "front.png",
-            "Folder.JPG",
-            "cover.png",
-            "cover.txt",
-            "album/back.jpg",
-        ] {
-            fs::write(root.join(name), "x").unwrap();
-        }
-        let walked = walk(&root, &[]).unwrap();
-        let covers: Vec<_> = walked.covers.values().collect();
-        assert!(
-            matches!(covers[..], [Cover::Beside(path, _)] if **path == *Path::new("cover.png")),
-            "{covers:?}"
-        );
+        self.publish_hashes(publisher, options);
     }
 
-    #[test]
-    fn what_the_server_writes_itself_is_none_of_the_music() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
-        fs::create_dir(root.join("state.json.covers")).unwrap();
-        for name in ["song.mp3", "state.json", "state.json.covers/1"] {
-            fs::write(root.join(name), "x").unwrap();
+    /// Applies the results of hashing, and publishes the index if it changes.
+    fn publish_hashes(&mut self, publisher: &Publisher, options: &LibraryOptions) {
+        let previous = self.index.clone();
+        self.apply_hashes(&(options.current_tracks)());
+        if !Arc::ptr_eq(&self.index, &previous) {
+            self.log_duplicates();
+            publisher.publish_index(self.index.clone());
+            // Clients fetch the index again, which may have new covers. The total is 0, because no tags were read.
+            publisher.report_progress(ScanProgress { read: 0, total: 0 });
         }
-        let ours = ["state.json", "state.json.covers"].map(|name| root.join(name));
-        let walked = walk(&root, &ours).unwrap();
-        let files: Vec<_> = walked
-            .files
-            .iter()
-            .map(|seen| seen.path.as_path())
-            .collect();
-        assert_eq!(files, [Path::new("song.mp3")]);
+    }
+
+    /// Writes the index cache.
+    pub(super) fn save(&mut self) {
+        self.cache.save(&self.index, self.keep_duplicates);
+        self.saved_at = Instant::now();
+        self.backlog.has_unsaved = false;
+    }
+
+    /// Publishes the index if its tracks or playlists differ from those of `previous`, if absent tracks were forgotten, if there is
+    /// an upload that is not listed because the library has a better copy, if no scan has completed before, if the scan was forced, or if a panic prevented an earlier publication. Writes the index cache if the
+    /// index differs from `previous`.
+    fn publish(
+        &mut self,
+        previous: &Arc<Index>,
+        is_forced: bool,
+        throttle: &ProgressThrottle,
+        publisher: &Publisher,
+    ) {
+        let has_changed = self.index.tracks() != previous.tracks()
+            || self.index.playlists() != previous.playlists()
+            || self.index.absent().len() != previous.absent().len()
+            || !self.index.uploads().eq(previous.uploads());
+        self.index
+            .playlists()
+            .log_unknown_entries(previous.playlists());
+        // This field stays set until the index is published, so that a panic before then does not lose the change.
+        self.must_publish |= has_changed || !self.is_index_complete || is_forced;
+        self.is_index_complete = true;
+        self.log_duplicates();
+        self.log_other_formats();
+        if self.must_publish {
+            publisher.publish_index(self.index.clone());
+        }
+        if self.must_publish || throttle.has_reported() {
+            publisher.report_progress(throttle.final_progress());
+        }
+        self.must_publish = false;
+        // The cache is written last. An earlier write would delay the clients that wait for the index, and a room's current
+        // track could change between building and publishing the index.
+        if !Arc::ptr_eq(&self.index, previous) {
+            self.save();
+        }
     }
 }

@@ -1,51 +1,57 @@
-//! The text format of Prometheus, version 0.0.4. What is told is not decided here.
+//! Writes metrics in the Prometheus text exposition format, version 0.0.4.
 
 use std::fmt::Write;
 
-use super::{Counters, Histogram, lock};
+use super::{Counters, Histogram, RoomLabel, lock};
 
-/// What a family of samples is.
+/// The type of a metric family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Only ever goes up.
+pub enum MetricType {
+    /// A monotonic count.
     Counter,
-    /// Goes up and down.
+    /// A current value.
     Gauge,
-    /// How often something took how long.
+    /// A distribution in cumulative buckets.
     Histogram,
 }
 
-/// A text in the making.
+/// Builds the text, one metric family after another.
 #[derive(Debug, Default)]
-pub struct Text(String);
+pub struct MetricsText(String);
 
-impl Text {
-    /// Its media type.
+impl MetricsText {
+    /// The media type of the text.
     pub const MEDIA_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
 
-    /// Begins a family. `help` is one line.
-    pub fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> Family<'_> {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+    /// Starts a metric family: a metric name, whose samples differ in their labels. `help` must be a single line.
+    pub fn family(
+        &mut self,
+        name: &'static str,
+        metric_type: MetricType,
+        help: &str,
+    ) -> Family<'_> {
+        let metric_type = match metric_type {
+            MetricType::Counter => "counter",
+            MetricType::Gauge => "gauge",
+            MetricType::Histogram => "histogram",
         };
-        // Into memory, which takes whatever it is given.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {metric_type}");
         Family { name, text: self }
     }
 
-    /// All of it.
+    /// The complete text.
     pub fn finish(self) -> String {
         self.0
     }
 
+    /// Writes one sample of the metric whose name is `name` and `suffix`.
     fn line(&mut self, name: &str, suffix: &str, labels: &[(&str, &str)], value: f64) {
         self.0 += name;
         self.0 += suffix;
         for (i, (label, value)) in labels.iter().enumerate() {
             let opening = if i == 0 { '{' } else { ',' };
-            let _ = write!(self.0, "{opening}{label}=\"{}\"", escaped(value));
+            let _ = write!(self.0, "{opening}{label}=\"{}\"", escape(value));
         }
         if !labels.is_empty() {
             self.0.push('}');
@@ -54,52 +60,63 @@ impl Text {
     }
 }
 
-fn escaped(value: &str) -> String {
+fn escape(value: &str) -> String {
     value
         .replace('\\', r"\\")
         .replace('"', "\\\"")
         .replace('\n', r"\n")
 }
 
-/// Samples of one name.
+/// The samples of one metric family.
 #[derive(Debug)]
 pub struct Family<'a> {
     name: &'static str,
-    text: &'a mut Text,
+    text: &'a mut MetricsText,
 }
 
 impl Family<'_> {
-    /// One sample.
+    /// Adds a sample.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: f64) {
         self.text.line(self.name, "", labels, value);
     }
 
-    /// One for each counter, with these labels.
+    /// Adds a sample of a room, with the label of the room if it has one.
+    pub fn room_sample(&mut self, room: &RoomLabel, labels: &[(&str, &str)], value: f64) {
+        self.room_line("", room, labels, value);
+    }
+
+    /// Adds a sample for each counter. `labels` returns the names and values of the labels for the key of a counter.
     pub(super) fn samples<L: Ord, const N: usize>(
         &mut self,
+        room: &RoomLabel,
         counters: &Counters<L>,
         labels: impl Fn(&L) -> [(&'static str, String); N],
     ) {
         for (label, count) in &*lock(&counters.0) {
             let labels = labels(label);
             let labels: Vec<_> = labels.iter().map(|(name, v)| (*name, v.as_str())).collect();
-            self.sample(&labels, *count as f64);
+            self.room_sample(room, &labels, *count as f64);
         }
     }
 
-    /// All of a histogram.
-    pub(super) fn histogram(&mut self, histogram: &Histogram) {
-        let taken = lock(&histogram.taken).clone();
-        let ends = histogram.bounds.iter().map(f64::to_string);
+    /// Adds the buckets, the sum and the count of a histogram.
+    pub(super) fn histogram(&mut self, room: &RoomLabel, histogram: &Histogram) {
+        let observations = lock(&histogram.observations).clone();
+        let bounds = histogram.bounds.iter().map(f64::to_string);
         let mut count = 0;
-        for (end, bucket) in ends.chain(["+Inf".into()]).zip(&taken.buckets) {
+        for (bound, bucket) in bounds.chain(["+Inf".into()]).zip(&observations.buckets) {
             count += bucket;
-            let labels = [("le", end.as_str())];
-            self.text.line(self.name, "_bucket", &labels, count as f64);
+            self.room_line("_bucket", room, &[("le", &bound)], count as f64);
         }
-        let sum = taken.sum.as_secs_f64();
-        self.text.line(self.name, "_sum", &[], sum);
-        self.text.line(self.name, "_count", &[], count as f64);
+        let sum = observations.sum.as_secs_f64();
+        self.room_line("_sum", room, &[], sum);
+        self.room_line("_count", room, &[], count as f64);
+    }
+
+    fn room_line(&mut self, suffix: &str, room: &RoomLabel, labels: &[(&str, &str)], value: f64) {
+        let room = room.as_deref().map(|room| ("room", room));
+        let labels: Vec<_> = room.into_iter().chain(labels.iter().copied()).collect();
+        self.text.line(self.name, suffix, &labels, value);
     }
 }
 
@@ -110,9 +127,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_escaped() {
-        let mut text = Text::default();
-        text.family("a", Kind::Gauge, "Help.")
+    fn escapes_label_values() {
+        let mut text = MetricsText::default();
+        text.family("a", MetricType::Gauge, "Help.")
             .sample(&[("b", "\"\\\n"), ("c", "")], 1.5);
         assert_eq!(
             text.finish(),
@@ -121,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn the_buckets_of_a_histogram_add_up_and_a_bound_is_in_its_own() {
+    fn histogram_buckets_are_cumulative_and_include_their_bound() {
         let histogram = Histogram::new(&[0.5, 1.0]);
         for millis in [100, 500, 501, 2_000] {
             histogram.observe(Duration::from_millis(millis));
         }
-        let mut text = Text::default();
-        text.family("h", Kind::Histogram, "Help.")
-            .histogram(&histogram);
+        let mut text = MetricsText::default();
+        text.family("h", MetricType::Histogram, "Help.")
+            .histogram(&None, &histogram);
         let text = text.finish();
         let samples: Vec<_> = text.lines().skip(2).collect();
         assert_eq!(

@@ -1,24 +1,68 @@
-//! Who is waited for, who is ready, and when the wait ends.
+//! Barriers: playback waits until every member is ready for the current track.
 //!
-//! A barrier ends by itself as soon as every member is ready. Its members only ever shrink, and
-//! whoever leaves, vanishes, stalls or is skipped is a member no more: so it ends, whatever phones do.
-//! Only with nobody listening at all does it stay open, for the first who comes.
+//! A member is ready if it holds the current track or cannot play it. A barrier is released as soon as every member is
+//! ready. No member is added after the barrier has opened. A departure, a stall or `start-now` removes members, so devices
+//! that fail cannot keep a barrier open. While no device listens, only `start-now` releases a barrier; without that
+//! command, the barrier stays open until a listener arrives.
 
-use super::apply::Turn;
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
 use super::command::Rejection;
-use super::event::{EventKind, Shrink};
+use super::event::{EventKind, ShrinkReason};
 use super::id::{MemberId, TrackId};
-use super::state::{Barrier, BarrierType, Mode};
+use super::state::Mode;
+use super::transition::Transition;
 
-impl Turn {
-    /// Opens a barrier before the current track for everybody who listens now.
+/// What starts when a barrier is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BarrierType {
+    /// A track, from its beginning.
+    Track,
+    /// The current track, from the anchor position.
+    Resume,
+}
+
+/// The wait until every member is ready for the current track.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Barrier {
+    /// What starts when the barrier is released.
+    #[serde(rename = "type")]
+    pub kind: BarrierType,
+    /// The track for which the members must be ready: always the current track.
+    pub track_id: TrackId,
+    /// The listeners at the time when the barrier opened, without the members removed since then.
+    pub members: BTreeSet<MemberId>,
+    /// The members that hold the whole track or cannot play it.
+    pub ready: BTreeSet<MemberId>,
+}
+
+impl Barrier {
+    /// Whether the barrier waits for `member`.
+    pub fn waits_for(&self, member: MemberId) -> bool {
+        self.members.contains(&member) && !self.ready.contains(&member)
+    }
+}
+
+impl Transition {
+    /// Opens a barrier for the current track; all listeners become its members. If all members are ready already, releases
+    /// the barrier.
     pub(super) fn open_barrier(&mut self, kind: BarrierType) {
-        self.open_barrier_for(kind, None);
+        self.open_barrier_with_playback_start(kind, None);
     }
 
-    /// The same; if nobody is waited for, the start is at `start_ms` instead of a lead from now.
-    pub(super) fn open_barrier_for(&mut self, kind: BarrierType, start_ms: Option<f64>) {
-        let Some(track_id) = self.room.current() else {
+    /// Opens a barrier for the current track. If all members are ready already, releases the barrier: playback then starts
+    /// at `start_ms` (milliseconds of the server's clock) or, with `None`, after the start lead
+    /// ([`ApplyContext::lead_ms`](super::ApplyContext::lead_ms)).
+    pub(super) fn open_barrier_with_playback_start(
+        &mut self,
+        kind: BarrierType,
+        start_ms: Option<f64>,
+    ) {
+        let Some(track_id) = self.room.current_track_id() else {
             return;
         };
         let members = self.room.live.listeners.as_ref().clone();
@@ -40,12 +84,13 @@ impl Turn {
         };
         self.room.durable.barrier = Some(barrier);
         self.emit(opened);
-        self.room.private.barrier_opened_at = self.room.durable.event_count;
+        self.room.private.barrier_opened_event_count = self.room.durable.event_count;
         self.release_if_complete(start_ms);
     }
 
-    /// Notes that nobody need wait for `member` before `track_id` any more.
-    pub(super) fn member_is_ready(&mut self, member: MemberId, track_id: TrackId) {
+    /// Marks `member` as ready at the open barrier, if the barrier is for `track_id` and waits for `member`, and `member`
+    /// is ready for that track.
+    pub(super) fn mark_ready(&mut self, member: MemberId, track_id: TrackId) {
         if !self.room.is_ready(member, track_id) {
             return;
         }
@@ -61,40 +106,50 @@ impl Turn {
         }
     }
 
-    /// Takes `member` out of the open barrier, if it is in there.
-    pub(super) fn shrink_barrier(&mut self, member: MemberId, reason: Shrink) {
-        if self.drop_member(member, reason) {
+    /// Removes `member` from the open barrier, which releases the barrier if all remaining members are ready.
+    pub(super) fn shrink_barrier(&mut self, member: MemberId, reason: ShrinkReason) {
+        if self.remove_member(member, reason) {
             self.release_if_complete(None);
         }
     }
 
-    /// Releases the open barrier without those still missing, by somebody's wish.
+    /// Removes a member that made no progress for too long, if the barrier still waits for this member.
+    pub(super) fn drop_stalled(&mut self, member: MemberId) {
+        let barrier = self.room.durable.barrier.as_ref();
+        if barrier.is_some_and(|barrier| barrier.waits_for(member)) {
+            self.shrink_barrier(member, ShrinkReason::Stalled);
+        }
+    }
+
+    /// Releases the open barrier without the members that are not ready: the command `start-now`.
     pub(super) fn start_now(&mut self) -> Result<(), Rejection> {
         if self.room.durable.barrier.is_none() {
             return Err(Rejection::NoBarrier);
         }
-        self.go_without_missing(None);
+        self.start_without_unready(None);
         Ok(())
     }
 
-    /// The same, at `start_ms` or a lead from now; nothing if no barrier is open.
-    pub(super) fn go_without_missing(&mut self, start_ms: Option<f64>) {
+    /// Releases the open barrier, if any, without the members that are not ready. Playback starts at `start_ms` or,
+    /// with `None`, after the start lead.
+    pub(super) fn start_without_unready(&mut self, start_ms: Option<f64>) {
         let Some(barrier) = &self.room.durable.barrier else {
             return;
         };
-        let missing: Vec<_> = barrier
+        let unready: Vec<_> = barrier
             .members
             .difference(&barrier.ready)
             .copied()
             .collect();
-        for member in missing {
-            self.drop_member(member, Shrink::Skipped);
+        for member in unready {
+            self.remove_member(member, ShrinkReason::Skipped);
         }
         self.release(start_ms);
     }
 
-    /// Whether `member` was in there.
-    fn drop_member(&mut self, member: MemberId, reason: Shrink) -> bool {
+    /// Removes `member` from the open barrier without releasing the barrier. Returns whether the barrier contained
+    /// `member`.
+    fn remove_member(&mut self, member: MemberId, reason: ShrinkReason) -> bool {
         let Some(barrier) = &mut self.room.durable.barrier else {
             return false;
         };
@@ -109,14 +164,11 @@ impl Turn {
         true
     }
 
+    /// Releases the open barrier if all members are ready and at least one device listens.
     pub(super) fn release_if_complete(&mut self, start_ms: Option<f64>) {
-        let complete = self
-            .room
-            .durable
-            .barrier
-            .as_ref()
-            .is_some_and(|b| b.ready == b.members);
-        if complete && !self.room.live.listeners.is_empty() {
+        let barrier = self.room.durable.barrier.as_ref();
+        let is_complete = barrier.is_some_and(|barrier| barrier.ready == barrier.members);
+        if is_complete && !self.room.live.listeners.is_empty() {
             self.release(start_ms);
         }
     }
@@ -126,13 +178,13 @@ impl Turn {
             return;
         };
         self.room.durable.play_state.mode = Mode::Playing;
-        // With nobody there to hear it, the music stays where it is.
-        self.room.live.needle_ms = (!self.room.live.listeners.is_empty())
-            .then(|| start_ms.unwrap_or(self.at.now_ms + self.at.lead_ms));
+        // Without listeners, playback is parked: the position stays at the anchor until a listener arrives.
+        self.room.live.anchor_at_ms = (!self.room.live.listeners.is_empty())
+            .then(|| start_ms.unwrap_or(self.context.start_at_ms()));
         self.emit(EventKind::BarrierRelease {
             track_id: barrier.track_id,
             anchor_position_sec: self.room.durable.play_state.anchor_position_sec,
-            anchor_at_ms: self.told_needle(),
+            anchor_at_ms: self.published_anchor_at_ms(),
         });
     }
 }

@@ -1,22 +1,26 @@
-//! What names a track, a device and a device's token, and how the wire and the state file spell them.
+//! The ids of tracks and devices, the hashes of tokens, and the text forms of all three in the protocol and in the state
+//! file.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A text that is not an id of the kind that was asked for.
+use super::learned_delays::DeviceKind;
+
+/// The text is not a valid id, or hash of a token. Contains the expected kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid {0}")]
-pub struct IdError(&'static str);
+pub struct IdError(pub(super) &'static str);
 
-/// One spelling only: `from_str_radix` would take a sign, and capitals.
-fn is_hex(text: &str) -> bool {
-    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    text.bytes().all(hex)
+/// Whether every character is a lower-case hex digit. `from_str_radix` also accepts a sign and upper-case digits, but each
+/// id must have exactly one text form.
+fn is_lower_hex(text: &str) -> bool {
+    let is_hex_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    text.bytes().all(is_hex_digit)
 }
 
-/// Names a track: 64 bits, shown as 16 lower-case hex digits.
+/// A track's id: 64 bits, written as 16 lower-case hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrackId(pub u64);
 
@@ -30,7 +34,7 @@ impl FromStr for TrackId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        if text.len() != 16 || !is_hex(text) {
+        if text.len() != 16 || !is_lower_hex(text) {
             return Err(IdError("track id"));
         }
         u64::from_str_radix(text, 16)
@@ -39,7 +43,7 @@ impl FromStr for TrackId {
     }
 }
 
-/// Names a paired device: `m1`, `m2`, … in the order of pairing, never given twice.
+/// A paired device's id: `m1`, `m2`, … in the order of pairing, never reused after a device is unpaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(pub u32);
 
@@ -53,7 +57,7 @@ impl FromStr for MemberId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        // One spelling only, or two keys of a map would be one member.
+        // A leading zero is rejected (`m01`): otherwise two different keys of a JSON object could mean the same member.
         text.strip_prefix('m')
             .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0'))
             .and_then(|digits| digits.parse().ok())
@@ -62,42 +66,43 @@ impl FromStr for MemberId {
     }
 }
 
-/// The SHA-256 of a device's token. The token itself is known to the device alone.
+/// The SHA-256 of a device's token. The server does not store the token itself.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct KeyHash(pub [u8; 32]);
+pub struct TokenHash(pub [u8; 32]);
 
-impl fmt::Display for KeyHash {
+impl fmt::Display for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Eight bytes at a time: every write of the state spells every key.
-        self.0.chunks_exact(8).try_for_each(|eight| {
-            let number = eight.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
+        // Formats eight bytes at a time, because each write of the state file formats the hashes of all tokens.
+        self.0.chunks_exact(8).try_for_each(|chunk| {
+            let number = chunk.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
             write!(f, "{number:016x}")
         })
     }
 }
 
-impl fmt::Debug for KeyHash {
+impl fmt::Debug for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyHash(…)")
+        f.write_str("TokenHash(…)")
     }
 }
 
-impl FromStr for KeyHash {
+impl FromStr for TokenHash {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         let mut hash = [0; 32];
-        if text.len() != 64 || !is_hex(text) {
-            return Err(IdError("key"));
+        if text.len() != 64 || !is_lower_hex(text) {
+            return Err(IdError("token hash"));
         }
         for (i, byte) in hash.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| IdError("key"))?;
+            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16)
+                .map_err(|_| IdError("token hash"))?;
         }
-        Ok(KeyHash(hash))
+        Ok(TokenHash(hash))
     }
 }
 
-/// The wire and the state file spell ids as strings, as values and as keys of maps.
+/// Serializes values in their text form, so they can also be keys of JSON objects.
 macro_rules! serde_as_string {
     ($($id:ty),*) => {$(
         impl Serialize for $id {
@@ -115,29 +120,29 @@ macro_rules! serde_as_string {
         }
     )*};
 }
-serde_as_string!(TrackId, MemberId, KeyHash);
+serde_as_string!(TrackId, MemberId, TokenHash, DeviceKind);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_id_has_one_spelling() {
-        let key = KeyHash([0x0f; 32]).to_string();
-        assert_eq!(key.parse(), Ok(KeyHash([0x0f; 32])));
-        for other in [
-            key.to_uppercase(),
-            key.replacen("0f", "+f", 1),
-            key.replacen("0f", " f", 1),
-            key[1..].into(),
+    fn ids_parse_from_exactly_one_text_form() {
+        let hash = TokenHash([0x0f; 32]).to_string();
+        assert_eq!(hash.parse(), Ok(TokenHash([0x0f; 32])));
+        for invalid in [
+            hash.to_uppercase(),
+            hash.replacen("0f", "+f", 1),
+            hash.replacen("0f", " f", 1),
+            hash[1..].into(),
         ] {
-            assert!(other.parse::<KeyHash>().is_err(), "{other}");
+            assert!(invalid.parse::<TokenHash>().is_err(), "{invalid}");
         }
-        for other in ["+123456789abcdef", "0123456789ABCDEF", "123456789abcdef"] {
-            assert!(other.parse::<TrackId>().is_err(), "{other}");
+        for invalid in ["+123456789abcdef", "0123456789ABCDEF", "123456789abcdef"] {
+            assert!(invalid.parse::<TrackId>().is_err(), "{invalid}");
         }
-        for other in ["m", "m0", "m01", "m+1", "M1", "m4294967296"] {
-            assert!(other.parse::<MemberId>().is_err(), "{other}");
+        for invalid in ["m", "m0", "m01", "m+1", "M1", "m4294967296"] {
+            assert!(invalid.parse::<MemberId>().is_err(), "{invalid}");
         }
     }
 }

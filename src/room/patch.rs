@@ -1,22 +1,24 @@
-//! The JSON Patch (RFC 6902) from one durable state to another, `eventCount` aside.
+//! The JSON Patch (RFC 6902) from one durable state to another. The patch leaves out `eventCount`, which each event
+//! contains.
 //!
-//! It is computed from the two states, not noted down by whoever changed them, so it cannot
-//! forget anything. It knows the state's shape: a queue of ten thousand tracks costs one
-//! `move`, not ten thousand `replace`s.
+//! The patch is computed by comparing the two states, so no change can be missed. A change that moves a few tracks becomes as many
+//! operations `move`, even in a queue of ten thousand tracks. A larger one replaces the whole queue.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::barrier::Barrier;
 use super::id::{MemberId, TrackId};
-use super::state::{Barrier, Durable};
+use super::picks::Pick;
+use super::state::DurableState;
 
 /// One operation of a JSON Patch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the fields are RFC 6902's own words")]
+#[expect(missing_docs, reason = "RFC 6902 defines the fields")]
 pub enum PatchOp {
     /// RFC 6902, section 4.1.
     Add { path: String, value: Value },
@@ -28,58 +30,88 @@ pub enum PatchOp {
     Move { from: String, path: String },
 }
 
-/// With more changes than this, the whole queue is the shorter patch.
-const MOST_QUEUE_OPS: usize = 64;
+/// The most operations that a patch contains for a list of tracks. A larger change replaces the whole list by one operation.
+const MAX_LIST_OPS: usize = 64;
 
 /// The patch that turns a snapshot of `before` into one of `after`.
-pub(super) fn between(before: &Durable, after: &Durable) -> Vec<PatchOp> {
+pub(super) fn between(before: &DurableState, after: &DurableState) -> Vec<PatchOp> {
     let mut ops = Vec::new();
     if !Arc::ptr_eq(&before.queue, &after.queue) {
-        queue(&before.queue, &after.queue, &mut ops);
+        diff_queue(&before.queue, &after.queue, &mut ops);
     }
-    replaced(
+    if !Arc::ptr_eq(&before.picks, &after.picks) {
+        diff_picks(&before.picks, &after.picks, &mut ops);
+    }
+    diff_value("/pickedBy", &before.picked_by, &after.picked_by, &mut ops);
+    diff_value(
         "/queueIndex",
         &before.queue_index,
         &after.queue_index,
         &mut ops,
     );
-    let (was, is) = (before.play_state, after.play_state);
-    replaced("/playState/mode", &was.mode, &is.mode, &mut ops);
-    replaced(
+    let (old, new) = (before.play_state, after.play_state);
+    diff_value("/playState/mode", &old.mode, &new.mode, &mut ops);
+    diff_value(
         "/playState/anchorPositionSec",
-        &was.anchor_position_sec,
-        &is.anchor_position_sec,
+        &old.anchor_position_sec,
+        &new.anchor_position_sec,
         &mut ops,
     );
+    diff_value("/gainDb", &before.gain_db, &after.gain_db, &mut ops);
     match (&before.barrier, &after.barrier) {
-        (Some(was), Some(is)) if (was.kind, was.track_id) == (is.kind, is.track_id) => {
-            members("/barrier/members", &was.members, &is.members, &mut ops);
-            members("/barrier/ready", &was.ready, &is.ready, &mut ops);
+        (Some(old), Some(new)) if (old.kind, old.track_id) == (new.kind, new.track_id) => {
+            diff_members("/barrier/members", &old.members, &new.members, &mut ops);
+            diff_members("/barrier/ready", &old.ready, &new.ready, &mut ops);
         }
-        (was, is) => replaced::<Option<Barrier>>("/barrier", was, is, &mut ops),
+        (old, new) => diff_value::<Option<Barrier>>("/barrier", old, new, &mut ops),
     }
-    if !Arc::ptr_eq(&before.clients, &after.clients) {
-        for member in before.clients.keys() {
-            if !after.clients.contains_key(member) {
-                ops.push(PatchOp::Remove {
-                    path: format!("/clients/{member}"),
-                });
-            }
-        }
-        for (member, client) in after.clients.iter() {
-            if before.clients.get(member) != Some(client) {
-                // `add` replaces what is there already (RFC 6902, section 4.1).
-                ops.push(PatchOp::Add {
-                    path: format!("/clients/{member}"),
-                    value: json!(client),
-                });
-            }
-        }
+    diff_map("/clients", &before.clients, &after.clients, &mut ops);
+    if !Arc::ptr_eq(&before.hosts, &after.hosts) {
+        diff_members("/hosts", &before.hosts, &after.hosts, &mut ops);
+    }
+    diff_value("/rules", &before.rules, &after.rules, &mut ops);
+    diff_value("/dj", &before.dj, &after.dj, &mut ops);
+    diff_map("/djVotes", &before.dj_votes, &after.dj_votes, &mut ops);
+    if !Arc::ptr_eq(&before.skip_votes, &after.skip_votes) {
+        diff_members(
+            "/skipVotes",
+            &before.skip_votes,
+            &after.skip_votes,
+            &mut ops,
+        );
     }
     ops
 }
 
-fn replaced<T: PartialEq + Serialize>(path: &str, before: &T, after: &T, ops: &mut Vec<PatchOp>) {
+/// Compares two objects.
+fn diff_map<T: PartialEq + Serialize>(
+    path: &str,
+    before: &Arc<BTreeMap<MemberId, T>>,
+    after: &Arc<BTreeMap<MemberId, T>>,
+    ops: &mut Vec<PatchOp>,
+) {
+    if Arc::ptr_eq(before, after) {
+        return;
+    }
+    for member in before.keys() {
+        if !after.contains_key(member) {
+            ops.push(PatchOp::Remove {
+                path: format!("{path}/{member}"),
+            });
+        }
+    }
+    for (member, value) in after.iter() {
+        if before.get(member) != Some(value) {
+            // `add` replaces an existing value (RFC 6902, section 4.1).
+            ops.push(PatchOp::Add {
+                path: format!("{path}/{member}"),
+                value: json!(value),
+            });
+        }
+    }
+}
+
+fn diff_value<T: PartialEq + Serialize>(path: &str, before: &T, after: &T, ops: &mut Vec<PatchOp>) {
     if before != after {
         ops.push(PatchOp::Replace {
             path: path.into(),
@@ -88,9 +120,9 @@ fn replaced<T: PartialEq + Serialize>(path: &str, before: &T, after: &T, ops: &m
     }
 }
 
-/// Two sorted lists: what left is removed from the back, so that indices stay true, and what
-/// came is added from the front, at its final place.
-fn members(
+/// Compares two sorted lists. Removals come first, in descending order of their indexes, so that each removal leaves the
+/// indexes of the later ones valid. Additions follow in ascending order, each at its final index.
+fn diff_members(
     path: &str,
     before: &BTreeSet<MemberId>,
     after: &BTreeSet<MemberId>,
@@ -113,15 +145,10 @@ fn members(
     }
 }
 
-fn queue(before: &[TrackId], after: &[TrackId], ops: &mut Vec<PatchOp>) {
-    if before == after {
-        return;
-    }
-    let small = moved(before, after)
-        .map(|op| vec![op])
-        .or_else(|| removed_and_added(before, after));
-    match small {
-        Some(few) => ops.extend(few),
+fn diff_queue(before: &[TrackId], after: &[TrackId], ops: &mut Vec<PatchOp>) {
+    let value_at = |at: usize| json!(after[at]);
+    match list_ops("/queue", before, after, value_at) {
+        Some(list_ops) => ops.extend(list_ops),
         None => ops.push(PatchOp::Replace {
             path: "/queue".into(),
             value: json!(after),
@@ -129,55 +156,116 @@ fn queue(before: &[TrackId], after: &[TrackId], ops: &mut Vec<PatchOp>) {
     }
 }
 
-/// The one `move` that makes `after` from `before`, if one does.
-fn moved(before: &[TrackId], after: &[TrackId]) -> Option<PatchOp> {
-    if before.len() != after.len() {
-        return None;
+fn diff_picks(before: &[Pick], after: &[Pick], ops: &mut Vec<PatchOp>) {
+    let tracks = |picks: &[Pick]| picks.iter().map(|pick| pick.track_id).collect::<Vec<_>>();
+    let value_at = |at: usize| json!(after[at]);
+    match list_ops("/picks", &tracks(before), &tracks(after), value_at) {
+        Some(list_ops) => ops.extend(list_ops),
+        None => {
+            ops.push(PatchOp::Replace {
+                path: "/picks".into(),
+                value: json!(after),
+            });
+            return;
+        }
     }
-    let first = before.iter().zip(after).position(|(a, b)| a != b)?;
-    let last = before.iter().zip(after).rposition(|(a, b)| a != b)?;
-    let (was, is) = (&before[first..=last], &after[first..=last]);
-    let (from, to) = if was[..was.len() - 1] == is[1..] && was.last() == is.first() {
-        (last, first)
-    } else if was[1..] == is[..is.len() - 1] && was.first() == is.last() {
-        (first, last)
-    } else {
-        return None;
-    };
-    Some(PatchOp::Move {
-        from: format!("/queue/{from}"),
-        path: format!("/queue/{to}"),
-    })
+    let old: HashMap<_, _> = before.iter().map(|pick| (pick.track_id, pick)).collect();
+    for (at, pick) in after.iter().enumerate() {
+        if old.get(&pick.track_id).is_some_and(|old| *old != pick) {
+            ops.push(PatchOp::Replace {
+                path: format!("/picks/{at}"),
+                value: json!(pick),
+            });
+        }
+    }
 }
 
-/// Removals and additions that make `after` from `before`, if those that stay keep their
-/// order and there are not too many.
-fn removed_and_added(before: &[TrackId], after: &[TrackId]) -> Option<Vec<PatchOp>> {
-    let (old, new): (HashSet<_>, HashSet<_>) = (before.iter().collect(), after.iter().collect());
-    let stays: Vec<_> = before.iter().filter(|track| new.contains(track)).collect();
-    let changes = before.len() + after.len() - 2 * stays.len();
-    if changes > MOST_QUEUE_OPS || !after.iter().filter(|track| old.contains(track)).eq(stays) {
-        return None;
+/// The operations that turn a list of the tracks `before` into one of the tracks `after`. No track is in a list twice. `value_at`
+/// returns the element at an index of the new list. `None` if more than [`MAX_LIST_OPS`] operations are needed.
+fn list_ops(
+    path: &str,
+    before: &[TrackId],
+    after: &[TrackId],
+    value_at: impl Fn(usize) -> Value,
+) -> Option<Vec<PatchOp>> {
+    if before == after {
+        return Some(Vec::new());
     }
-    let gone = before
+    let (old, new): (HashSet<_>, HashSet<_>) = (before.iter().collect(), after.iter().collect());
+    let mut list: Vec<_> = before.to_vec();
+    list.retain(|track| new.contains(track));
+    let mut remaining: Vec<_> = after.to_vec();
+    remaining.retain(|track| old.contains(track));
+    let changes = before.len() + after.len() - 2 * list.len();
+    let moved = moved_tracks(&list, &remaining, MAX_LIST_OPS.checked_sub(changes)?)?;
+    let element = |at: usize| format!("{path}/{at}");
+    let removed = before
         .iter()
         .enumerate()
         .rev()
         .filter(|(_, track)| !new.contains(track));
-    let come = after
-        .iter()
-        .enumerate()
-        .filter(|(_, track)| !old.contains(track));
-    Some(
-        gone.map(|(i, _)| PatchOp::Remove {
-            path: format!("/queue/{i}"),
-        })
-        .chain(come.map(|(i, track)| PatchOp::Add {
-            path: format!("/queue/{i}"),
-            value: json!(track),
-        }))
-        .collect(),
-    )
+    let mut ops: Vec<_> = removed
+        .map(|(at, _)| PatchOp::Remove { path: element(at) })
+        .collect();
+    // The places of the moved tracks are final in the order of the new list: each track then follows its predecessor there.
+    for (at, track) in remaining.iter().enumerate() {
+        if !moved.contains(track) {
+            continue;
+        }
+        let from = list.iter().position(|listed| listed == track)?;
+        list.remove(from);
+        let predecessor = at.checked_sub(1).map(|before| remaining[before]);
+        let to = match predecessor {
+            Some(predecessor) => 1 + list.iter().position(|listed| *listed == predecessor)?,
+            None => 0,
+        };
+        list.insert(to, *track);
+        ops.push(PatchOp::Move {
+            from: element(from),
+            path: element(to),
+        });
+    }
+    let added = after.iter().enumerate();
+    let added = added.filter(|(_, track)| !old.contains(track));
+    ops.extend(added.map(|(at, _)| PatchOp::Add {
+        path: element(at),
+        value: value_at(at),
+    }));
+    Some(ops)
+}
+
+/// The smallest set of tracks that must move to turn the list `before` into `after`, which has the same tracks: those outside of a
+/// longest increasing subsequence. `None` if they are more than `limit`.
+fn moved_tracks(before: &[TrackId], after: &[TrackId], limit: usize) -> Option<HashSet<TrackId>> {
+    let first = before.iter().zip(after).position(|(a, b)| a != b);
+    let Some(first) = first else {
+        return Some(HashSet::new());
+    };
+    let last = before.iter().zip(after).rposition(|(a, b)| a != b)?;
+    let (before, after) = (&before[first..=last], &after[first..=last]);
+    let old_places: HashMap<_, _> = before.iter().zip(0_usize..).collect();
+    let places: Vec<usize> = after.iter().map(|track| old_places[track]).collect();
+    // For each length, the index of the smallest last element of the subsequences with that length.
+    let mut ends: Vec<usize> = Vec::new();
+    let mut predecessors = vec![None; places.len()];
+    for (at, place) in places.iter().enumerate() {
+        let length = ends.partition_point(|end| places[*end] < *place);
+        predecessors[at] = length.checked_sub(1).map(|length| ends[length]);
+        match ends.get_mut(length) {
+            Some(end) => *end = at,
+            None => ends.push(at),
+        }
+    }
+    if places.len() - ends.len() > limit {
+        return None;
+    }
+    let mut moved: HashSet<_> = after.iter().copied().collect();
+    let mut at = ends.last().copied();
+    while let Some(unmoved) = at {
+        moved.remove(&after[unmoved]);
+        at = predecessors[unmoved];
+    }
+    Some(moved)
 }
 
 #[cfg(test)]
@@ -188,10 +276,10 @@ mod tests {
         numbers.iter().copied().map(TrackId).collect()
     }
 
-    /// Applies the patch with another's implementation of RFC 6902.
+    /// Applies the patch with the `json-patch` crate, an independent implementation of RFC 6902.
     fn patched(before: &[TrackId], after: &[TrackId]) -> (Value, Vec<PatchOp>) {
         let mut ops = Vec::new();
-        queue(before, after, &mut ops);
+        diff_queue(before, after, &mut ops);
         let mut document = json!({ "queue": before });
         let patch: json_patch::Patch = serde_json::from_value(json!(ops)).unwrap();
         json_patch::patch(&mut document, &patch).unwrap();
@@ -199,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nudge_in_a_large_queue_is_one_move() {
+    fn nudge_in_a_large_queue_is_a_single_move() {
         let before: Vec<_> = (0..10_000).map(TrackId).collect();
         for (from, to) in [(9_000, 3), (3, 9_000), (5, 6), (6, 5)] {
             let mut after = before.clone();
@@ -212,7 +300,61 @@ mod tests {
     }
 
     #[test]
-    fn tracks_that_come_and_go_are_added_and_removed_in_place() {
+    fn few_moved_tracks_are_moves_and_many_a_replacement() {
+        let before: Vec<_> = (0..10_000).map(TrackId).collect();
+        for (count, expected_ops) in [(12, 12), (MAX_LIST_OPS, MAX_LIST_OPS), (65, 1), (500, 1)] {
+            let mut after = before.clone();
+            let moved: Vec<_> = after.drain(9_000..9_000 + count).collect();
+            after.splice(17..17, moved);
+            let (result, ops) = patched(&before, &after);
+            assert_eq!(result, json!(after), "{count} tracks");
+            assert_eq!(ops.len(), expected_ops, "{count} tracks");
+        }
+    }
+
+    #[test]
+    fn picks_are_patched_one_by_one() {
+        let pick = |n: u64, by| Pick::new(TrackId(n), Some(MemberId(by)));
+        for (before, after, expected_ops) in [
+            (vec![], vec![pick(1, 1), pick(2, 1)], 2),
+            (
+                vec![pick(1, 1), pick(2, 2), pick(3, 3)],
+                vec![pick(3, 3), pick(1, 1)],
+                2,
+            ),
+            (
+                vec![pick(1, 1), pick(2, 2)],
+                vec![pick(2, 1), pick(9, 3), pick(1, 1)],
+                3,
+            ),
+            ((0..90).map(|n| pick(n, 1)).collect(), vec![], 1),
+        ] {
+            let mut ops = Vec::new();
+            diff_picks(&before, &after, &mut ops);
+            let mut document = json!({ "picks": before });
+            let patch: json_patch::Patch = serde_json::from_value(json!(ops)).unwrap();
+            json_patch::patch(&mut document, &patch).unwrap();
+            assert_eq!(document["picks"], json!(after));
+            assert_eq!(ops.len(), expected_ops, "{ops:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_list_becomes_any_other_one(before in random_list(), after in random_list()) {
+            let (result, _) = patched(&before, &after);
+            proptest::prop_assert_eq!(result, json!(after));
+        }
+    }
+
+    fn random_list() -> impl proptest::strategy::Strategy<Value = Vec<TrackId>> {
+        use proptest::prelude::*;
+        let all = (0..20).map(TrackId).collect::<Vec<_>>();
+        proptest::sample::subsequence(all, 0..=20).prop_shuffle()
+    }
+
+    #[test]
+    fn added_and_removed_tracks_are_patched_in_place() {
         for (before, after) in [
             (vec![], vec![1, 2]),
             (vec![1, 2, 3], vec![]),

@@ -1,401 +1,369 @@
-//! The durable state (exactly what `STATE_FILE` holds) and the live state (never written, never
-//! counted). What may be done with them lives in `apply`.
+//! The state of a room: durable (in the state file and in snapshots), private (in the state file only) and live (in memory
+//! only). The functions in `apply.rs`, `apply/`, `barrier.rs` and `segue.rs` change the state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{KeyHash, MemberId, TrackId};
+use super::barrier::Barrier;
+use super::catalog::TrackCatalog;
+use super::decoded_lengths::DecodedLengths;
+use super::id::{MemberId, TokenHash, TrackId};
+use super::learned_delays::{DeviceKind, LearnedDelays};
+use super::pick_order::{self, PickPlaces};
+use super::picks::Pick;
+use super::queue::{self, Absence};
+use super::rules::Rules;
+use super::segue::Segue;
+use super::undo::Undo;
 
-/// Pages read the count as a JavaScript number, which is exact up to there.
-const LARGEST_COUNT: u64 = (1 << 53) - 1;
-/// No speaker is later or earlier than this, in milliseconds.
-pub const LARGEST_DELAY_MS: f64 = 500.0;
-/// There is always a next number to give.
-const LARGEST_MEMBER: u32 = 1 << 31;
+/// The largest absolute value of a speaker delay, in milliseconds.
+pub const MAX_SPEAKER_DELAY_MS: f64 = 500.0;
+/// The lowest trim of a device, in dB.
+pub const MIN_TRIM_DB: f64 = -30.0;
 
-/// Whether the room means to play or to be silent.
+/// Whether the room plays or is silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Music sounds, or will as soon as somebody is there to hear it.
+    /// The room plays; if no device listens, playback is parked and resumes as soon as a listener arrives.
     Playing,
-    /// Silent: by somebody's wish, or while a barrier is open.
+    /// The room is silent: it was paused, it has not been started, or a barrier is open.
     Paused,
 }
 
-/// The mode, and the position that the last event put the track at.
+/// The mode, and the anchor position.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlayState {
-    /// See [`Mode`].
+    /// Whether the room plays.
     pub mode: Mode,
-    /// The anchor, in seconds from the track's start.
+    /// The anchor: the position that the last start, stop or seek set, in seconds from the start of the current track.
+    /// [`LiveState::anchor_at_ms`] is the time at which playback is at this position.
     pub anchor_position_sec: f64,
 }
 
-/// What a barrier stands before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BarrierType {
-    /// A track starts from its beginning.
-    Track,
-    /// A paused track goes on.
-    Resume,
-}
-
-/// The wait until every member has the whole track.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Barrier {
-    /// What it stands before.
-    #[serde(rename = "type")]
-    pub kind: BarrierType,
-    /// The track that it is about: always the current one.
-    pub track_id: TrackId,
-    /// Who is waited for, or was. Never grows.
-    pub members: BTreeSet<MemberId>,
-    /// Those members that need not be waited for any more.
-    pub ready: BTreeSet<MemberId>,
-}
-
-/// A paired device, as everybody may know it.
+/// The public data of a paired device.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Client {
-    /// What its owner typed; may be empty.
+    /// The name that the device's user entered, after [`clean_device_name`](super::clean_device_name); may be empty.
     #[serde(default)]
     pub name: String,
-    /// By how much its speaker is late beyond what the device knows, in milliseconds; early when negative.
+    /// The delay of the device's speaker that the device itself cannot measure, in milliseconds; negative if the speaker
+    /// plays early.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub delay_ms: f64,
+    /// Whether `delay_ms` is a guess, from comparisons of other devices of the same kind.
+    #[serde(
+        rename = "guessed",
+        default,
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub is_guess: bool,
+    /// The kind of the device, once it has reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<DeviceKind>,
+    /// The gain in dB with which the device plays beside the others: 0, or negative if it plays more quietly.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub trim_db: f64,
+    /// The last comparison of the device's speaker with others, as long as its delay has not been changed otherwise since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Comparison>,
 }
 
-fn is_zero(ms: &f64) -> bool {
-    *ms == 0.0
+/// How the speakers of devices were compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ComparisonMethod {
+    /// A person listened to test ticks of all devices.
+    Ear,
+    /// A phone recorded chirps of all devices.
+    Microphone,
+    /// The server's machine recorded chirps of all devices.
+    Server,
 }
 
-/// The part of the state that events change and that every snapshot shows.
+/// A comparison of one device's speaker with those of other devices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// How the speakers were compared.
+    pub by: ComparisonMethod,
+    /// When, by the calendar: RFC 3339 in UTC.
+    pub at: String,
+    /// The other devices. Some of them may not be paired any more.
+    pub with: BTreeSet<MemberId>,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+/// The state that events change and every snapshot shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Durable {
-    /// How many events there have been. It names this state: equal counts, equal states.
+pub struct DurableState {
+    /// The number of events so far. Two durable states of one room with equal event counts are equal.
     pub event_count: u64,
-    /// Every track of the library, as a ring in play order.
+    /// All tracks of the catalog in play order, as a ring: the last track is followed by the first.
     pub queue: Arc<Vec<TrackId>>,
-    /// Which of `queue` is the current one; 0 when there is none.
+    /// The index of the current track in `queue`; 0 if the queue is empty.
     pub queue_index: usize,
+    /// The tracks that people have asked for, in order. They directly follow the current track in the ring.
+    #[serde(default)]
+    pub picks: Arc<Vec<Pick>>,
+    /// The device that picked the current track; `None` if the track was not a pick, or if that device is no longer paired.
+    #[serde(default)]
+    pub picked_by: Option<MemberId>,
     /// Mode and anchor.
     pub play_state: PlayState,
-    /// The open barrier.
+    /// The gain in dB with which all devices play the current track; `None` if its loudness is unknown.
+    #[serde(default)]
+    pub gain_db: Option<f64>,
+    /// The open barrier, if one is open.
     pub barrier: Option<Barrier>,
-    /// Every paired device.
+    /// All paired devices.
     pub clients: Arc<BTreeMap<MemberId, Client>>,
+    /// The devices that may change the rules.
+    #[serde(default)]
+    pub hosts: Arc<BTreeSet<MemberId>>,
+    /// Who may do what.
+    #[serde(default)]
+    pub rules: Rules,
+    /// The device that may control while the rules say so; `None` for nobody.
+    #[serde(default)]
+    pub dj: Option<MemberId>,
+    /// The devices that have voted for a DJ, each with whom it wants; `None` for nobody.
+    #[serde(default)]
+    pub dj_votes: Arc<BTreeMap<MemberId, Option<MemberId>>>,
+    /// The devices that want to skip the current track.
+    #[serde(default)]
+    pub skip_votes: Arc<BTreeSet<MemberId>>,
 }
 
-/// What the state file holds besides, and no snapshot shows.
+/// The part of the state file that no snapshot shows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Private {
-    /// Whose token has which hash.
-    pub keys: Arc<BTreeMap<KeyHash, MemberId>>,
-    /// The number of the last member id given.
+pub struct PrivateState {
+    /// The device to which each token belongs, by the hash of the token. A device that was paired again has two valid
+    /// tokens.
+    #[serde(rename = "keys")]
+    pub token_hashes: Arc<BTreeMap<TokenHash, MemberId>>,
+    /// The number of the member id that was assigned last.
     pub last_member: u32,
-    /// The count of the open barrier's `barrier.opened`: acknowledgements match from there on.
-    pub barrier_opened_at: u64,
+    /// The event count at which the last barrier opened. While that barrier is open, an acknowledgement is accepted if it
+    /// was meant for this event count or a later one.
+    #[serde(rename = "barrierOpenedAt")]
+    pub barrier_opened_event_count: u64,
+    /// The recorded places in the queue of the tracks that the catalog no longer has.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub absences: Arc<Vec<Absence>>,
+    /// When each pick came, and its turn.
+    #[serde(skip_serializing_if = "are_no_picks")]
+    pub pick_places: Arc<PickPlaces>,
+    /// The speaker delays that comparisons have found, by kind of device.
+    #[serde(skip_serializing_if = "is_nothing_learned")]
+    pub learned_delays: Arc<LearnedDelays>,
 }
 
-/// What one device has said of the tracks that it holds.
+fn is_nothing_learned(learned_delays: &Arc<LearnedDelays>) -> bool {
+    learned_delays.is_empty()
+}
+
+fn are_no_picks(places: &Arc<PickPlaces>) -> bool {
+    places.is_empty()
+}
+
+fn is_empty(absences: &Arc<Vec<Absence>>) -> bool {
+    absences.is_empty()
+}
+
+/// The tracks that one device has acknowledged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Holdings {
-    /// Whole on the device.
-    pub held: BTreeSet<TrackId>,
-    /// Nothing that the device can play.
+pub struct DeviceTracks {
+    /// Tracks that the device holds whole.
+    pub downloaded: BTreeSet<TrackId>,
+    /// Tracks that the device cannot play.
     pub unplayable: BTreeSet<TrackId>,
 }
 
-impl Holdings {
-    /// Whether nobody need wait for this device before `track`.
-    pub fn ready_for(&self, track: TrackId) -> bool {
-        self.held.contains(&track) || self.unplayable.contains(&track)
+impl DeviceTracks {
+    /// Whether the device holds `track` or cannot play it, so that no barrier waits for the device before `track`.
+    pub fn is_ready_for(&self, track: TrackId) -> bool {
+        self.downloaded.contains(&track) || self.unplayable.contains(&track)
     }
 }
 
-/// The promise that next-up starts at a known moment, so that phones can schedule it. It holds
-/// only as long as the event count is the one it was made at.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Segue {
-    /// Next-up.
-    pub track_id: TrackId,
-    /// When it starts, in milliseconds of the server's clock.
-    pub anchor_at_ms: f64,
-    /// The count that it holds for.
-    pub event_count: u64,
-}
-
-/// What is known only as long as the process lives.
+/// The state in memory, which is lost when the process ends.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Live {
-    /// The active set: every paired device with an open event stream that is not a remote.
+pub struct LiveState {
+    /// The devices that listen, from their `Arrive` command to their `Depart` command. A device stays a listener while it
+    /// reconnects, because the hub sends `Depart` only after a grace period.
     pub listeners: Arc<BTreeSet<MemberId>>,
-    /// What devices said they hold. Forgotten when a listener departs or a device is no longer paired.
-    pub holdings: Arc<BTreeMap<MemberId, Arc<Holdings>>>,
-    /// When the track is at the anchor, in milliseconds of the server's clock. `None` while
-    /// nothing moves: paused, waiting, or playing with nobody there.
-    pub needle_ms: Option<f64>,
-    /// See [`Segue`].
+    /// The tracks that each device has acknowledged. The entry of a device is removed when the device departs or is
+    /// unpaired.
+    pub device_tracks: Arc<BTreeMap<MemberId, Arc<DeviceTracks>>>,
+    /// The decoded lengths of the tracks that are longer than the catalog states.
+    pub decoded_lengths: Arc<DecodedLengths>,
+    /// When playback is at the anchor, in milliseconds of the server's clock. `None` while the position does not advance:
+    /// paused, waiting at a barrier, or without listeners.
+    pub anchor_at_ms: Option<f64>,
+    /// The promised start of next-up (see [`Segue`]), if there is one.
     pub segue: Option<Segue>,
-    /// The process began in mid-song, or the last listener left, and until then, in milliseconds of the server's clock,
-    /// whoever comes back playing knows better than the anchor where the music is.
-    pub place_lost_until_ms: Option<f64>,
-    /// Whether a device has been paired since the process began.
-    pub anybody_paired: bool,
+    /// The last change of the queue, if a device made it and nothing has happened since then that prevents its undoing.
+    pub undo: Option<Arc<Undo>>,
+    /// Until this time, in milliseconds of the server's clock, the position that an arriving device reports replaces the
+    /// anchor. Set if the process started, or the last listener left, during playback: the devices may have continued to
+    /// play without the server. Infinite until a listener arrives.
+    pub position_unknown_until_ms: Option<f64>,
+    /// The devices that were DJ and were removed, each with the time from which it can be DJ again, in milliseconds of the
+    /// server's clock.
+    pub dj_cooldowns: Arc<BTreeMap<MemberId, f64>>,
+    /// Devices that have the rights of a host without being listed as hosts.
+    pub overseers: Arc<BTreeSet<MemberId>>,
+    /// Whether a device has been paired since the process started.
+    pub any_paired_since_start: bool,
 }
 
-/// What the core needs to know of the library: its tracks in order, how long each is, and which bytes.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Library {
-    order: Vec<TrackId>,
-    tracks: BTreeMap<TrackId, Track>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Track {
-    duration_sec: f64,
-    /// Other bytes have another one; `None` while nobody has looked.
-    version: Option<u64>,
-}
-
-impl Library {
-    /// From tracks in the order in which a new queue plays them, with durations in seconds, and of unknown versions.
-    pub fn new(tracks: impl IntoIterator<Item = (TrackId, f64)>) -> Self {
-        Library::of(
-            tracks
-                .into_iter()
-                .map(|(id, duration_sec)| (id, duration_sec, None)),
-        )
-    }
-
-    /// The same, with each track's version.
-    pub fn versioned(tracks: impl IntoIterator<Item = (TrackId, f64, u64)>) -> Self {
-        let tracks = tracks.into_iter();
-        Library::of(tracks.map(|(id, duration_sec, version)| (id, duration_sec, Some(version))))
-    }
-
-    fn of(tracks: impl Iterator<Item = (TrackId, f64, Option<u64>)>) -> Self {
-        let mut library = Library::default();
-        for (id, duration_sec, version) in tracks {
-            let track = Track {
-                duration_sec,
-                version,
-            };
-            if library.tracks.insert(id, track).is_none() {
-                library.order.push(id);
-            }
-        }
-        library
-    }
-
-    /// The tracks that are other bytes than they were in `before`, in order.
-    pub(super) fn changed_since(&self, before: &Library) -> Vec<TrackId> {
-        let is_changed = |id: &TrackId| {
-            let (was, is) = (before.version(*id), self.version(*id));
-            was.is_some() && is.is_some() && was != is
-        };
-        self.order.iter().copied().filter(is_changed).collect()
-    }
-
-    fn version(&self, track: TrackId) -> Option<u64> {
-        self.tracks.get(&track).and_then(|track| track.version)
-    }
-
-    /// Every track, in order.
-    pub fn order(&self) -> &[TrackId] {
-        &self.order
-    }
-
-    /// How long a track is, in seconds; `None` when it is not in the library.
-    pub fn duration_sec(&self, track: TrackId) -> Option<f64> {
-        self.tracks.get(&track).map(|track| track.duration_sec)
-    }
-
-    /// Whether there is such a track.
-    pub fn contains(&self, track: TrackId) -> bool {
-        self.tracks.contains_key(&track)
-    }
-}
-
-/// One house's room, whole.
+/// The whole state of one room.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Room {
-    /// What events change and everybody sees.
-    pub durable: Durable,
-    /// What is written with it and nobody sees.
-    pub private: Private,
-    /// What is never written.
-    pub live: Live,
-    /// The library that the queue is a permutation of.
-    pub library: Arc<Library>,
+    /// The part that is stored in the state file and shown in snapshots.
+    pub durable: DurableState,
+    /// The part that is stored in the state file, but not shown in snapshots.
+    pub private: PrivateState,
+    /// The part that is kept in memory only.
+    pub live: LiveState,
+    /// The catalog. The queue is a permutation of its tracks.
+    pub catalog: Arc<TrackCatalog>,
 }
 
 impl Default for Room {
-    /// The room before its first event: no tracks, nobody paired.
+    /// A room before its first event: no tracks and no paired devices.
     fn default() -> Self {
         Room::restore(
-            Durable {
+            DurableState {
                 event_count: 0,
                 queue: Arc::default(),
                 queue_index: 0,
+                picks: Arc::default(),
+                picked_by: None,
                 play_state: PlayState {
                     mode: Mode::Paused,
                     anchor_position_sec: 0.0,
                 },
+                gain_db: None,
                 barrier: None,
                 clients: Arc::default(),
+                hosts: Arc::default(),
+                rules: Rules::default(),
+                dj: None,
+                dj_votes: Arc::default(),
+                skip_votes: Arc::default(),
             },
-            Private::default(),
+            PrivateState::default(),
         )
     }
 }
 
 impl Room {
-    /// The room that a process finds when it starts: durable state, nobody there yet. The library
-    /// follows by [`super::Command::Library`].
-    pub fn restore(durable: Durable, private: Private) -> Self {
-        let last = durable.clients.keys().next_back().map_or(0, |m| m.0);
+    /// A room as loaded from the state file, without listeners. [`super::Command::Library`] sets its catalog after the first
+    /// scan; until then, the durations of the tracks are unknown and count as infinite.
+    pub fn restore(durable: DurableState, private: PrivateState) -> Self {
+        let highest = durable.clients.keys().next_back().map_or(0, |m| m.0);
+        let tracks = durable.queue.iter().map(|track| (*track, f64::INFINITY));
+        let was_playing = durable.play_state.mode == Mode::Playing;
+        let mut pick_places = private.pick_places;
+        let tracks_of_picks: BTreeSet<_> = durable.picks.iter().map(|pick| pick.track_id).collect();
+        if !pick_places.keys().eq(&tracks_of_picks) {
+            // The file is of a version without places, or a user has edited the picks.
+            Arc::make_mut(&mut pick_places).retain(|track, _| tracks_of_picks.contains(track));
+        }
+        if pick_places.len() != tracks_of_picks.len() {
+            pick_places = Arc::new(pick_order::places_in_order(&durable.picks));
+        }
         Room {
-            private: Private {
-                last_member: private.last_member.max(last),
+            private: PrivateState {
+                pick_places,
+                last_member: private.last_member.max(highest),
                 ..private
             },
-            library: Arc::new(Library::new(
-                durable.queue.iter().map(|track| (*track, f64::INFINITY)),
-            )),
-            live: Live {
-                place_lost_until_ms: (durable.play_state.mode == Mode::Playing)
-                    .then_some(f64::INFINITY),
-                ..Live::default()
+            catalog: Arc::new(TrackCatalog::new(tracks)),
+            live: LiveState {
+                position_unknown_until_ms: was_playing.then_some(f64::INFINITY),
+                ..LiveState::default()
             },
             durable,
         }
     }
 
-    /// What contradicts itself in a state that was read from outside; `Ok` when nothing does.
-    ///
-    /// # Errors
-    /// One sentence that names the first contradiction.
-    pub fn check(&self) -> Result<(), String> {
-        let durable = &self.durable;
-        if durable.event_count > LARGEST_COUNT {
-            return Err("eventCount is too large".into());
-        }
-        if self.private.last_member > LARGEST_MEMBER {
-            return Err("a member's number is too large".into());
-        }
-        let tracks: BTreeSet<_> = durable.queue.iter().collect();
-        if tracks.len() != durable.queue.len() {
-            return Err("a track is in the queue twice".into());
-        }
-        if durable.queue_index >= durable.queue.len().max(1) {
-            return Err("queueIndex points outside the queue".into());
-        }
-        let anchor = durable.play_state.anchor_position_sec;
-        if !anchor.is_finite() || anchor < 0.0 {
-            return Err("anchorPositionSec is not a position".into());
-        }
-        if let Some(barrier) = &durable.barrier {
-            if durable.play_state.mode != Mode::Paused {
-                return Err("a barrier is open while the mode is playing".into());
-            }
-            if Some(barrier.track_id) != self.current() {
-                return Err("the barrier is not about the current track".into());
-            }
-            if !barrier.ready.is_subset(&barrier.members) {
-                return Err("the barrier has somebody ready who is not a member".into());
-            }
-            if !barrier
-                .members
-                .iter()
-                .all(|m| durable.clients.contains_key(m))
-            {
-                return Err("the barrier has a member who is not paired".into());
-            }
-            if self.private.barrier_opened_at > durable.event_count {
-                return Err("the barrier opened in the future".into());
-            }
-        } else if durable.play_state.mode == Mode::Playing && durable.queue.is_empty() {
-            return Err("it plays, but the queue is empty".into());
-        }
-        // Not a number is in no range.
-        let in_range =
-            |client: &Client| (-LARGEST_DELAY_MS..=LARGEST_DELAY_MS).contains(&client.delay_ms);
-        if !durable.clients.values().all(in_range) {
-            return Err("the delayMs of a device is not a speaker's delay".into());
-        }
-        if !self
-            .private
-            .keys
-            .values()
-            .all(|m| durable.clients.contains_key(m))
-        {
-            return Err("a token belongs to a device that is not paired".into());
-        }
-        Ok(())
-    }
-
-    /// The current track; `None` only when the library is empty.
-    pub fn current(&self) -> Option<TrackId> {
+    /// The current track; `None` only if the queue is empty.
+    pub fn current_track_id(&self) -> Option<TrackId> {
         self.durable.queue.get(self.durable.queue_index).copied()
     }
 
-    /// The track after the current one in the ring: the current one itself when it is alone.
-    pub fn next_up(&self) -> Option<TrackId> {
+    /// The track after the current one in the ring; with a single track, the current one.
+    pub fn next_up_id(&self) -> Option<TrackId> {
         let queue = &self.durable.queue;
-        queue
-            .get((self.durable.queue_index + 1) % queue.len().max(1))
-            .copied()
+        let index = queue::advance(queue.len(), self.durable.queue_index);
+        queue.get(index).copied()
     }
 
-    /// Where the music is at `now_ms` of the server's clock, in seconds from the track's start.
+    /// The current track and the picks.
+    pub fn awaited_track_ids(&self) -> impl Iterator<Item = TrackId> {
+        let picks = self.durable.picks.iter().map(|pick| pick.track_id);
+        self.current_track_id().into_iter().chain(picks)
+    }
+
+    /// The playback position at `now_ms` of the server's clock, in seconds from the track's start.
     pub fn position_sec(&self, now_ms: f64) -> f64 {
-        let anchor = self.durable.play_state.anchor_position_sec;
-        let passed = self
-            .live
-            .needle_ms
-            .map_or(0.0, |needle| ((now_ms - needle) / 1000.0).max(0.0));
-        self.clip(anchor + passed)
+        let elapsed_sec = self.live.anchor_at_ms.map_or(0.0, |anchor_at_ms| {
+            ((now_ms - anchor_at_ms) / 1000.0).max(0.0)
+        });
+        self.clamp_position(self.durable.play_state.anchor_position_sec + elapsed_sec)
     }
 
-    /// When the current track ends, in milliseconds of the server's clock; `None` while nothing moves.
+    /// When the current track ends, in milliseconds of the server's clock; `None` while the position does not advance or the
+    /// duration is unknown.
     pub fn ends_at_ms(&self) -> Option<f64> {
-        let duration = self.library.duration_sec(self.current()?)?;
-        let rest = duration - self.durable.play_state.anchor_position_sec;
-        Some(self.live.needle_ms? + rest.max(0.0) * 1000.0).filter(|end| end.is_finite())
+        let duration_sec = self.current_duration_sec()?;
+        let rest_sec = duration_sec - self.durable.play_state.anchor_position_sec;
+        let ends_at_ms = self.live.anchor_at_ms? + rest_sec.max(0.0) * 1000.0;
+        Some(ends_at_ms).filter(|end| end.is_finite())
     }
 
-    /// A position cut to the current track's duration.
-    pub(super) fn clip(&self, position_sec: f64) -> f64 {
-        let duration = self
-            .current()
-            .and_then(|track| self.library.duration_sec(track));
-        position_sec.min(duration.unwrap_or(f64::INFINITY))
+    /// The duration of the current track in seconds: the catalog's, or a longer one (see [`DecodedLengths`]). `None` if there is
+    /// no track.
+    pub(super) fn current_duration_sec(&self) -> Option<f64> {
+        let track = self.current_track_id()?;
+        let stated_sec = self.catalog.duration_sec(track)?;
+        Some(self.live.decoded_lengths.length_sec(track, stated_sec))
     }
 
-    /// Whether `member` hears nothing, or makes others wait, until it has `track`: it listens, and has not said that it has it,
-    /// and it is the current one.
-    pub fn awaits(&self, member: MemberId, track: TrackId) -> bool {
-        self.current() == Some(track)
+    /// `position_sec`, limited to the current track's duration.
+    pub(super) fn clamp_position(&self, position_sec: f64) -> f64 {
+        let duration_sec = self.current_duration_sec();
+        position_sec.min(duration_sec.unwrap_or(f64::INFINITY))
+    }
+
+    /// Whether `track` is the current track, and `member` listens and has not acknowledged the track yet.
+    pub fn needs_track_now(&self, member: MemberId, track: TrackId) -> bool {
+        self.current_track_id() == Some(track)
             && self.live.listeners.contains(&member)
             && !self.is_ready(member, track)
     }
 
-    /// Whether nobody need wait for `member` before `track`.
+    /// Whether a device listens, or is a member of the open barrier.
+    pub fn counts_on(&self, member: MemberId) -> bool {
+        let barrier = self.durable.barrier.as_ref();
+        self.live.listeners.contains(&member)
+            || barrier.is_some_and(|barrier| barrier.members.contains(&member))
+    }
+
+    /// Whether `member` holds `track` or cannot play it, so that no barrier waits for `member` before `track`.
     pub(super) fn is_ready(&self, member: MemberId, track: TrackId) -> bool {
-        self.live
-            .holdings
-            .get(&member)
-            .is_some_and(|h| h.ready_for(track))
+        let tracks = self.live.device_tracks.get(&member);
+        tracks.is_some_and(|tracks| tracks.is_ready_for(track))
     }
 }

@@ -1,18 +1,19 @@
-//! A root certificate as a configuration profile (Apple's property list for `com.apple.security.root`), which is how iPhones
-//! and iPads take one.
+//! Renders a root certificate as a configuration profile, the format in which iPhones and iPads install it (Apple's
+//! "Configuration Profile Reference", payload `com.apple.security.root`).
 
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 
-/// The profile of the root called `name`, which is `der` and, the same again, `pem`.
-pub(super) fn of(name: &str, der: &CertificateDer<'_>, pem: &str) -> String {
-    let name = escaped(name);
-    // The base64 of it stands between the two marks.
+/// The profile, as an XML property list. `name` is the common name of the root certificate; `der` and `pem` are the root
+/// certificate in two encodings.
+pub(super) fn render(name: &str, der: &CertificateDer<'_>, pem: &str) -> String {
+    let name = escape(name);
     let base64: String = pem
         .lines()
         .filter(|line| !line.starts_with("-----"))
         .collect();
-    // Of the certificate: so a profile that is installed again replaces itself.
+    // The identifiers depend on the certificate only, so that a phone that installs the profile again replaces the first
+    // copy.
     let hash = Sha256::digest(der);
     let (profile, root) = (uuid(&hash[..16]), uuid(&hash[16..]));
     format!(
@@ -25,7 +26,7 @@ pub(super) fn of(name: &str, der: &CertificateDer<'_>, pem: &str) -> String {
   <key>PayloadIdentifier</key><string>lockstep.{profile}</string>
   <key>PayloadUUID</key><string>{profile}</string>
   <key>PayloadDisplayName</key><string>{name}</string>
-  <key>PayloadDescription</key><string>Lets this phone trust the secure page of the music in this house, and nothing else.</string>
+  <key>PayloadDescription</key><string>Lets this device trust the secure page of the Lockstep server in this network, and no public website.</string>
   <key>PayloadContent</key>
   <array>
     <dict>
@@ -44,7 +45,7 @@ pub(super) fn of(name: &str, der: &CertificateDer<'_>, pem: &str) -> String {
     )
 }
 
-/// A UUID of one's own making (version 8 of RFC 9562, 5.8) from 16 bytes.
+/// A UUID of version 8, whose content is custom (RFC 9562, 5.8), from 16 bytes.
 fn uuid(bytes: &[u8]) -> String {
     let mut text = String::new();
     for (i, byte) in bytes.iter().enumerate() {
@@ -61,7 +62,8 @@ fn uuid(bytes: &[u8]) -> String {
     text
 }
 
-fn escaped(text: &str) -> String {
+/// Escapes a text for XML.
+fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
@@ -72,19 +74,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_profile_carries_the_certificate_and_is_the_same_each_time() {
+    fn renders_the_same_profile_for_the_same_certificate() {
         let der = CertificateDer::from(vec![1, 2, 3]);
         let pem = "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n";
-        let profile = of("Lockstep on <pi> & co", &der, pem);
-        assert_eq!(profile, of("Lockstep on <pi> & co", &der, pem));
+        let profile = render("Lockstep on <pi> & co", &der, pem);
+        assert_eq!(profile, render("Lockstep on <pi> & co", &der, pem));
         assert!(profile.contains("<data>AQID</data>"), "{profile}");
         assert!(profile.contains("Lockstep on &lt;pi&gt; &amp; co"));
-        let other = of("Lockstep on <pi> & co", &CertificateDer::from(vec![4]), pem);
-        assert_ne!(profile, other, "another root is another profile");
+        let other = render("Lockstep on <pi> & co", &CertificateDer::from(vec![4]), pem);
+        assert_ne!(profile, other, "the identifiers depend on the certificate");
     }
 
     #[test]
-    fn a_uuid_says_which_kind_it_is() {
+    fn uuid_sets_its_version_and_variant() {
         assert_eq!(uuid(&[0xff; 16]), "FFFFFFFF-FFFF-8FFF-BFFF-FFFFFFFFFFFF");
     }
 }

@@ -1,373 +1,319 @@
-// Wiring only: makes the parts, ties them to the store, and starts.
+// Creates the modules, passes them the functions of other modules that they need, and starts the session.
 
-import { createAcks } from './acks.js';
-import { ApiError, getCode, getOffer, rename, sentenceOf, sound, tune, unpair } from './api.js';
-import { RANK, ranks, urgent } from './cache.js';
-import { askToPersist, openBack } from './cache/back.js';
-import { openKnown } from './cache/known.js';
-import { createShelf } from './cache/shelf.js';
-import { createConductor } from './conductor.js';
-import { createDownloads } from './downloads.js';
-import { createFigures } from './figures.js';
-import { install } from './install.js';
-import { createJudge } from './judge.js';
-import { createMediaSession } from './media-session.js';
-import { follow, isMovingIn, moveIn, moveTo } from './moving.js';
-import { createPlayer } from './player.js';
-import { createPresses } from './presses.js';
-import { createReporter } from './reporter.js';
-import { plainOrigin } from './secure.js';
-import { createSession } from './session.js';
-import { loadSettings, saveSettings } from './settings.js';
-import { ownDelay } from './state.js';
+import { createCachePriorities } from './app/cache-priorities.js';
+import { createCacheSync } from './app/cache-sync.js';
+import { createChat, createReadIdStorage } from './app/chat.js';
+import { initialState } from './app/initial-state.js';
+import { guestUrl } from './app/guest-address.js';
+import { createJoinFlow } from './app/join-flow.js';
+import { startLanguage } from './app/language.js';
+import { startLevelling } from './app/levelling.js';
+import { createMigration } from './app/migration.js';
+import { openTrackCache } from './app/open-track-cache.js';
+import { createOutputDelays } from './app/output-delays.js';
+import { watchOutput } from './app/output-watch.js';
+import { createPhonePause, wasPausedHere } from './app/phone-pause.js';
+import { codeHolders, renewCode } from './app/pairing-code.js';
+import { createPrevious } from './app/previous.js';
+import { createQueueActions } from './app/queue-actions.js';
+import { createRoomActions } from './app/room-actions.js';
+import { createRoomNavigation, presentRoomPath, showHouseAddress, useRoomOfAddress } from './app/room-navigation.js';
+import { createReactions } from './app/reactions.js';
+import { createRenaming } from './app/renaming.js';
+import { createAttempt } from './app/requests.js';
+import { createSettingsUpdater } from './app/settings-updater.js';
+import { createSoundingTab } from './app/sounding-tab.js';
+import { createSoundUnlock } from './app/sound-unlock.js';
+import { createSpeakerDelay } from './app/speaker-delay.js';
+import { startPage } from './app/startup.js';
+import { startStateReactions } from './app/state-reactions.js';
+import { syncReport } from './app/sync-report.js';
+import { openTabChannel } from './app/tab-channel.js';
+import { createUploadRecords } from './app/upload-records.js';
+import { createUploadTabs } from './app/upload-tabs.js';
+import { createUploads, isBroughtByThisPage } from './app/uploads.js';
+import { getPairingCode, getSecurePageInfo, reportLoudness, requestTestSound, unpair } from './net/api.js';
+import { describeError } from './net/http.js';
+import { text } from './language/texts.js';
+import { createCommands, sendDelays, sendTrim } from './net/commands.js';
+import { createHistory, createPlaylists } from './net/history.js';
+import { isMigrationTarget } from './net/migration-target.js';
+import { createSession } from './net/session.js';
+import { takeSharedFiles } from './net/shared-files.js';
+import { startSyncReporter } from './net/sync-reporter.js';
+import { getMessages, postMessage, postReaction, removeMessage } from './net/talk-api.js';
+import * as uploadsApi from './net/uploads-api.js';
+import { loadSettings } from './settings.js';
+import { trackGain } from './sound/levelling.js';
+import { createLoudnessMeasurement } from './sound/loudness-measurement.js';
+import { startLoudnessReports } from './sound/loudness-reports.js';
+import { startMediaSession } from './sound/media-session.js';
+import { createPlayback } from './sound/playback.js';
+import { createPlayer } from './sound/player.js';
+import { createSyncStats } from './sound/sync-stats.js';
+import { startTestSounds } from './sound/test-sound-schedule.js';
 import { createStore } from './store.js';
-import { createTuner } from './tuner.js';
-import { createBubbles } from './ui/bubbles.js';
-import { retryCovers } from './ui/cover.js';
-import { byId, setText } from './ui/dom.js';
-import { createFiguresSheet } from './ui/figures.js';
-import { createInvite } from './ui/invite.js';
-import { createJoin } from './ui/join.js';
-import { createMeasure } from './ui/measure.js';
-import { carry } from './ui/motion.js';
-import { createMoving } from './ui/moving.js';
-import { createNow } from './ui/now.js';
-import { createPaired } from './ui/paired.js';
-import { createQueue } from './ui/queue.js';
-import { createSecure } from './ui/secure.js';
-import { createSettings } from './ui/settings.js';
-import { createTabs } from './ui/tabs.js';
+import { startAcks } from './tracks/acks.js';
+import { startDownloads } from './tracks/downloads.js';
+import { openIndexCache } from './tracks/index-cache.js';
+import { createPlayability } from './tracks/playability.js';
+import { storeFile } from './tracks/store-file.js';
+import { createBigScreen } from './ui/big-screen/big-screen.js';
+import { createBubble } from './ui/bubble.js';
+import { createToasts } from './ui/toasts.js';
+import { createDock } from './ui/dock.js';
+import { elementById } from './ui/dom.js';
+import { listenForFiles } from './ui/file-drop.js';
+import { startInstallGuide } from './ui/install.js';
+import { createInviteSheet } from './ui/invite-sheet.js';
+import { setUpMicrophoneCalibration } from './ui/microphone-calibration.js';
+import { createMigrationView } from './ui/migration-view.js';
+import { createNowView } from './ui/now-view.js';
+import { createPageTitle } from './ui/page-title.js';
+import { createPairedDevices } from './ui/paired-devices.js';
+import { createQueueView } from './ui/queue/queue-view.js';
+import { createUploadsView } from './ui/queue/uploads-view.js';
+import { createRenderer } from './ui/render.js';
+import { createRoomName } from './ui/room-name.js';
+import { createRoomsSheet } from './ui/rooms-sheet.js';
+import { createReasons, isPermitted } from './ui/rules/reasons.js';
+import { createRulesView } from './ui/rules/rules-view.js';
+import { createSettingsSheet } from './ui/settings-sheet.js';
+import { isSheetOpen } from './ui/sheets.js';
+import { createSyncFigures } from './ui/sync-figures.js';
+import { startTabs } from './ui/tabs.js';
+import { createTalkAnnouncements } from './ui/talk/announcements.js';
+import { createChatSheet } from './ui/talk/chat-sheet.js';
+import { createReactionLayer } from './ui/talk/reaction-layer.js';
+import { createReactionPicker } from './ui/talk/reaction-picker.js';
+import { createVolumeControl } from './ui/volume-control.js';
 
-/** @typedef {import('./types.js').AppState} AppState */
-/** @typedef {import('./types.js').TrackId} TrackId */
+// Computed first, because copying the tracks (`migrateFrom`) removes the hash from the page's address.
+const isTargetPage = isMigrationTarget();
 
-/** What a page that is busy with something else may need besides, in milliseconds. */
-const RESERVE_MS = 25;
+/** How long shared files wait until this phone has joined the room. */
+const SHARED_FILES_TIMEOUT_MS = 3_600_000;
 
-const FALLEN = 'This browser keeps no music just now: what is fetched is gone when the page is closed.';
+// Callbacks below may refer to constants that are defined later: no callback runs before the whole module has run.
 
-/** Whether this page is moved into; its address says so only until it has begun. */
-const movingIn = isMovingIn();
-
-const store = createStore({
-  view: 'starting',
-  moving: null,
-  memberId: null,
-  room: null,
-  index: new Map(),
-  connection: 'connecting',
-  trouble: null,
-  held: new Set(),
-  unplayable: new Map(),
-  ready: new Set(),
-  download: null,
-  settings: loadSettings(),
-  clock: null,
-  sound: { locked: false, mute: false, sounding: false, errorMs: null, overlay: null },
-  presses: [],
-  trialDelayMs: null,
-  tuning: null,
-  scanning: null,
-  storageNote: null,
+useRoomOfAddress();
+const store = createStore(initialState(loadSettings(), wasPausedHere()));
+const showMessage = createToasts();
+const languageChosen = startLanguage({ store, showMessage });
+const attempt = createAttempt(showMessage);
+const setDelays = (/** @type {Record<string, number>} */ delays, /** @type {import('./types.js').ComparedSpeakers | undefined} */ compared) =>
+  attempt(sendDelays(store, delays, compared));
+const { changeSettings, overrideRole } = createSettingsUpdater({
+  store,
+  onRoleChange: () => session.reconnectInNewRole(),
+  onStorageLimit: () => trackCache.then(({ trim }) => trim()),
 });
 
-const say = createBubbles();
-const press = createPresses({ store, say, onSilence: () => session.woke() });
+// Commands and sound
 
-const player = createPlayer(byId('audio', HTMLAudioElement), {
-  change: () => conductor.look(),
-  ended: (trackId) => conductor.ended(trackId),
-  unplayable: (trackId) => judge.fail(trackId, 'format'),
-  lost: async (trackId) => {
-    await (await shelf).remove(trackId);
-    refreshHeld();
-  },
-  duration: (trackId, durationSec) => session.learn(trackId, durationSec),
+const sendCommand = createCommands({
+  store,
+  showMessage,
+  onNoResponse: () => session.resync(),
+  pauseHere: () => phonePause.pauseHere(),
 });
-const judge = createJudge({ store, canPlay: player.canPlay });
-const figures = createFigures();
-const conductor = createConductor({
+const player = createPlayer(elementById('audio', HTMLAudioElement), {
+  change: () => playback.update(),
+  ended: (trackId) => playback.handleEnded(trackId),
+  unplayable: (trackId) => playability.markUnplayable(trackId, 'format'),
+  lost: (trackId) => cacheSync.removeLostTrack(trackId),
+  duration: (trackId, durationSec) => session.recordDuration(trackId, durationSec),
+  decoded: (trackId, version, durationSec) => session.recordDecodedDuration(trackId, version, durationSec),
+}, (trackId) => trackGain(store.get(), trackId));
+const playability = createPlayability({ store, canPlay: player.canPlay });
+const syncStats = createSyncStats();
+const playback = createPlayback({
   store,
   player,
-  figures,
-  read: async (trackId) => (await shelf).read(trackId),
-  onWake: () => session.woke(),
+  syncStats,
+  read: async (trackId) => (await trackCache).read(trackId),
+  onWake: () => session.resync(),
 });
-const session = createSession({ store, place: conductor.place, known: openKnown(), say });
-createMediaSession({ store, press, gesture: touched });
-
-/** Opening storage takes its time, and the door need not wait for it. */
-const shelf = openBack().then(movedInto).then((back) =>
-  createShelf(back, {
-    ranks: (budgetBytes) => {
-      const { room, index, held, unplayable } = store.get();
-      return room ? ranks({ room, index, held, unplayable, budgetBytes }) : () => RANK.urgent;
-    },
-    isUrgent: (trackId) => {
-      const { room } = store.get();
-      return room !== null && urgent(room).includes(trackId);
-    },
-    sounding,
-    fixedBytes: () => store.get().settings.storageMb * 1e6,
-    onRemoved: refreshHeld,
-    onFallen: () => {
-      store.update({ storageNote: FALLEN });
-      refreshHeld();
-    },
-  }),
-);
-
-/**
- * What this phone kept as a page that was not secure comes along; what does not is fetched again.
- * @param {import('./cache/back.js').Back} back
- */
-async function movedInto(back) {
-  if (!movingIn) return back;
-  try {
-    const onProgress = (/** @type {import('./moving.js').Brought} */ moving) => store.update({ view: 'moving', moving });
-    saveSettings(/** @type {import('./types.js').Settings} */ (await moveIn(await guestOrigin(), back, onProgress)));
-    changeSettings(loadSettings());
-  } catch {
-    // As on a phone that is new here.
-  }
-  store.update({ view: 'starting', moving: null });
-  return back;
-}
-
-/** Guests come by http: their phones trust nothing of this house. */
-async function guestOrigin() {
-  return location.protocol === 'https:' ? plainOrigin(await getOffer(), location.hostname) : location.origin;
-}
-
-/** The track that sounds here, as long as it is the one that the index has: of another length it is other music. */
-function sounding() {
-  const trackId = conductor.place()?.trackId ?? null;
-  const lastsSec = trackId === null ? undefined : player.lasts(trackId);
-  const isOther = lastsSec !== undefined && lastsSec !== store.get().index.get(trackId ?? '')?.duration;
-  return isOther ? null : trackId;
-}
-
-async function followIndex() {
-  await (await shelf).follow(store.get().index);
-  await refreshHeld();
-}
-
-async function refreshHeld() {
-  const { held } = await shelf;
-  store.update({ held: held(store.get().index) });
-}
-
-const join = createJoin({
-  gesture: conductor.gesture,
-  join: async (code, name) => {
-    changeSettings({ name });
-    try {
-      await session.join(code, name);
-      return null;
-    } catch (error) {
-      return refusal(error);
-    }
-  },
-});
-const now = createNow({ state: store.get, press });
-const queue = createQueue((trackId) => press(() => ({ name: 'nudge', trackId })));
-const moving = createMoving();
-createTabs((tab, show) => {
-  carry(
-    () => (byId('panel-now', HTMLElement).hidden ? queue.cover() : byId('now-cover', HTMLElement)),
-    () => {
-      show();
-      if (tab === 'queue') queue.shown();
-    },
-  );
-});
-const invite = createInvite(getCode, guestOrigin);
-const settings = createSettings({
-  state: store.get,
-  change: changeSettings,
-  rename: async (name) => {
-    try {
-      await rename(name);
-      // The next time it joins it is called the same.
-      changeSettings({ name });
-    } catch (error) {
-      say(refusal(error));
-    }
-  },
-  figures: createFiguresSheet(figures),
-  paired: createPaired(async (member) => void (await attempt(unpair(member)))),
-  tryDelay: (trialDelayMs) => store.update({ trialDelayMs }),
-  delay: async (delayMs) => {
-    const { memberId } = store.get();
-    // Once the room has it, it is no trial any more.
-    if (!(await attempt(tune({ [memberId ?? '']: delayMs })))) store.update({ trialDelayMs: null });
-  },
-  tick: (on) => void attempt(sound(on ? 'tick' : 'off')),
-  storage: async () => {
-    const { kind, usedBytes, fixed } = await shelf;
-    return { kind, usedBytes: usedBytes(), fixed: fixed() };
-  },
-  clear: async () => {
-    await (await shelf).clear();
-    judge.retry(() => true);
-  },
-  leave: async () => {
-    try {
-      await session.leave();
-    } catch (error) {
-      say(refusal(error));
-    }
-  },
-});
-
-/** @param {Partial<import('./types.js').Settings>} change */
-function changeSettings(change) {
-  const before = store.get().settings;
-  store.update({ settings: { ...before, ...change } });
-  saveSettings(store.get().settings);
-  if (change.remote !== undefined && change.remote !== before.remote) session.reopen();
-  if (change.storageMb !== undefined) shelf.then(({ trim }) => trim());
-}
-
-/**
- * Says what went wrong, if anything did; and whether nothing did.
- * @param {Promise<void>} request
- */
-async function attempt(request) {
-  try {
-    await request;
-    return true;
-  } catch (error) {
-    say(refusal(error));
-    return false;
-  }
-}
-
-/** @param {unknown} error */
-function refusal(error) {
-  const { status, retryAfterSec } = error instanceof ApiError ? error : { status: null, retryAfterSec: 0 };
-  if (status === 403) return 'That is not the code. It is on the server’s screen.';
-  if (status === 429) return `Too many tries. Wait ${retryAfterSec || 10} seconds.`;
-  return sentenceOf(error);
-}
-
-async function openDoor() {
-  invite.close();
-  settings.close();
-  join.open(null, store.get().settings.name, store.get().trouble);
-  const code = await getCode().catch(() => null);
-  if (code && store.get().view === 'join') join.open(code, store.get().settings.name, null);
-}
-
-let drawn = false;
-/** @type {AppState['view']} */
-let shown = 'starting';
-
-/** Draws once a frame, however much has changed. */
-function draw() {
-  if (drawn) return;
-  drawn = true;
-  requestAnimationFrame(() => {
-    drawn = false;
-    const state = store.get();
-    document.body.dataset['view'] = state.view;
-    byId('trouble-view', HTMLElement).hidden = state.view !== 'starting' || state.trouble === null;
-    setText(byId('trouble', HTMLElement), state.trouble ?? '');
-    byId('join-view', HTMLElement).hidden = state.view !== 'join';
-    byId('room-view', HTMLElement).hidden = state.view !== 'room';
-    const movingTitle = moving.render(state);
-    if (state.view !== shown) {
-      shown = state.view;
-      // Where the focus was is no more; from here a screen reader goes on, and the keys do.
-      const first = shown === 'join' ? join.first : (movingTitle ?? byId('room-title', HTMLElement));
-      first.focus({ preventScroll: true });
-    }
-    if (state.view !== 'room') return;
-    now.render(state);
-    queue.render(state);
-    settings.render();
-  });
-}
-
-store.subscribe(async (state, before) => {
-  draw();
-  if (state.view === 'join' && before.view !== 'join') openDoor();
-  if (state.view === 'room' && before.view !== 'room') askToPersist();
-  if (state.connection === 'open' && before.connection !== 'open') retryCovers();
-  if (state.index !== before.index) {
-    judge.judge();
-    await followIndex();
-  }
-});
-// What is next by now may go where something else had to stay.
-store.subscribe(async ({ room, index }, before) => {
-  if (room?.queue === before.room?.queue && room?.queueIndex === before.room?.queueIndex) return;
-  const { mayFit } = await shelf;
-  judge.retry((trackId) => mayFit(index.get(trackId)?.size ?? Infinity));
-  // What sounded until now may be of an old version.
-  await followIndex();
-});
-store.subscribe((state) => {
-  if (state.trialDelayMs !== null && ownDelay({ ...state, trialDelayMs: null }) === state.trialDelayMs) {
-    store.update({ trialDelayMs: null });
-  }
-});
-createAcks(store);
-createTuner({ store, player });
-createSecure({
-  offer: getOffer,
-  move: (origin) =>
-    moveTo(origin, {
-      open: openBack,
-      settings: () => store.get().settings,
-      onFollowed: (total) => {
-        store.update({ moving: total > 0 ? { brought: 0, total } : null });
-        session.moved();
-      },
-      onDone: () => store.update({ moving: null }),
-    }),
-});
-createMeasure({ store, chirp: () => attempt(sound('chirp')), tune: (delays) => attempt(tune(delays)) });
-createReporter({
+const unlockSound = createSoundUnlock({ store, isSoundAllowed: player.isSoundAllowed, unlock: playback.unlock });
+const soundingTab = createSoundingTab({ store, isSoundAllowed: player.isSoundAllowed, openChannel: openTabChannel });
+const phonePause = createPhonePause({ store, claimSound: soundingTab.claim, unlockSound });
+const session = createSession({ store, nowPlaying: playback.nowPlaying, indexCache: openIndexCache(), showMessage, onTalk: (message) => talk.forEach(({ handle }) => handle(message)), onRoomGone: () => {
+  showHouseAddress();
+  showMessage(text('rooms.gone'));
+} });
+const rooms = createRoomNavigation({
   store,
-  report: () => {
-    const { clock, sound } = store.get();
-    const { latencyMs } = figures.all();
-    return (
-      clock && {
-        offMs: figures.offMs(),
-        roundTripMs: clock.roundTripMs,
-        latencyMs,
-        needsMs: clock.slowTripMs + latencyMs + RESERVE_MS,
-        waitsForTap: sound.locked,
-      }
-    );
+  moveTo: session.moveTo,
+  unlockSound,
+  claimSound: soundingTab.claim,
+  showError: (error) => showMessage(describeError(error)),
+});
+
+// Tracks
+
+const priorities = createCachePriorities({
+  store,
+  playingTrackId: () => playback.nowPlaying()?.trackId ?? null,
+  preparedTrack: player.preparedTrack,
+});
+const cacheSync = createCacheSync({ store, getTrackCache: () => trackCache, playability });
+const trackCache = openTrackCache({
+  isMigrationTarget: isTargetPage,
+  store,
+  changeSettings,
+  cacheOptions: { ...priorities, onRemoved: cacheSync.updateCachedTrackIds, onFallback: cacheSync.handleStorageFailure },
+});
+
+const uploads = createUploads({
+  store,
+  api: uploadsApi,
+  records: createUploadRecords(),
+  withoutOtherTabs: createUploadTabs(() => uploads.keys()),
+  storeFile: async (trackId, file) => {
+    const { index, cachedTrackIds, settings } = store.get();
+    const track = index.get(trackId);
+    if (!track || cachedTrackIds.has(trackId) || settings.isRemoteControl) return;
+    const cache = await trackCache;
+    await storeFile(cache, track, file);
+    store.update({ cachedTrackIds: cache.cachedTrackIds(store.get().index) });
   },
 });
-shelf.then((opened) =>
-  createDownloads({
+
+// Chat and reactions
+
+const announcements = createTalkAnnouncements();
+const chat = createChat({ store, getMessages, announce: announcements.addMessage, readIdStorage: createReadIdStorage(presentRoomPath) });
+const reactions = createReactions({
+  isOnline: () => store.get().connection === 'open',
+  hold: (isHeld) => reactionPicker.setHeld(isHeld),
+  postReaction,
+  show: (counts) => {
+    showReactions(counts);
+    bigScreen.showReactions(counts);
+  },
+  announce: announcements.addReactions,
+  showMessage,
+});
+const talk = [chat, reactions];
+
+takeSharedFiles().then(async (files) => {
+  // A phone that is not paired has to join first.
+  if (files.length > 0 && (await store.waitFor(({ view }) => view === 'room', SHARED_FILES_TIMEOUT_MS))) uploads.add(files);
+});
+
+// Views
+
+const joinFlow = createJoinFlow({
+  store,
+  join: session.join,
+  enterLocked: rooms.enterLocked,
+  goToHouse: rooms.returnToHouse,
+  getPairingCode,
+  saveName: (name) => changeSettings({ name }),
+  unlockSound: () => {
+    soundingTab.claim();
+    playback.unlock();
+  },
+  closeSheets: () => {
+    inviteSheet.close();
+    roomsSheet.close();
+    settingsSheet.close();
+    chatSheet.close();
+    reactionPicker.close();
+  },
+});
+const chatSheet = createChatSheet({
+  getState: store.get,
+  postMessage,
+  removeMessage: (id) => attempt(removeMessage(id)),
+  markAllRead: chat.markAllRead,
+  showMessage,
+});
+const reasons = createReasons(showMessage);
+const nowView = createNowView((memberId, trimDb) => attempt(sendTrim(store, memberId, trimDb)), sendCommand);
+const showReactions = createReactionLayer({ frame: nowView.cover, isVisible: () => nowView.isVisible() && !store.get().isScreenOpen });
+const reactionPicker = createReactionPicker(reactions.react);
+const volumeControl = createVolumeControl({ getState: store.get, changeSettings });
+const goToPrevious = createPrevious(store, sendCommand);
+const dock = createDock({ getState: store.get, sendCommand, goToPrevious, rejoin: phonePause.rejoin });
+const history = createHistory(store);
+const queueView = createQueueView({
+  actions: createQueueActions({ store, sendCommand, showBubble: createBubble() }),
+  loadHistory: history.load,
+  loadOlderHistory: history.loadOlder,
+  loadPlaylists: createPlaylists(store),
+  removeUpload: (trackId) => void attempt(uploadsApi.removeUploadedTrack(trackId)),
+});
+const uploadsView = createUploadsView(uploads);
+const inviteSheet = createInviteSheet(getPairingCode, guestUrl, () => codeHolders(store.get()));
+const speakerDelay = createSpeakerDelay({ store, setDelays });
+const settingsSheet = createSettingsSheet({
+  getState: store.get,
+  changeSettings,
+  rename: createRenaming({ attempt, changeSettings }),
+  tryDelay: speakerDelay.tryDelay,
+  setDelay: speakerDelay.setDelay,
+  setTicks: (isOn) => attempt(requestTestSound(isOn ? 'tick' : 'off')),
+  getTrackCache: () => trackCache,
+  clearStorage: cacheSync.clearStorage,
+  leave: () => attempt(session.leave()),
+  renderSyncFigures: createSyncFigures(syncStats),
+  renderRules: createRulesView({ sendCommand, renewCode: () => renewCode(attempt) }),
+  renderPairedDevices: createPairedDevices({
+    onRemove: (memberId) => attempt(unpair(memberId)),
+    onSetHost: (memberId, host) => sendCommand(() => ({ name: 'hosts', memberId, host })),
+  }),
+});
+const roomsSheet = createRoomsSheet({ getState: store.get, ...createRoomActions({ store, attempt, showMessage, enterRoom: rooms.enter, returnToHouse: rooms.returnToHouse }) });
+const bigScreen = createBigScreen({
+  store,
+  getPairingCode,
+  overrideRole,
+  unlockSound: phonePause.rejoin,
+  closeSheets: settingsSheet.close,
+});
+const requestRender = createRenderer({
+  getState: store.get,
+  joinView: joinFlow,
+  migrationView: createMigrationView(),
+  roomViews: [reasons, nowView, dock, volumeControl, queueView, uploadsView, settingsSheet, inviteSheet, chatSheet, roomsSheet, createRoomName(), bigScreen],
+});
+listenForFiles({ isAllowed: () => store.get().view === 'room' && !store.get().areUploadsOff && isPermitted(store.get(), 'upload'), onDrop: uploads.add });
+startTabs({ nowView, queueView, dock });
+startInstallGuide({ getSecurePageInfo, migrateTo: createMigration({ store, endForMigration: session.endForMigration }) });
+setUpMicrophoneCalibration({ store, requestChirps: () => attempt(requestTestSound('chirp')), setDelays });
+
+// Modules that act on changes of the state
+
+startMediaSession({ store, sendCommand, goToPrevious, phonePause, onGesture: unlockSound });
+store.subscribe(requestRender);
+startStateReactions({ store, showMessage, areHappeningsVisible: () => nowView.isVisible() && !isSheetOpen() });
+startAcks(store);
+startTestSounds({ store, player });
+startLevelling({ store, player });
+startLoudnessReports({ store, player, measure: createLoudnessMeasurement(), send: reportLoudness });
+watchOutput({ store, player, useOutput: createOutputDelays({ store, setDelays: (delays) => setDelays(delays, undefined), showMessage }) });
+startSyncReporter({
+  store,
+  getReport: () => syncReport(store.get(), { syncErrorMs: syncStats.syncErrorMs(), latencyMs: syncStats.summary().latencyMs }, navigator),
+});
+trackCache.then((cache) =>
+  startDownloads({
     store,
-    shelf: opened,
+    cache,
+    isBrought: (track) => isBroughtByThisPage(store.get(), track),
     onOutdated: session.refreshIndex,
-    onNoRoom: (trackId) => judge.fail(trackId, 'room'),
-    onAside: judge.putAside,
+    onNoSpace: (trackId) => playability.markUnplayable(trackId, 'space'),
+    onPostponed: playability.setPostponed,
   }),
 );
-store.subscribe(conductor.look);
-store.subscribe(now.retitle);
+store.subscribe(playback.update);
+store.subscribe(createPageTitle());
 
-// After a reload nobody has touched the page, and browsers refuse sound until somebody does: any
-// touch will do, the button only says so.
-for (const name of ['click', 'pointerup']) document.addEventListener(name, touched, { capture: true });
-
-function touched() {
-  const { view, settings } = store.get();
-  if (view === 'room' && !settings.remote && !player.allowed()) conductor.gesture();
-}
-
-// Whoever is in the room is waited for, and a phone whose music is still on its way from the other tab cannot sound yet.
-if (movingIn) shelf.then(session.start, session.start);
-else session.start();
-// A browser that keeps nothing has nothing to follow.
-follow().catch(() => {});
-install(() => !player.allowed());
+bigScreen.openFromAddress();
+startPage({
+  isMigrationTarget: isTargetPage,
+  trackCache,
+  startSession: () => languageChosen.then(session.start),
+  mayReload: () => !player.isSoundAllowed(),
+});

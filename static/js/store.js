@@ -1,49 +1,72 @@
-// The one place where the app's state is held. Whoever changes it says so here; whoever shows it or
-// acts on it listens here.
+// The store: the page's state in one immutable object. Subscribers are notified of all changes in the order of the
+// updates.
 
 import { after } from './timer.js';
 
 /** @typedef {import('./types.js').AppState} AppState */
-/** @typedef {(state: AppState, before: AppState) => void} Subscriber */
+/** @typedef {(state: AppState, previous: AppState) => void} Subscriber */
 
 /**
  * @typedef {object} Store
  * @property {() => AppState} get
- * @property {(change: Partial<AppState>) => void} update
+ * @property {(change: Partial<AppState>) => void} update Sets the state at once. An update that a subscriber makes is
+ *   delivered after the change that the subscriber was called for has reached all subscribers.
  * @property {(subscriber: Subscriber) => void} subscribe
- * @property {(condition: (state: AppState) => boolean, limitMs: number) => Promise<boolean>} until
+ * @property {(condition: (state: AppState) => boolean, timeoutMs: number) => Promise<boolean>} waitFor Resolves with
+ *   `true` once the condition holds, and with `false` after the timeout.
  */
 
-/**
- * @param {AppState} initial
- * @returns {Store}
- */
-export function createStore(initial) {
-  let state = initial;
+/** @param {AppState} initialState @returns {Store} */
+export function createStore(initialState) {
+  let state = initialState;
   /** @type {Set<Subscriber>} */
   const subscribers = new Set();
+  /** Changes that are not delivered yet, each with the subscribers at the time of the change. */
+  /** @type {{state: AppState, previous: AppState, recipients: Subscriber[]}[]} */
+  const undelivered = [];
+  let isDelivering = false;
 
   /** @type {Store['update']} */
   function update(change) {
-    const before = state;
+    const previous = state;
     state = { ...state, ...change };
-    for (const subscriber of [...subscribers]) subscriber(state, before);
+    undelivered.push({ state, previous, recipients: [...subscribers] });
+    if (!isDelivering) deliver();
   }
 
-  /** @type {Store['until']} */
-  function until(condition, limitMs) {
+  /** Throws the first error of a subscriber, after all changes have been delivered to the other subscribers. */
+  function deliver() {
+    isDelivering = true;
+    /** @type {unknown[]} */
+    const errors = [];
+    for (let change = undelivered.shift(); change; change = undelivered.shift()) {
+      for (const subscriber of change.recipients) {
+        if (!subscribers.has(subscriber)) continue;
+        try {
+          subscriber(change.state, change.previous);
+        } catch (error) {
+          errors.push(error);
+        }
+      }
+    }
+    isDelivering = false;
+    if (errors.length > 0) throw errors[0];
+  }
+
+  /** @type {Store['waitFor']} */
+  function waitFor(condition, timeoutMs) {
     if (condition(state)) return Promise.resolve(true);
     return new Promise((resolve) => {
-      const done = (/** @type {boolean} */ met) => {
-        cancel();
-        subscribers.delete(look);
-        resolve(met);
+      const finish = (/** @type {boolean} */ isMet) => {
+        cancelTimeout();
+        subscribers.delete(check);
+        resolve(isMet);
       };
-      const look = (/** @type {AppState} */ now) => {
-        if (condition(now)) done(true);
+      const check = (/** @type {AppState} */ newState) => {
+        if (condition(newState)) finish(true);
       };
-      const cancel = after(limitMs, () => done(false));
-      subscribers.add(look);
+      const cancelTimeout = after(timeoutMs, () => finish(false));
+      subscribers.add(check);
     });
   }
 
@@ -51,6 +74,6 @@ export function createStore(initial) {
     get: () => state,
     update,
     subscribe: (subscriber) => void subscribers.add(subscriber),
-    until,
+    waitFor,
   };
 }

@@ -1,15 +1,16 @@
-// The worker behind timer.js: told `{id, ms}` it answers `id` after so long; told `ms: null` it forgets.
+// The worker side of timer.js. The message `{id, ms}` starts a timer that posts `id` back after `ms`; `{id, ms: null}`
+// cancels that timer.
 
 /** @type {Map<number, ReturnType<typeof setTimeout>>} */
-const running = new Map();
+const timers = new Map();
 
 onmessage = ({ data: { id, ms } }) => {
-  clearTimeout(running.get(id));
-  running.delete(id);
+  clearTimeout(timers.get(id));
+  timers.delete(id);
   if (ms === null) return;
   const fire = () => {
-    running.delete(id);
+    timers.delete(id);
     postMessage(id);
   };
-  running.set(id, setTimeout(fire, ms));
+  timers.set(id, setTimeout(fire, ms));
 };

@@ -1,115 +1,119 @@
-//! A disk that fails, slows down or hangs when a test says so: `tests/faulty_disk.c`, compiled, and the
-//! orders that steer it in a server that runs.
+//! Makes file system calls of a server fail, slow down or block. The server preloads a library, compiled from
+//! `tests/faulty_disk.c`, that reads the faults from files; this module compiles the library and writes the files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use tempfile::TempDir;
 
-/// What a call is to do besides, or instead of, its work.
+use super::preload;
+
+/// A fault to inject into a system call.
 #[derive(Debug, Clone, Copy)]
-pub enum Order {
-    /// Fail with this errno.
+pub enum Fault {
+    /// The call fails with this errno.
     Fail(i32),
-    /// Take so many milliseconds longer.
+    /// The call takes this many milliseconds longer.
     Delay(u32),
-    /// Not begin as long as this order stands.
-    Hold,
+    /// The call blocks until the fault is removed.
+    Block,
 }
 
-/// A call that began or ended.
+/// The start or the end of a system call.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Call {
+pub struct CallBoundary {
     /// `write`, `fsync`, `rename` or `fsync-folder`.
     pub name: String,
-    /// Whether it has ended; else it began.
+    /// True for the end of the call, false for its start.
     pub ended: bool,
-    /// When, in milliseconds of the machine's monotonic clock.
+    /// The time on the machine's monotonic clock, in milliseconds.
     pub at_ms: f64,
 }
 
-/// The disk below one folder.
+/// Fault injection for the files below one folder.
 pub struct FaultyDisk {
-    own: TempDir,
-    under: PathBuf,
+    /// Holds the compiled library and the fault files.
+    work_folder: TempDir,
+    library: PathBuf,
+    target_folder: PathBuf,
 }
 
 impl FaultyDisk {
-    /// Sees to it that a server that is started with [`FaultyDisk::environment`] has its files
-    /// below `folder` on such a disk.
+    /// Prepares fault injection below `folder` for a server that is started with [`FaultyDisk::environment`].
     pub fn under(folder: &Path) -> FaultyDisk {
-        let own = tempfile::Builder::new()
+        let work_folder = tempfile::Builder::new()
             .prefix("faulty-disk-")
             .tempdir()
             .unwrap();
-        fs::create_dir(own.path().join("orders")).unwrap();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faulty_disk.c");
-        let status = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror"])
-            .arg("-o")
-            .arg(own.path().join("faulty_disk.so"))
-            .arg(source)
-            .status()
-            .unwrap();
-        assert!(status.success(), "cc does not compile tests/faulty_disk.c");
-        let under = folder.canonicalize().unwrap();
-        FaultyDisk { own, under }
+        fs::create_dir(work_folder.path().join("faults")).unwrap();
+        let library = preload::compile("tests/faulty_disk.c", work_folder.path());
+        let target_folder = folder.canonicalize().unwrap();
+        FaultyDisk {
+            work_folder,
+            library,
+            target_folder,
+        }
     }
 
-    /// What the server must be started with.
+    /// The environment variables that make the server preload the library.
     pub fn environment(&self) -> [(&'static str, PathBuf); 3] {
         [
-            ("LD_PRELOAD", self.own.path().join("faulty_disk.so")),
-            ("FAULTY_DISK", self.own.path().join("orders")),
-            ("FAULTY_DISK_UNDER", self.under.clone()),
+            ("LD_PRELOAD", self.library.clone()),
+            ("FAULTY_DISK_FAULTS", self.work_folder.path().join("faults")),
+            ("FAULTY_DISK_TARGET", self.target_folder.clone()),
         ]
     }
 
-    fn order_file(&self, call: &str) -> PathBuf {
-        self.own.path().join("orders").join(call)
+    fn fault_file(&self, call: &str) -> PathBuf {
+        self.work_folder.path().join("faults").join(call)
     }
 
-    /// From now on, that call does this.
-    pub fn order(&self, call: &str, order: Order) {
-        let words = match order {
-            Order::Fail(errno) => format!("fail {errno}"),
-            Order::Delay(ms) => format!("delay {ms}"),
-            Order::Hold => "hold".to_owned(),
+    fn call_log_file(&self) -> PathBuf {
+        self.fault_file("calls")
+    }
+
+    /// Applies `fault` to every further `call` until [`FaultyDisk::clear`].
+    pub fn inject(&self, call: &str, fault: Fault) {
+        let text = match fault {
+            Fault::Fail(errno) => format!("fail {errno}"),
+            Fault::Delay(ms) => format!("delay {ms}"),
+            Fault::Block => "block".to_owned(),
         };
-        // Whole or not at all: a call may be reading it.
-        let new = self.own.path().join("order");
-        fs::write(&new, words).unwrap();
-        fs::rename(new, self.order_file(call)).unwrap();
+        // The new file replaces the old one by a rename, so that the library never reads a partly written file.
+        let new_file = self.work_folder.path().join("new-fault");
+        fs::write(&new_file, text).unwrap();
+        fs::rename(new_file, self.fault_file(call)).unwrap();
     }
 
-    /// From now on, that call works.
-    pub fn heal(&self, call: &str) {
-        fs::remove_file(self.order_file(call)).unwrap();
+    /// Removes the fault of `call` and unblocks blocked calls.
+    pub fn clear(&self, call: &str) {
+        fs::remove_file(self.fault_file(call)).unwrap();
     }
 
-    /// Every call so far, in the order in which they began and ended.
-    pub fn calls(&self) -> Vec<Call> {
-        let lines = fs::read_to_string(self.order_file("calls")).unwrap_or_default();
-        let call = |line: &str| {
-            let (name, at_ms) = line.split_once(' ')?;
-            Some(Call {
-                name: name.get(1..)?.to_owned(),
-                ended: name.starts_with('-'),
+    /// Starts and ends of all calls so far, in order.
+    pub fn call_boundaries(&self) -> Vec<CallBoundary> {
+        let log = fs::read_to_string(self.call_log_file()).unwrap_or_default();
+        let parse = |line: &str| {
+            // `+NAME MS` for a start, `-NAME MS` for an end.
+            let (marked_name, at_ms) = line.split_once(' ')?;
+            Some(CallBoundary {
+                name: marked_name.get(1..)?.to_owned(),
+                ended: marked_name.starts_with('-'),
                 at_ms: at_ms.parse().ok()?,
             })
         };
-        // The last line may be only half there.
-        let whole = lines.rfind('\n').map_or("", |end| &lines[..end]);
-        whole
+        // The last line may be incomplete, because the server may be writing it now.
+        let complete = log.rfind('\n').map_or("", |end| &log[..end]);
+        complete
             .lines()
-            .map(|line| call(line).unwrap_or_else(|| panic!("{line:?} is no call")))
+            .map(|line| parse(line).unwrap_or_else(|| panic!("invalid line in the log: {line:?}")))
             .collect()
     }
 
-    /// How many times a call of that name has begun.
-    pub fn begun(&self, call: &str) -> usize {
-        let calls = self.calls();
-        calls.iter().filter(|c| !c.ended && c.name == call).count()
+    /// The number of calls with this name that have started.
+    pub fn started(&self, call: &str) -> usize {
+        let calls = self.call_boundaries();
+        let started = calls.iter().filter(|c| !c.ended && c.name == call);
+        started.count()
     }
 }

@@ -1,29 +1,38 @@
-//! What the whole-system tests share: a real server in a folder of its own, and phones that talk to it.
+//! Code shared by the whole-system tests: a real server in its own temporary folder, and phones, which are clients of the
+//! server.
 //!
-//! The tests know the program only from outside: its command line, its files and its sockets.
+//! The tests use the program only through its command line, files and sockets.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on panics"
+    reason = "a test that cannot continue panics"
 )]
 
+pub mod client;
 pub mod faulty_disk;
+pub mod fifo;
+pub mod http;
 pub mod music;
 pub mod network;
 pub mod phone;
+pub mod preload;
 pub mod raw;
 pub mod server;
+pub mod server_process;
 
-pub use phone::{Answer, Event, Phone, durable};
-pub use server::{CODE, Exit, Setup, TestServer};
+pub use client::{Event, HttpResponse};
+pub use phone::{Phone, durable_state};
+pub use server::{Exit, Setup, TestServer};
+pub use server_process::CODE;
 
 use std::time::Duration;
 
-/// How long anything may take before a test gives up: only a hang is this slow, on any machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of every wait. Even on a slow machine, only a test that hangs reaches the timeout.
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Waits until that holds, for what no event tells of, or panics and says what was waited for in vain.
+/// Polls until `holds` returns true, for conditions that no event announces. `what` describes the condition in the
+/// panic message after [`WAIT_TIMEOUT`].
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waited = async {
         while !holds().await {
@@ -33,10 +42,10 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     in_time(what, waited).await;
 }
 
-/// `future`, or a panic that says what was waited for in vain.
+/// Awaits `future`. `what` describes the awaited result in the panic message after [`WAIT_TIMEOUT`].
 pub async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
+    match tokio::time::timeout(WAIT_TIMEOUT, future).await {
         Ok(value) => value,
-        Err(_) => panic!("waited in vain for {what}"),
+        Err(_) => panic!("timed out waiting for {what}"),
     }
 }

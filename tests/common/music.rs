@@ -1,11 +1,12 @@
-//! What is in a test's audio folder: the tagged fixtures, or long silent tracks that cost nothing.
+//! Music for a test's audio folder: the tagged fixtures, or long silent tracks in sparse files.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The long tracks: name and length in seconds, each length different from the others.
+/// The file name of each long track and its duration in seconds. The durations differ, so that tests can tell the tracks
+/// apart.
 pub const LONG_TRACKS: [(&str, u32); 4] = [
     ("a first.wav", 600),
     ("b second.wav", 700),
@@ -13,27 +14,27 @@ pub const LONG_TRACKS: [(&str, u32); 4] = [
     ("d fourth.wav", 900),
 ];
 
-/// The folder of tagged fixtures.
+/// The folder with the tagged fixtures.
 pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-/// One of the tagged fixtures.
+/// The tagged fixture with this file name extension.
 pub fn fixture(extension: &str) -> PathBuf {
-    let is_it = |path: &PathBuf| {
+    let is_tagged_fixture = |path: &PathBuf| {
         path.extension().is_some_and(|found| found == extension)
             && !path.to_string_lossy().contains("untagged")
     };
-    let found = fixture_files().into_iter().find(is_it);
+    let found = fixture_files().into_iter().find(is_tagged_fixture);
     found.unwrap_or_else(|| panic!("no fixture for {extension}"))
 }
 
-/// Every fixture that is music.
+/// Every fixture that contains audio.
 pub fn fixture_files() -> Vec<PathBuf> {
-    let music = ["mp3", "flac", "ogg", "opus", "m4a", "wav", "aiff"];
+    let extensions = ["mp3", "flac", "ogg", "opus", "m4a", "wav", "aiff"];
     let is_music = |path: &PathBuf| {
         path.extension()
-            .is_some_and(|found| music.iter().any(|m| found == *m))
+            .is_some_and(|found| extensions.iter().any(|extension| found == *extension))
     };
     let entries = fs::read_dir(fixtures()).unwrap();
     entries
@@ -56,8 +57,8 @@ pub fn put_long_tracks(folder: &Path) {
     }
 }
 
-/// Writes a WAV of that many seconds at that many bytes a second. It begins with a crackle of its own, or it would be a copy of
-/// others; the rest is a hole in the file, so it takes no room on the disk and no time.
+/// Writes a WAV file of `seconds` at `rate` bytes per second. The first eight samples are a hash of the path, so that the
+/// server does not treat two files as copies of one recording. All other samples are a hole in the sparse file.
 pub fn put_wav(path: &Path, seconds: u32, rate: u32) {
     let size = seconds * rate;
     let mut header = Vec::new();
@@ -69,14 +70,14 @@ pub fn put_wav(path: &Path, seconds: u32, rate: u32) {
     header.extend(1_u16.to_le_bytes()); // mono
     header.extend(rate.to_le_bytes());
     header.extend(rate.to_le_bytes());
-    header.extend(1_u16.to_le_bytes()); // bytes to a sample
-    header.extend(8_u16.to_le_bytes()); // bits to a sample
+    header.extend(1_u16.to_le_bytes()); // bytes per sample
+    header.extend(8_u16.to_le_bytes()); // bits per sample
     header.extend(b"data");
     header.extend(size.to_le_bytes());
     let length = header.len() as u64 + u64::from(size);
-    let mut crackle = DefaultHasher::new();
-    path.hash(&mut crackle);
-    header.extend(crackle.finish().to_le_bytes());
+    let mut path_hash = DefaultHasher::new();
+    path.hash(&mut path_hash);
+    header.extend(path_hash.finish().to_le_bytes());
     let mut file = File::create(path).unwrap();
     file.write_all(&header).unwrap();
     file.set_len(length).unwrap();

@@ -1,5 +1,6 @@
-//! Machines of their own: network namespaces, with a cable between them. A test that needs them starts itself again inside a
-//! fresh one, so it needs nothing of this machine's own network, and only the right to make namespaces.
+//! Network namespaces connected by a virtual cable, for tests that need a second machine or change the network. Such a
+//! test runs itself again inside a new namespace, so it does not touch the machine's own network; it needs the right to
+//! create namespaces.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -8,15 +9,16 @@ use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// Set in the process that is inside.
+/// Environment variable that marks the process inside the namespace.
 const INSIDE: &str = "LOCKSTEP_TEST_INSIDE";
-/// The address of the house.
-pub const HOUSE: &str = "10.77.0.1";
-/// The address out of town.
-pub const AWAY: &str = "10.77.0.2";
+/// The address of the server's end of the cable.
+pub const SERVER_IP: &str = "10.77.0.1";
+/// The address of the remote namespace's end of the cable.
+pub const PHONE_IP: &str = "10.77.0.2";
 
-/// Runs the test of that name again in a network namespace of its own; `true` in there.
-pub fn inside(test: &str) -> bool {
+/// In the outer process, runs the test named `test` again in a network namespace, asserts that it passes, and returns
+/// `false`. In the process inside the namespace, returns `true`.
+pub fn in_network_namespace(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
@@ -31,62 +33,73 @@ pub fn inside(test: &str) -> bool {
         .env(INSIDE, "1")
         .output()
         .unwrap();
-    // Told only when it matters: its own "test result" is not one of this run's.
-    let said =
+    // The output is printed only on failure, because its "test result" line would look like a result of the outer process.
+    let [stdout, stderr] =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(
         output.status.success(),
-        "inside the namespace:\n{}\n{}",
-        said[0],
-        said[1]
+        "inside the namespace:\n{stdout}\n{stderr}"
+    );
+    // The test harness also succeeds if no test has this name.
+    assert!(
+        stdout.contains("test result: ok. 1 passed;"),
+        "not exactly one test is named {test:?}:\n{stdout}"
     );
     false
 }
 
-/// A namespace besides the house's, and the cable to it.
-pub struct OutOfTown {
-    keeper: Child,
+/// A second network namespace, connected to the test's own by a virtual cable.
+pub struct RemoteNamespace {
+    /// A process in the namespace, which exists as long as this process runs.
+    holder: Child,
 }
 
-impl OutOfTown {
-    /// Founds the town and lays the cable.
+impl RemoteNamespace {
+    /// Creates the namespace and the cable.
     pub fn connected() -> Self {
-        let keeper = Command::new("unshare")
+        let holder = Command::new("unshare")
             .args(["--net", "sleep", "300"])
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let town = OutOfTown { keeper };
-        let pid = town.keeper.id().to_string();
-        town.wait_until_there();
+        let remote = RemoteNamespace { holder };
+        let pid = remote.holder.id().to_string();
+        remote.wait_until_created();
         ip(&["link", "set", "lo", "up"]);
         ip(&[
-            "link", "add", "house", "type", "veth", "peer", "name", "phone", "netns", &pid,
+            "link", "add", "server", "type", "veth", "peer", "name", "phone", "netns", &pid,
         ]);
-        ip(&["address", "add", &format!("{HOUSE}/24"), "dev", "house"]);
-        ip(&["link", "set", "house", "up"]);
-        town.ip(&["link", "set", "lo", "up"]);
-        town.ip(&["address", "add", &format!("{AWAY}/24"), "dev", "phone"]);
-        town.ip(&["link", "set", "phone", "up"]);
-        town
+        ip(&[
+            "address",
+            "add",
+            &format!("{SERVER_IP}/24"),
+            "dev",
+            "server",
+        ]);
+        ip(&["link", "set", "server", "up"]);
+        remote.ip(&["link", "set", "lo", "up"]);
+        remote.ip(&["address", "add", &format!("{PHONE_IP}/24"), "dev", "phone"]);
+        remote.ip(&["link", "set", "phone", "up"]);
+        remote
     }
 
-    /// The keeper is in a namespace of its own only once `unshare` has become `sleep`.
-    fn wait_until_there(&self) {
-        let name = format!("/proc/{}/comm", self.keeper.id());
+    /// Waits until the namespace exists. `unshare` enters the new namespace before it executes `sleep`, which changes the
+    /// name of the process.
+    fn wait_until_created(&self) {
+        let name = format!("/proc/{}/comm", self.holder.id());
         while std::fs::read_to_string(&name).unwrap().trim() != "sleep" {
             thread::yield_now();
         }
     }
 
-    /// What enters it: a command line that another one follows.
-    pub fn enter(&self) -> [String; 2] {
-        let net = format!("--net=/proc/{}/ns/net", self.keeper.id());
+    /// The arguments to put before a command line so that the command runs in the namespace.
+    pub fn enter_command(&self) -> [String; 2] {
+        let net = format!("--net=/proc/{}/ns/net", self.holder.id());
         ["nsenter".into(), net]
     }
 
     fn ip(&self, arguments: &[&str]) {
-        let [enter, net] = self.enter();
+        let [enter, net] = self.enter_command();
         let status = Command::new(enter)
             .arg(net)
             .arg("ip")
@@ -95,27 +108,27 @@ impl OutOfTown {
         assert!(status.unwrap().success(), "ip {arguments:?}");
     }
 
-    /// From then on no packet passes.
-    pub fn pull_the_cable(&self) {
+    /// Takes the remote end of the cable down, so that no packet arrives in either direction any longer.
+    pub fn disconnect(&self) {
         self.ip(&["link", "set", "phone", "down"]);
     }
 
-    /// Lets no more than so much through from the house to the town, in a unit that `tc` knows.
-    pub fn narrow_the_cable(&self, rate: &str) {
-        let shaped = ["qdisc", "add", "dev", "house", "root", "tbf", "rate", rate];
+    /// Limits the rate from the server to the namespace, in `tc` units, for example `1mbit`.
+    pub fn limit_rate(&self, rate: &str) {
+        let queue = ["qdisc", "add", "dev", "server", "root", "tbf", "rate", rate];
         let status = Command::new("tc")
-            .args(shaped)
+            .args(queue)
             .args(["burst", "16kb", "latency", "200ms"])
             .status();
-        assert!(status.unwrap().success(), "tc {shaped:?}");
+        assert!(status.unwrap().success(), "tc {queue:?}");
     }
 
-    /// Runs `task` with every socket that it opens in there.
+    /// Runs `task` on a thread whose sockets are in the namespace.
     pub fn run<T: Send + 'static, F: Future<Output = T>>(
         &self,
         task: impl FnOnce() -> F + Send + 'static,
     ) -> thread::JoinHandle<T> {
-        let namespace = File::open(format!("/proc/{}/ns/net", self.keeper.id())).unwrap();
+        let namespace = File::open(format!("/proc/{}/ns/net", self.holder.id())).unwrap();
         thread::spawn(move || {
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -127,14 +140,14 @@ impl OutOfTown {
     }
 }
 
-impl Drop for OutOfTown {
+impl Drop for RemoteNamespace {
     fn drop(&mut self) {
-        let _ = self.keeper.kill();
-        let _ = self.keeper.wait();
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
     }
 }
 
-/// Changes the network that this process is in.
+/// Runs `ip` with `arguments` in the current network namespace.
 pub fn ip(arguments: &[&str]) {
     let status = Command::new("ip").args(arguments).status().unwrap();
     assert!(status.success(), "ip {arguments:?}");

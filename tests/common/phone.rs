@@ -1,658 +1,471 @@
-//! A phone: it pairs, listens, keeps its own copy of the room by folding the patches that it hears,
-//! and holds the server to its word while it does so.
+//! A test phone: a paired device that applies the events of its stream to its own view of the room. It panics if an event, a
+//! response or a patch violates the protocol.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 
-use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::{CODE, TestServer, in_time};
+use super::client::room_view::{strings, track_after_current};
+use super::client::{Device, EventReader, HttpResponse, RoomView, StreamError, pair_request};
+use super::{CODE, TestServer, WAIT_TIMEOUT, in_time};
 
-/// What the server said to a request.
-#[derive(Debug)]
-pub struct Answer {
-    /// The status code.
-    pub status: u16,
-    /// The header fields.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Vec<u8>,
+pub use super::client::{Block, Event};
+pub use super::http::{ask, client_from, http, local_client, pair_with, trusting};
+
+/// Maximum number of requests for one command. Each 409 means that another event happened meanwhile.
+const MAX_ATTEMPTS: usize = 100;
+
+/// A snapshot without its `live` part. Two snapshots with the same `eventCount` must have the same durable state.
+pub fn durable_state(snapshot: &Value) -> Value {
+    let mut state = snapshot.clone();
+    let fields = state.as_object_mut();
+    fields.expect("a snapshot must be an object").remove("live");
+    state
 }
 
-impl Answer {
-    async fn of(request: RequestBuilder) -> Answer {
-        let answer = async {
-            let response = request.send().await.unwrap();
-            let (status, headers) = (response.status().as_u16(), response.headers().clone());
-            Answer {
-                status,
-                headers,
-                body: response.bytes().await.unwrap().to_vec(),
-            }
-        };
-        in_time("an answer", answer).await
-    }
-
-    /// A header field as text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
-
-    /// The body as text, lossily.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    /// The body, which must be JSON and say so.
-    pub fn json(&self) -> Value {
-        let kind = self.header("content-type").unwrap_or_default();
-        assert!(
-            kind.starts_with("application/") && kind.contains("json"),
-            "{kind}: {}",
-            self.text()
-        );
-        serde_json::from_slice(&self.body).unwrap()
-    }
-
-    /// Asserts the status, and gives the answer back.
-    #[track_caller]
-    pub fn expect(self, status: u16) -> Answer {
-        assert_eq!(self.status, status, "{}", self.text());
-        self
-    }
-
-    /// Asserts that it is that error, told as RFC 9457 has it, and gives the problem.
-    #[track_caller]
-    pub fn expect_problem(self, status: u16) -> Value {
-        let answer = self.expect(status);
-        assert_eq!(
-            answer.header("content-type"),
-            Some("application/problem+json"),
-            "{}",
-            answer.text()
-        );
-        let problem = answer.json();
-        assert_eq!(problem["status"], status, "{problem}");
-        for field in ["type", "title", "detail"] {
-            assert!(
-                problem[field].as_str().is_some_and(|text| !text.is_empty()),
-                "no {field}: {problem}"
-            );
-        }
-        problem
-    }
+/// The track IDs of a snapshot, in queue order.
+pub fn queued_tracks(snapshot: &Value) -> Vec<String> {
+    let track_ids = strings(&snapshot["queue"]);
+    track_ids.into_iter().map(str::to_owned).collect()
 }
 
-/// A client that opens a connection for each request, so that none outlives a server.
-pub fn http() -> Client {
-    builder().build().unwrap()
-}
-
-/// The same, from another address of this machine.
-pub fn client_from(address: [u8; 4]) -> Client {
-    let local = std::net::IpAddr::from(address);
-    builder().local_address(local).build().unwrap()
-}
-
-/// The same, for a phone that trusts the server's own authority and nobody else.
-pub async fn trusting(server: &TestServer) -> Client {
-    let root = ask(http().get(server.url("/ca.crt"))).await.expect(200);
-    let root = reqwest::Certificate::from_der(&root.body).unwrap();
-    builder().add_root_certificate(root).build().unwrap()
-}
-
-fn builder() -> reqwest::ClientBuilder {
-    Client::builder().no_proxy().pool_max_idle_per_host(0)
-}
-
-/// Sends a request of nobody in particular.
-pub async fn ask(request: RequestBuilder) -> Answer {
-    Answer::of(request).await
-}
-
-/// Asks to be paired with that code.
-pub async fn pair_with(client: &Client, server: &TestServer, code: &str) -> Answer {
-    ask(client
-        .post(server.url("/pair"))
-        .json(&json!({ "code": code })))
-    .await
-}
-
-/// A snapshot without what is live: the state that its `eventCount` names.
-pub fn durable(snapshot: &Value) -> Value {
-    let mut durable = snapshot.clone();
-    durable.as_object_mut().expect("a snapshot").remove("live");
-    durable
-}
-
-/// One message of the event stream.
-#[derive(Debug, Clone)]
-pub struct Event {
-    /// Its `id:`, which only durable events have.
-    pub id: Option<u64>,
-    /// What happened.
-    pub name: String,
-    /// What there is to say about it.
-    pub payload: Value,
-    /// The count that it carries.
-    pub event_count: u64,
-}
-
-/// One block of an event stream, up to its empty line.
-#[derive(Debug)]
-pub enum Block {
-    /// Nothing but a comment.
-    Comment,
-    /// How long to wait before coming back, in milliseconds.
-    Retry(u64),
-    /// A message.
-    Event(Event),
-}
-
-/// An open event stream.
-pub struct EventStream {
-    response: Response,
-    rest: Vec<u8>,
-}
+/// An open event stream. Reading panics on a malformed block, and if no bytes arrive within [`WAIT_TIMEOUT`].
+pub struct EventStream(EventReader);
 
 impl EventStream {
-    /// Sends the request, which must open a stream.
+    /// Sends the request. Panics unless the response is an event stream.
     pub async fn open(request: RequestBuilder) -> EventStream {
-        let response = in_time("the event stream to open", request.send())
-            .await
-            .unwrap();
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        EventStream {
-            response,
-            rest: Vec::new(),
+        match EventReader::open(request, WAIT_TIMEOUT).await {
+            Ok(reader) => EventStream(reader),
+            Err(error) => panic!("{error}"),
         }
     }
 
-    /// The next block; `None` when the server has ended the stream.
-    pub async fn block(&mut self) -> Option<Block> {
-        loop {
-            if let Some(end) = self.rest.windows(2).position(|two| two == b"\n\n") {
-                let block: Vec<u8> = self.rest.drain(..end + 2).collect();
-                return Some(parse_block(std::str::from_utf8(&block).unwrap()));
-            }
-            match in_time("the event stream to go on", self.response.chunk()).await {
-                Ok(Some(chunk)) => self.rest.extend(chunk),
-                Ok(None) | Err(_) => return None,
-            }
-        }
+    /// The next block: an event, a comment or a `retry:` field. `None` after the stream has ended or the connection has failed.
+    pub async fn next_block(&mut self) -> Option<Block> {
+        none_if_ended(self.0.next_block().await)
     }
 
-    /// The next event, whatever comes between.
-    pub async fn event(&mut self) -> Option<Event> {
-        loop {
-            if let Block::Event(event) = self.block().await? {
-                return Some(event);
-            }
-        }
+    /// The next event; comments and `retry:` fields are skipped. `None` as in [`EventStream::next_block`].
+    pub async fn next_event(&mut self) -> Option<Event> {
+        none_if_ended(self.0.next_event().await)
     }
 }
 
-fn parse_block(block: &str) -> Block {
-    let (mut id, mut data, mut retry) = (None, Vec::new(), None);
-    for line in block.lines().filter(|line| !line.is_empty()) {
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        match field {
-            "" => {}
-            "id" => id = Some(value.parse().expect("a number for an id")),
-            "data" => data.push(value),
-            "retry" => retry = Some(value.parse().expect("a number of milliseconds")),
-            other => panic!("the stream has a field {other:?}"),
-        }
+/// `None` if the stream has ended or the connection has failed. Panics on every other error.
+fn none_if_ended<T>(result: Result<T, StreamError>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(StreamError::Ended | StreamError::Broken(_)) => None,
+        Err(error) => panic!("{error}"),
     }
-    if data.is_empty() {
-        return retry.map_or(Block::Comment, Block::Retry);
-    }
-    let message: Value = serde_json::from_str(&data.join("\n")).unwrap();
-    Block::Event(Event {
-        id,
-        name: message["event"].as_str().expect("a name").to_owned(),
-        payload: message["payload"].clone(),
-        event_count: message["eventCount"].as_u64().expect("a count"),
-    })
 }
 
-/// A paired device.
+/// A paired device with its own view of the room. Dereferences to its [`Device`], which builds its requests.
 pub struct Phone {
-    /// Which member it is.
-    pub member: String,
-    /// What proves it.
-    pub token: String,
-    /// The room as it knows it: the last snapshot, and every patch since.
+    device: Device,
+    /// The phone's view of the room: the last snapshot, with the patch of each later event applied.
     pub view: Value,
-    /// Every event that it has heard, over all its streams.
-    pub heard: VecDeque<Event>,
-    /// The server's URL.
-    base: String,
-    client: Client,
+    /// Every event received so far, on all of the phone's streams.
+    pub received_events: VecDeque<Event>,
     stream: Option<EventStream>,
 }
 
+impl Deref for Phone {
+    type Target = Device;
+
+    fn deref(&self) -> &Device {
+        &self.device
+    }
+}
+
+impl DerefMut for Phone {
+    fn deref_mut(&mut self) -> &mut Device {
+        &mut self.device
+    }
+}
+
+/// Pairing.
 impl Phone {
-    /// Pairs, without a name.
+    /// Pairs with an empty client name.
     pub async fn pair(server: &TestServer) -> Phone {
         Phone::pair_as(server, "").await
     }
 
-    /// Pairs under a name.
+    /// Pairs with the client name `name`.
     pub async fn pair_as(server: &TestServer, name: &str) -> Phone {
         Phone::pair_at(server.address(), name).await
     }
 
-    /// Pairs with the server at that address.
+    /// Pairs over HTTP with the server at `address`.
     pub async fn pair_at(address: SocketAddr, name: &str) -> Phone {
-        Phone::pair_by(http(), format!("http://{address}"), name).await
+        Phone::pair_with_client(http(), format!("http://{address}"), name).await
     }
 
-    /// Pairs over TLS, and listens.
-    pub async fn listening_securely(server: &TestServer) -> Phone {
-        let client = trusting(server).await;
-        let mut phone = Phone::pair_by(client, server.secure_url(""), "").await;
-        phone.listen().await;
-        phone
+    /// Pairs with the server at `base_url` through `client`.
+    pub async fn pair_with_client(client: Client, base_url: String, name: &str) -> Phone {
+        let response = ask(pair_request(&client, &base_url, CODE, name)).await;
+        let response = response.expect(200);
+        let device = Device::from_pair_response(client, base_url, &response);
+        Phone::new(
+            device.expect("the response must have a memberId and a clientId"),
+            response.json()["snapshot"].clone(),
+        )
     }
 
-    /// Pairs by that client with the server at that URL.
-    pub async fn pair_by(client: Client, base: String, name: &str) -> Phone {
-        let body = json!({ "code": CODE, "clientName": name });
-        let request = client.post(format!("{base}/pair")).json(&body);
-        let answer = ask(request).await.expect(200).json();
-        let text = |field: &str| answer[field].as_str().unwrap().to_owned();
-        Phone {
-            member: text("memberId"),
-            token: text("clientId"),
-            view: answer["snapshot"].clone(),
-            heard: VecDeque::new(),
-            base,
-            client,
-            stream: None,
-        }
-    }
-
-    /// Pairs, and listens.
-    pub async fn listening(server: &TestServer) -> Phone {
+    /// Pairs, and opens an event stream.
+    pub async fn pair_and_listen(server: &TestServer) -> Phone {
         let mut phone = Phone::pair(server).await;
         phone.listen().await;
         phone
     }
 
-    /// Goes on with the same token at the server's new address, or another server's.
-    pub fn moved_to(&mut self, server: &TestServer) {
-        self.hang_up();
-        self.base = server.url("");
+    /// Pairs over TLS, and opens an event stream.
+    pub async fn pair_and_listen_over_tls(server: &TestServer) -> Phone {
+        let client = trusting(server).await;
+        let mut phone = Phone::pair_with_client(client, server.secure_url(""), "").await;
+        phone.listen().await;
+        phone
     }
 
-    /// The same device with the same token, at the server's new address.
-    pub fn again_at(&self, server: &TestServer) -> Phone {
+    fn new(device: Device, view: Value) -> Phone {
         Phone {
-            member: self.member.clone(),
-            token: self.token.clone(),
-            view: self.view.clone(),
-            heard: VecDeque::new(),
-            base: server.url(""),
-            client: self.client.clone(),
+            device,
+            view,
+            received_events: VecDeque::new(),
             stream: None,
         }
     }
 
-    /// A request with its token.
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client
-            .request(method, format!("{}{path}", self.base))
-            .bearer_auth(&self.token)
+    /// Closes the stream, and sends further requests to `server` with the same token.
+    pub fn use_server(&mut self, server: &TestServer) {
+        self.close_stream();
+        self.base_url = server.url("");
     }
 
-    /// `GET`.
-    pub async fn get(&self, path: &str) -> Answer {
+    /// A copy of this phone, with the same token and view but without a stream, that sends its requests to `server`.
+    pub fn clone_for_server(&self, server: &TestServer) -> Phone {
+        let mut phone = Phone::new(self.device.clone(), self.view.clone());
+        phone.base_url = server.url("");
+        phone
+    }
+}
+
+/// Requests.
+impl Phone {
+    /// Sends `GET` for `path`.
+    pub async fn get(&self, path: &str) -> HttpResponse {
         ask(self.request(Method::GET, path)).await
     }
 
-    /// `POST`, outside of the control commands.
-    pub async fn post(&self, path: &str) -> Answer {
+    /// Sends `POST` for `path` without a body and without `If-Match-Event`.
+    pub async fn post(&self, path: &str) -> HttpResponse {
         ask(self.request(Method::POST, path)).await
     }
 
-    /// What `GET /snapshot` says.
+    /// The room's snapshot, from `GET /snapshot`.
     pub async fn snapshot(&self) -> Value {
         self.get("/snapshot").await.expect(200).json()
     }
 
-    /// The server's clock, in milliseconds.
-    pub async fn clock(&self) -> f64 {
+    /// The current time of the server's clock in milliseconds, from `GET /clock`.
+    pub async fn server_time_ms(&self) -> f64 {
         self.get("/clock").await.expect(200).json()["serverMs"]
             .as_f64()
             .unwrap()
     }
 
-    // Its event stream.
-
-    /// Listens.
-    pub async fn listen(&mut self) {
-        self.listen_at("/events").await;
-        let me = self.member.clone();
-        self.wait_until("itself among the listeners", |view| {
-            !view["live"]["listeners"][&me].is_null()
-        })
-        .await;
-    }
-
-    /// Opens that event stream instead of the one that it has.
-    pub async fn listen_at(&mut self, path: &str) {
-        self.hang_up();
-        self.stream = Some(EventStream::open(self.request(Method::GET, path)).await);
-        let first = self.hear().await;
-        assert_eq!(first.name, "snapshot", "the stream begins with {first:?}");
-    }
-
-    /// Comes back and asks for what it has missed, which the server must still know.
-    pub async fn catch_up(&mut self) {
-        self.hang_up();
-        let request = self
-            .request(Method::GET, "/events")
-            .header("Last-Event-ID", self.count());
-        self.stream = Some(EventStream::open(request).await);
-    }
-
-    /// Closes its stream.
-    pub fn hang_up(&mut self) {
-        self.stream = None;
-    }
-
-    /// The count of the state that it knows.
-    pub fn count(&self) -> u64 {
-        self.view["eventCount"].as_u64().unwrap()
-    }
-
-    /// The next event, folded into the view; `None` when the stream has ended.
-    pub async fn try_hear(&mut self) -> Option<Event> {
-        let event = self
-            .stream
-            .as_mut()
-            .expect("an open stream")
-            .event()
-            .await?;
-        self.fold(&event);
-        self.heard.push_back(event.clone());
-        Some(event)
-    }
-
-    /// The next event, folded into the view.
-    pub async fn hear(&mut self) -> Event {
-        self.try_hear().await.expect("the stream goes on")
-    }
-
-    fn fold(&mut self, event: &Event) {
-        if event.name == "snapshot" {
-            assert_eq!(event.payload["eventCount"], event.event_count);
-            self.view = event.payload.clone();
-            return;
-        }
-        if event.id.is_none() {
-            assert_eq!(
-                event.event_count,
-                self.count(),
-                "{event:?} is about a state that nobody was told of"
-            );
-            match event.name.as_str() {
-                "presence" | "progress" => self.view["live"] = event.payload.clone(),
-                "segue" => self.view["live"]["segue"] = event.payload.clone(),
-                _ => {}
-            }
-            return;
-        }
-        assert_eq!(event.id, Some(event.event_count), "{event:?}");
-        assert_eq!(
-            event.event_count,
-            self.count() + 1,
-            "a gap or a double before {event:?}"
-        );
-        let patch: json_patch::Patch =
-            serde_json::from_value(event.payload["patch"].clone()).unwrap();
-        let mut next = durable(&self.view);
-        json_patch::patch(&mut next, &patch).unwrap_or_else(|error| panic!("{error} in {event:?}"));
-        assert_eq!(
-            next["eventCount"], self.view["eventCount"],
-            "a patch counts: {event:?}"
-        );
-        next["eventCount"] = event.event_count.into();
-        next["live"] = self.view["live"].take();
-        self.view = next;
-    }
-
-    /// Hears on until its view is as asked.
-    pub async fn wait_until(&mut self, what: &str, holds: impl Fn(&Value) -> bool) {
-        let waited = async {
-            while !holds(&self.view) {
-                self.hear().await;
-            }
-        };
-        if tokio::time::timeout(super::PATIENCE, waited).await.is_err() {
-            panic!("waited in vain for {what}; the room is {:#}", self.view);
-        }
-    }
-
-    /// Hears on until it knows that state or a later one.
-    pub async fn wait_for_count(&mut self, count: u64) {
-        self.wait_until(&format!("event {count}"), |view| {
-            view["eventCount"].as_u64() >= Some(count)
-        })
-        .await;
-    }
-
-    /// The first durable event of that name after `count`: heard already, or still to come.
-    pub async fn durable_event(&mut self, name: &str, count: u64) -> Event {
-        let is_it = |event: &Event| event.id > Some(count) && event.name == name;
-        if let Some(event) = self.heard.iter().find(|event| is_it(event)) {
-            return event.clone();
-        }
-        let waited = async {
-            loop {
-                let event = self.hear().await;
-                if is_it(&event) {
-                    return event;
-                }
-            }
-        };
-        in_time(name, waited).await
-    }
-
-    /// The next live event of that name.
-    pub async fn live_event(&mut self, name: &str) -> Event {
-        let waited = async {
-            loop {
-                let event = self.hear().await;
-                if event.id.is_none() && event.name == name {
-                    return event;
-                }
-            }
-        };
-        in_time(name, waited).await
-    }
-
-    /// The names of the durable events that it has heard after `count`, in order.
-    pub fn names_after(&self, count: u64) -> Vec<&str> {
-        let after = self.heard.iter().filter(|event| event.id > Some(count));
-        after.map(|event| event.name.as_str()).collect()
-    }
-
-    // Its commands.
-
-    /// One command, once, meant for the state of that count.
-    pub async fn try_command(&self, path: &str, count: u64, body: &Value) -> Answer {
-        let request = self
-            .request(Method::POST, path)
-            .header("If-Match-Event", count);
-        ask(if body.is_null() {
-            request
-        } else {
-            request.json(body)
-        })
-        .await
-    }
-
-    /// A command that is accepted, if need be at a later state than this phone knows of. A phone
-    /// that listens hears of it before this returns, and compares what it heard with the answer.
-    pub async fn command(&mut self, path: &str, body: Value) -> Value {
-        let mut count = self.count();
-        loop {
-            let answer = self.try_command(path, count, &body).await;
-            if answer.status == 409 {
-                count = answer.json()["expectedEventCount"].as_u64().unwrap();
-                continue;
-            }
-            let answer = answer.expect(200).json();
-            let snapshot = answer["snapshot"].clone();
-            assert_eq!(answer["eventCount"], snapshot["eventCount"]);
-            if self.stream.is_none() {
-                self.view = snapshot;
-                return answer;
-            }
-            self.wait_for_count(snapshot["eventCount"].as_u64().unwrap())
-                .await;
-            if self.view["eventCount"] == snapshot["eventCount"] {
-                assert_eq!(
-                    durable(&self.view),
-                    durable(&snapshot),
-                    "the events tell another story"
-                );
-            }
-            return answer;
-        }
-    }
-
-    /// Plays from there.
-    pub async fn play(&mut self, position_sec: f64) -> Value {
-        self.command("/play", json!({ "positionSec": position_sec }))
-            .await
-    }
-
-    /// Pauses there.
-    pub async fn pause(&mut self, position_sec: f64) -> Value {
-        self.command("/pause", json!({ "positionSec": position_sec }))
-            .await
-    }
-
-    /// Seeks there.
-    pub async fn seek(&mut self, position_sec: f64) -> Value {
-        self.command("/seek", json!({ "positionSec": position_sec }))
-            .await
-    }
-
-    /// Moves on to the next track.
-    pub async fn next(&mut self) -> Value {
-        self.command("/next", Value::Null).await
-    }
-
-    /// Waits for so many others that listen and read nothing, makes more events than fit into their sockets, so that the server
-    /// has something to get rid of, and waits until they are gone.
-    pub async fn outlive(&mut self, deaf: usize) {
-        let listeners = |view: &Value| view["live"]["listeners"].as_object().unwrap().len();
-        self.wait_until("all of them", |view| listeners(view) == 1 + deaf)
-            .await;
-        for n in 0..800 {
-            let track = self.track_after_current(if n % 2 == 0 { 2 } else { 3 });
-            self.nudge(&track).await;
-        }
-        self.wait_until("only itself", |view| listeners(view) == 1)
-            .await;
-    }
-
-    /// Makes a track next-up.
-    pub async fn nudge(&mut self, track: &str) -> Value {
-        self.command("/nudge", json!({ "trackId": track })).await
-    }
-
-    /// Says that it has the whole of a track.
-    pub async fn ack(&mut self, track: &str) -> Value {
-        self.command("/ack-download", json!({ "trackId": track }))
-            .await
-    }
-
-    /// Says that it has every track of the queue.
-    pub async fn ack_all(&mut self) {
-        for track in queue(&self.view) {
-            self.ack(&track).await;
-        }
-    }
-
-    /// Starts without those still missing.
-    pub async fn start_now(&mut self) -> Value {
-        self.command("/start-now", json!({})).await
-    }
-
-    // What it sees.
-
-    /// The current track.
-    pub fn current(&self) -> String {
-        self.track_after_current(0)
-    }
-
-    /// The track after it.
-    pub fn next_up(&self) -> String {
-        self.track_after_current(1)
-    }
-
-    /// The track that many places after the current one in the ring.
-    pub fn track_after_current(&self, places: usize) -> String {
-        let queue = queue(&self.view);
-        let index = self.view["queueIndex"].as_u64().unwrap() as usize;
-        queue[(index + places) % queue.len()].clone()
-    }
-
-    /// `playing` or `paused`.
-    pub fn mode(&self) -> &str {
-        self.view["playState"]["mode"].as_str().unwrap()
-    }
-
-    /// The anchor, in seconds.
-    pub fn anchor(&self) -> f64 {
-        self.view["playState"]["anchorPositionSec"]
-            .as_f64()
-            .unwrap()
-    }
-
-    /// Who is waited for or ready; nobody when no barrier is open.
-    pub fn members(&self) -> Vec<&str> {
-        self.barrier_list("members")
-    }
-
-    /// Who is ready.
-    pub fn ready(&self) -> Vec<&str> {
-        self.barrier_list("ready")
-    }
-
-    fn barrier_list(&self, field: &str) -> Vec<&str> {
-        let list = self.view["barrier"][field].as_array();
-        list.map(|list| list.iter().map(|id| id.as_str().unwrap()).collect())
-            .unwrap_or_default()
-    }
-
-    /// The row of `GET /index` about a track.
-    pub async fn row(&self, track: &str) -> Value {
+    /// The row of the track `track_id` in `GET /index`.
+    pub async fn index_row(&self, track_id: &str) -> Value {
         let rows = self.get("/index").await.expect(200).json();
         let row = rows
             .as_array()
             .unwrap()
             .iter()
-            .find(|row| row["trackId"] == track);
-        row.unwrap_or_else(|| panic!("{track} is not in the index"))
+            .find(|row| row["trackId"] == track_id);
+        row.unwrap_or_else(|| panic!("{track_id} is not in the index"))
             .clone()
     }
 }
 
-/// The queue of a snapshot.
-pub fn queue(snapshot: &Value) -> Vec<String> {
-    let queue = snapshot["queue"].as_array().unwrap();
-    queue
-        .iter()
-        .map(|track| track.as_str().unwrap().to_owned())
-        .collect()
+/// The event stream.
+impl Phone {
+    /// Opens an event stream as a listener, and waits until the phone is among the room's listeners.
+    pub async fn listen(&mut self) {
+        self.open_stream_at("/events").await;
+        let member = self.member.clone();
+        let description = format!("{member} to be a listener");
+        self.wait_until(&description, |view| {
+            !view["live"]["listeners"][&member].is_null()
+        })
+        .await;
+    }
+
+    /// Closes the phone's event stream and opens another at `path`. Panics unless its first event is a snapshot.
+    pub async fn open_stream_at(&mut self, path: &str) {
+        self.close_stream();
+        let mut stream = EventStream::open(self.request(Method::GET, path)).await;
+        let first_event = stream.next_event().await;
+        let first_event = first_event.expect("the stream ended before its first event");
+        assert_eq!(
+            first_event.name, "snapshot",
+            "the first event must be a snapshot, but is {first_event:?}"
+        );
+        // The snapshot replaces the previous view, because another server may have a lower event count.
+        let view =
+            RoomView::from_snapshot_event(&first_event).unwrap_or_else(|error| panic!("{error}"));
+        self.view = view.into_snapshot();
+        self.received_events.push_back(first_event);
+        self.stream = Some(stream);
+    }
+
+    /// Closes the phone's event stream and opens another with the `Last-Event-ID` of the last event received.
+    pub async fn resume_stream(&mut self) {
+        self.close_stream();
+        let request = self
+            .request(Method::GET, "/events")
+            .header("Last-Event-ID", self.event_count());
+        self.stream = Some(EventStream::open(request).await);
+    }
+
+    /// Closes the event stream.
+    pub fn close_stream(&mut self) {
+        self.stream = None;
+    }
+
+    /// The event count of the view.
+    pub fn event_count(&self) -> u64 {
+        self.view["eventCount"].as_u64().unwrap()
+    }
+
+    /// Receives the next event and applies it to the view. `None` if the stream has ended.
+    pub async fn next_event_or_end(&mut self) -> Option<Event> {
+        let stream = self.stream.as_mut();
+        let stream = stream.expect("the phone has no open event stream");
+        let event = stream.next_event().await?;
+        let view = RoomView::from_snapshot(self.view.take());
+        let view = view.and_then(|mut view| view.fold(&event).map(|()| view));
+        self.view = view
+            .unwrap_or_else(|error| panic!("{error}"))
+            .into_snapshot();
+        self.received_events.push_back(event.clone());
+        Some(event)
+    }
+
+    /// Receives the next event and applies it to the view. Panics if the stream has ended.
+    pub async fn next_event(&mut self) -> Event {
+        let event = self.next_event_or_end().await;
+        event.expect("the stream ended before the expected event")
+    }
+
+    /// Receives events until `condition` is true of the view. Panics with `description` after [`WAIT_TIMEOUT`].
+    pub async fn wait_until(&mut self, description: &str, condition: impl Fn(&Value) -> bool) {
+        let receiving = async {
+            while !condition(&self.view) {
+                self.next_event().await;
+            }
+        };
+        if tokio::time::timeout(WAIT_TIMEOUT, receiving).await.is_err() {
+            panic!(
+                "timed out waiting for {description}; the phone's view is {:#}",
+                self.view
+            );
+        }
+    }
+
+    /// Receives events until the view's event count is at least `event_count`.
+    pub async fn wait_for_event_count(&mut self, event_count: u64) {
+        self.wait_until(&format!("the event count {event_count}"), |view| {
+            view["eventCount"].as_u64() >= Some(event_count)
+        })
+        .await;
+    }
+
+    /// The first durable event named `name` whose id is greater than `event_count`. Waits if it has not been received yet.
+    pub async fn durable_event(&mut self, name: &str, event_count: u64) -> Event {
+        let matches = |event: &Event| event.id > Some(event_count) && event.name == name;
+        if let Some(event) = self.received_events.iter().find(|event| matches(event)) {
+            return event.clone();
+        }
+        self.next_matching_event(name, matches).await
+    }
+
+    /// Receives events until a live event (without an id) named `name` arrives.
+    pub async fn live_event(&mut self, name: &str) -> Event {
+        self.next_matching_event(name, |event| event.id.is_none() && event.name == name)
+            .await
+    }
+
+    /// Receives events until one matches. Panics with its expected `name` after [`WAIT_TIMEOUT`].
+    async fn next_matching_event(&mut self, name: &str, matches: impl Fn(&Event) -> bool) -> Event {
+        let receiving = async {
+            loop {
+                let event = self.next_event().await;
+                if matches(&event) {
+                    return event;
+                }
+            }
+        };
+        in_time(&format!("the event {name}"), receiving).await
+    }
+
+    /// The names of the received durable events whose id is greater than `event_count`, in order.
+    pub fn durable_event_names_after(&self, event_count: u64) -> Vec<&str> {
+        let events = self.received_events.iter();
+        let later_events = events.filter(|event| event.id > Some(event_count));
+        later_events.map(|event| event.name.as_str()).collect()
+    }
+
+    /// Makes the server disconnect the `stalled_count` other listeners, which read nothing: waits until all are listeners, sends
+    /// more events than their socket buffers hold, and waits until this phone is the only listener.
+    pub async fn disconnect_stalled_listeners(&mut self, stalled_count: usize) {
+        let listener_count = |view: &Value| view["live"]["listeners"].as_object().unwrap().len();
+        self.wait_until("every stalled phone to be a listener", |view| {
+            listener_count(view) == 1 + stalled_count
+        })
+        .await;
+        for command_index in 0..800 {
+            let track_id = self.track_after_current(if command_index % 2 == 0 { 2 } else { 3 });
+            self.nudge(&track_id).await;
+        }
+        self.wait_until("the server to disconnect every other listener", |view| {
+            listener_count(view) == 1
+        })
+        .await;
+    }
+}
+
+/// Control commands.
+impl Phone {
+    /// Sends a command with `event_count` in `If-Match-Event`, without a retry.
+    pub async fn try_command(&self, path: &str, event_count: u64, body: &Value) -> HttpResponse {
+        ask(self.device.command(path, event_count, body)).await
+    }
+
+    /// Sends a command, and again after each 409 with the event count of that response. Panics after [`MAX_ATTEMPTS`] requests.
+    /// A phone with an event stream then waits for the command's events, and compares its view with the response's snapshot.
+    pub async fn command_until_accepted(&mut self, path: &str, body: Value) -> Value {
+        let mut event_count = self.event_count();
+        for _ in 0..MAX_ATTEMPTS {
+            let response = self.try_command(path, event_count, &body).await;
+            if response.status != 409 {
+                let response = response.expect(200).json();
+                self.follow_accepted_command(&response).await;
+                return response;
+            }
+            event_count = response.json()["expectedEventCount"].as_u64().unwrap();
+        }
+        panic!("{path} was refused with 409 in each of {MAX_ATTEMPTS} attempts");
+    }
+
+    /// Updates the view to the state in the response of an accepted command: from the events of the stream, or without a stream
+    /// from the snapshot.
+    async fn follow_accepted_command(&mut self, response: &Value) {
+        let snapshot = &response["snapshot"];
+        assert_eq!(response["eventCount"], snapshot["eventCount"]);
+        if self.stream.is_none() {
+            self.view = snapshot.clone();
+            return;
+        }
+        self.wait_for_event_count(snapshot["eventCount"].as_u64().unwrap())
+            .await;
+        if self.view["eventCount"] == snapshot["eventCount"] {
+            assert_eq!(
+                durable_state(&self.view),
+                durable_state(snapshot),
+                "the view after the events differs from the response's snapshot"
+            );
+        }
+    }
+
+    /// Sends `play` with a position in seconds.
+    pub async fn play(&mut self, position_sec: f64) -> Value {
+        self.command_until_accepted("/play", json!({ "positionSec": position_sec }))
+            .await
+    }
+
+    /// Sends `pause` with a position in seconds.
+    pub async fn pause(&mut self, position_sec: f64) -> Value {
+        self.command_until_accepted("/pause", json!({ "positionSec": position_sec }))
+            .await
+    }
+
+    /// Sends `seek` with a position in seconds.
+    pub async fn seek(&mut self, position_sec: f64) -> Value {
+        self.command_until_accepted("/seek", json!({ "positionSec": position_sec }))
+            .await
+    }
+
+    /// Sends `next`.
+    pub async fn next(&mut self) -> Value {
+        self.command_until_accepted("/next", Value::Null).await
+    }
+
+    /// Sends `nudge`, which moves a track to the position after the current one.
+    pub async fn nudge(&mut self, track_id: &str) -> Value {
+        self.command_until_accepted("/nudge", json!({ "trackId": track_id }))
+            .await
+    }
+
+    /// Acknowledges the complete download of a track.
+    pub async fn ack(&mut self, track_id: &str) -> Value {
+        self.command_until_accepted("/ack-download", json!({ "trackId": track_id }))
+            .await
+    }
+
+    /// Acknowledges the download of every track in the queue.
+    pub async fn ack_all(&mut self) {
+        for track_id in queued_tracks(&self.view) {
+            self.ack(&track_id).await;
+        }
+    }
+
+    /// Sends `start-now`, which removes the members that are not ready from the barrier.
+    pub async fn start_now(&mut self) -> Value {
+        self.command_until_accepted("/start-now", json!({})).await
+    }
+}
+
+/// Values from the view.
+impl Phone {
+    /// The ID of the current track.
+    pub fn current_track(&self) -> String {
+        self.track_after_current(0)
+    }
+
+    /// The ID of the track after the current one.
+    pub fn next_track(&self) -> String {
+        self.track_after_current(1)
+    }
+
+    /// The ID of the track `offset` positions after the current one. The queue wraps around.
+    pub fn track_after_current(&self, offset: usize) -> String {
+        let track_id = track_after_current(&self.view, offset);
+        track_id.expect("the queue must not be empty").to_owned()
+    }
+
+    /// The play mode: `playing` or `paused`.
+    pub fn play_mode(&self) -> &str {
+        self.view["playState"]["mode"].as_str().unwrap()
+    }
+
+    /// The anchor position in seconds.
+    pub fn anchor_position_sec(&self) -> f64 {
+        self.view["playState"]["anchorPositionSec"]
+            .as_f64()
+            .unwrap()
+    }
+
+    /// Member IDs of the open barrier, ready or not. Empty without an open barrier.
+    pub fn barrier_members(&self) -> Vec<&str> {
+        strings(&self.view["barrier"]["members"])
+    }
+
+    /// Member IDs of the open barrier that are ready. Empty without an open barrier.
+    pub fn ready_barrier_members(&self) -> Vec<&str> {
+        strings(&self.view["barrier"]["ready"])
+    }
 }

@@ -1,4 +1,4 @@
-//! Requests byte by byte, for what a proper client would never send.
+//! Sends requests as raw bytes, because an HTTP client would refuse to send some of the tests' requests.
 
 use std::net::SocketAddr;
 
@@ -8,19 +8,19 @@ use tokio::net::TcpStream;
 
 use super::in_time;
 
-/// What came back.
+/// A response as received, split into head and body.
 #[derive(Debug)]
-pub struct RawAnswer {
+pub struct RawResponse {
     /// The status code.
     pub status: u16,
-    /// The status line and the header fields, as they came.
+    /// The status line and the header fields, as received.
     pub head: String,
-    /// All that followed them.
+    /// Everything after the header fields.
     pub body: Vec<u8>,
 }
 
-impl RawAnswer {
-    /// The first header field of that name, in lower case.
+impl RawResponse {
+    /// The first header field named `name`, compared case-insensitively.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (found, value) = line.split_once(':')?;
@@ -28,7 +28,7 @@ impl RawAnswer {
         })
     }
 
-    /// Asserts that it is that error, told as RFC 9457 has it.
+    /// Asserts the status and that the body is a problem document (RFC 9457).
     pub fn expect_problem(&self, status: u16) {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(
@@ -41,38 +41,38 @@ impl RawAnswer {
     }
 }
 
-/// Sends `request` as it stands, and reads until the server closes the connection.
-pub async fn send(address: SocketAddr, request: impl AsRef<[u8]>) -> RawAnswer {
+/// Sends `request` unchanged, and reads until the server closes the connection.
+pub async fn send(address: SocketAddr, request: impl AsRef<[u8]>) -> RawResponse {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // A server that refuses a request may close the connection before it has all of it.
+    // Errors are ignored: a server that refuses a request may close the connection before it has read the whole request.
     let _ = stream.write_all(request.as_ref()).await;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let read = in_time(
         "the server to close the connection",
-        stream.read_to_end(&mut answer),
+        stream.read_to_end(&mut response),
     )
     .await;
-    // A server that refuses a body unread resets the connection; what came before that counts.
-    if answer.is_empty() {
+    // If the server closes a connection with unread request bytes, TCP resets the connection after the response.
+    if response.is_empty() {
         read.unwrap();
     }
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    let end = response.windows(4).position(|window| window == b"\r\n\r\n");
     let end =
-        end.unwrap_or_else(|| panic!("no answer, but {:?}", String::from_utf8_lossy(&answer)));
-    let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+        end.unwrap_or_else(|| panic!("not a response: {:?}", String::from_utf8_lossy(&response)));
+    let head = String::from_utf8(response[..end].to_vec()).unwrap();
     let status = head
         .split(' ')
         .nth(1)
         .and_then(|status| status.parse().ok());
-    RawAnswer {
+    RawResponse {
         status: status.expect("a status"),
-        body: answer[end + 4..].to_vec(),
+        body: response[end + 4..].to_vec(),
         head,
     }
 }
 
-/// A `GET` with just these header fields, each without its line end.
-pub async fn get(address: SocketAddr, path: &str, fields: &[&str]) -> RawAnswer {
+/// Sends `GET` with `Connection: close` and these header fields, each given without its line end.
+pub async fn get(address: SocketAddr, path: &str, fields: &[&str]) -> RawResponse {
     let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
     send(
         address,

@@ -1,69 +1,37 @@
-//! The real executable in a folder of its own: started, stopped, killed and started again.
+//! The server's executable in its own temporary folder: starts, stops, kills and restarts it.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
 
+use super::server_process::{ServerProcess, add_flags};
 use super::{in_time, music};
 
-/// The pairing code of every test's server.
-pub const CODE: &str = "748291";
+pub use super::server_process::{ENVIRONMENT, bare_command};
 
 /// The server's executable.
 pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_lockstep");
 
-/// Every environment variable that the server listens to.
-pub const ENVIRONMENT: [&str; 16] = [
-    "AUDIO_DIR",
-    "STATE_FILE",
-    "KEEP_DUPLICATES",
-    "LISTEN",
-    "PAIRING_CODE",
-    "LOCKSTEP_DEBUG",
-    "LEAVE_GRACE_MS",
-    "ALIGNMENT",
-    "NO_PAIRING_WINDOW",
-    "HOST_NAME",
-    "MAX_CONNECTIONS",
-    "NO_MDNS",
-    "TLS",
-    "TLS_LISTEN",
-    "TLS_CERT",
-    "TLS_KEY",
-];
-
-/// What it also heeds of whatever started it.
-const SURROUNDINGS: [&str; 7] = [
-    "LOCKSTEP_LOG",
-    "NO_COLOR",
-    "NOTIFY_SOCKET",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
-    "LISTEN_FDS",
-    "JOURNAL_STREAM",
-];
-
-/// What a server will find when it starts.
+/// The folder, command line and environment that a test's server is started with.
 pub struct Setup {
     folder: TempDir,
     listen: String,
     flags: Vec<String>,
     log_filter: Option<String>,
-    started_by: Vec<OsString>,
+    launch_command: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
 }
 
 impl Setup {
-    /// An audio folder with nothing in it.
+    /// An empty audio folder, a short leave grace period, and no mDNS.
     pub fn empty() -> Setup {
         let folder = tempfile::Builder::new()
             .prefix("lockstep-test-")
@@ -78,7 +46,7 @@ impl Setup {
             listen: "127.0.0.1:0".into(),
             flags,
             log_filter: None,
-            started_by: vec![EXECUTABLE.into()],
+            launch_command: vec![EXECUTABLE.into()],
             environment: Vec::new(),
         }
         .flag("--leave-grace-ms=200")
@@ -99,7 +67,7 @@ impl Setup {
         setup
     }
 
-    /// Starts with this flag too. A later one replaces an earlier one of the same name.
+    /// Adds a flag. Replaces an earlier flag of the same name.
     pub fn flag(mut self, flag: &str) -> Setup {
         let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
         self.flags.retain(|other| name(other) != name(flag));
@@ -107,41 +75,44 @@ impl Setup {
         self
     }
 
-    /// Tells the network its name.
-    pub fn named(mut self) -> Setup {
+    /// Announces the server by mDNS.
+    pub fn with_mdns(mut self) -> Setup {
         self.flags.retain(|flag| flag != "--no-mdns");
         self
     }
 
-    /// Listens there instead of on loopback.
+    /// Listens on `address` instead of loopback.
     pub fn listen(mut self, address: &str) -> Setup {
         self.listen = address.to_owned();
         self
     }
 
-    /// Serves HTTPS too, with a certificate of its own authority.
-    pub fn secure(self) -> Setup {
+    /// Also serves HTTPS, with a certificate of the server's own certificate authority.
+    pub fn with_tls(self) -> Setup {
         self.flag("--tls").flag("--tls-listen=127.0.0.1:0")
     }
 
-    /// Where its own authority is kept.
+    /// The file of the server's own certificate authority.
     pub fn authority_file(&self) -> PathBuf {
         self.folder().join("state/state.json.authority")
     }
 
-    /// Logs by this filter instead of the usual one.
+    /// Sets the log filter (`LOCKSTEP_LOG`).
     pub fn log_filter(mut self, filter: &str) -> Setup {
         self.log_filter = Some(filter.to_owned());
         self
     }
 
-    /// Starts by this command, which the server's own arguments follow, instead of its executable.
-    pub fn started_by<T: Into<OsString>>(mut self, command: impl IntoIterator<Item = T>) -> Setup {
-        self.started_by = command.into_iter().map(Into::into).collect();
+    /// Runs `command`, followed by the server's flags, instead of the executable.
+    pub fn launch_command<T: Into<OsString>>(
+        mut self,
+        command: impl IntoIterator<Item = T>,
+    ) -> Setup {
+        self.launch_command = command.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Starts with these environment variables too.
+    /// Adds environment variables.
     pub fn env<T: Into<OsString>>(
         mut self,
         variables: impl IntoIterator<Item = (&'static str, T)>,
@@ -152,7 +123,7 @@ impl Setup {
         self
     }
 
-    /// The folder that everything is in.
+    /// The temporary folder that contains all files of the server.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -162,12 +133,17 @@ impl Setup {
         self.folder().join("audio")
     }
 
-    /// The state file, in a folder of its own.
+    /// The state file, in its own folder.
     pub fn state_file(&self) -> PathBuf {
         self.folder().join("state/state.json")
     }
 
-    /// Where the log goes.
+    /// The default path of the local socket.
+    pub fn local_socket(&self) -> PathBuf {
+        self.folder().join("state/state.json.socket")
+    }
+
+    /// The file to which the server's log is appended.
     pub fn log_file(&self) -> PathBuf {
         self.folder().join("log")
     }
@@ -177,15 +153,13 @@ impl Setup {
         self.command_with_state(&self.state_file())
     }
 
-    /// The same, with another state file.
+    /// The command line that starts the server with another state file.
     pub fn command_with_state(&self, state_file: &Path) -> Command {
-        let (program, arguments) = self.started_by.split_first().expect("a command");
+        let (program, arguments) = self.launch_command.split_first().expect("a command");
         let mut command = bare_command(Path::new(program));
         command.args(arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.arg("--audio-dir").arg(self.audio());
-        command.arg("--state-file").arg(state_file);
-        command.args(["--pairing-code", CODE, "--listen", &self.listen]);
+        add_flags(&mut command, &self.audio(), state_file, &self.listen);
         command.args(&self.flags);
         if let Some(filter) = &self.log_filter {
             command.env("LOCKSTEP_LOG", filter);
@@ -193,17 +167,14 @@ impl Setup {
         command
     }
 
-    /// Starts the server as somebody whom permissions bind, as they do not bind root.
+    /// Starts the server as the user `nobody` if the test runs as root, because file permissions do not restrict root.
     pub async fn start_as_nobody(self) -> TestServer {
         const NOBODY: u32 = 65534;
         if fs::metadata("/proc/self").unwrap().uid() != 0 {
             return self.start().await;
         }
         chown(self.folder().join("state"), Some(NOBODY), Some(NOBODY)).unwrap();
-        // Where the executable was built, a stranger may not be able to look.
-        let copy = self.folder().join("lockstep");
-        fs::copy(EXECUTABLE, &copy).unwrap();
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+        let copy = copy_executable_to(self.folder()).await;
         let as_nobody = [
             "setpriv",
             "--reuid=65534",
@@ -211,37 +182,32 @@ impl Setup {
             "--clear-groups",
         ];
         let command = as_nobody.map(PathBuf::from).into_iter().chain([copy]);
-        self.started_by(command).start().await
+        self.launch_command(command).start().await
     }
 
-    /// Starts the server and waits until it serves.
+    /// Starts the server and waits until it accepts connections.
     pub async fn start(self) -> TestServer {
-        let running = Running::start(self.command(), &self.log_file()).await;
+        let process = self.start_process().await;
         TestServer {
             setup: self,
-            running: Some(running),
+            process: Some(process),
+        }
+    }
+
+    async fn start_process(&self) -> ServerProcess {
+        let log = self.log_file();
+        let process = ServerProcess::start(self.command(), &log);
+        match in_time("the server to listen", process).await {
+            Ok(process) => process,
+            Err(error) => panic!("{error}"),
         }
     }
 }
 
-/// The executable with none of the surroundings' settings.
-pub fn bare_command(executable: &Path) -> Command {
-    let mut command = Command::new(executable);
-    for name in ENVIRONMENT.into_iter().chain(SURROUNDINGS) {
-        command.env_remove(name);
-    }
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command
-}
-
-/// How a command that ended by itself ended.
+/// The exit status and output of a command.
 #[derive(Debug)]
 pub struct Exit {
-    /// Whether it failed, and how.
+    /// The exit status.
     pub status: ExitStatus,
     /// All of standard output.
     pub stdout: String,
@@ -249,9 +215,24 @@ pub struct Exit {
     pub stderr: String,
 }
 
-/// Runs `command` to its end.
+/// Copies the server's executable to a folder that every user can enter, because other users may have no access to the build folder.
+///
+/// The `install` command writes the copy. If the test wrote it, child processes that parallel tests start at that moment would
+/// inherit the open file, and executing the copy would fail with "Text file busy".
+pub async fn copy_executable_to(folder: &Path) -> PathBuf {
+    let copy = folder.join("lockstep");
+    let mut install = Command::new("install");
+    install.arg("--mode=755").arg(EXECUTABLE).arg(&copy);
+    let exit = run(install).await;
+    assert!(exit.status.success(), "{exit:?}");
+    copy
+}
+
+/// Runs `command` until it exits.
 pub async fn run(mut command: Command) -> Exit {
-    let output = in_time("a command to end", command.output()).await.unwrap();
+    let output = in_time("the command to exit", command.output())
+        .await
+        .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Exit {
         status: output.status,
@@ -260,69 +241,26 @@ pub async fn run(mut command: Command) -> Exit {
     }
 }
 
-/// A process that serves.
-struct Running {
-    child: Child,
-    address: SocketAddr,
-    stdout: Arc<Mutex<Vec<String>>>,
-}
-
-impl Running {
-    async fn start(mut command: Command, log: &Path) -> Running {
-        let log_file = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log)
-            .unwrap();
-        let mut child = command.stderr(log_file).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let stdout = Arc::new(Mutex::new(Vec::new()));
-        let said = stdout.clone();
-        let (serves, served) = tokio::sync::oneshot::channel();
-        tokio::spawn(async move {
-            let mut serves = Some(serves);
-            while let Ok(Some(line)) = lines.next_line().await {
-                let address = line.strip_prefix("listening on http://").map(str::to_owned);
-                said.lock().unwrap().push(line);
-                if let Some(address) = address {
-                    serves.take().map(|serves| serves.send(address));
-                }
-            }
-        });
-        let Ok(address) = in_time("the server to listen", served).await else {
-            panic!(
-                "the server ended at its start:\n{}",
-                fs::read_to_string(log).unwrap()
-            );
-        };
-        let address: SocketAddr = address.parse().unwrap();
-        Running {
-            child,
-            address,
-            stdout,
-        }
-    }
-}
-
-/// A server that a test can stop, kill and start again in the same folders.
+/// A server that a test can stop, kill and restart in the same folders.
 pub struct TestServer {
     setup: Setup,
-    running: Option<Running>,
+    /// `None` while the server does not run.
+    process: Option<ServerProcess>,
 }
 
 impl TestServer {
-    /// A server with four long silent tracks, for whatever needs no real music.
+    /// A server with four long silent tracks.
     pub async fn start() -> TestServer {
         Setup::long_tracks().start().await
     }
 
-    fn running(&self) -> &Running {
-        self.running.as_ref().expect("the server runs")
+    fn process(&self) -> &ServerProcess {
+        self.process.as_ref().expect("a running server")
     }
 
-    /// Where it is to be reached: on loopback if it listens everywhere.
+    /// The address for plain HTTP requests. A loopback address if the server listens on every interface.
     pub fn address(&self) -> SocketAddr {
-        let address = self.running().address;
+        let address = self.process().address;
         match self.setup.listen.starts_with("0.0.0.0") {
             true => (Ipv4Addr::LOCALHOST, address.port()).into(),
             false => address,
@@ -334,11 +272,11 @@ impl TestServer {
         format!("http://{}{path}", self.address())
     }
 
-    /// Where its secure page is to be reached.
+    /// The address for HTTPS requests.
     pub fn secure_address(&self) -> SocketAddr {
         let stdout = self.stdout();
-        let shown = stdout.iter().find_map(|line| line.split_once("https://"));
-        shown.expect("a secure page").1.parse().unwrap()
+        let url = stdout.iter().find_map(|line| line.split_once("https://"));
+        url.expect("a printed https:// address").1.parse().unwrap()
     }
 
     /// `https://HOST:PORT` and `path`.
@@ -346,32 +284,45 @@ impl TestServer {
         format!("https://{}{path}", self.secure_address())
     }
 
-    /// Its process.
+    /// The process ID.
     pub fn pid(&self) -> u32 {
-        self.running().child.id().expect("the server runs")
+        self.process().child.id().expect("a running server")
     }
 
-    /// The folders that it runs in.
+    /// The server's folders and flags.
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
 
-    /// What it has printed on standard output since it was last started, line by line.
+    /// The lines printed on standard output since the last start.
     pub fn stdout(&self) -> Vec<String> {
-        self.running().stdout.lock().unwrap().clone()
+        self.process().stdout()
     }
 
-    /// What it has logged, over all starts.
+    /// The log of all starts.
     pub fn log(&self) -> String {
         fs::read_to_string(self.setup.log_file()).unwrap()
     }
 
-    /// The bytes of its state file.
+    /// Waits until the server has hashed this many files, and has written the hashes into the index cache.
+    pub async fn until_hashed(&self, files: usize) {
+        let cache = self.setup.state_file().with_file_name("state.json.index");
+        super::until("the hashes in the index cache", async || {
+            let text = fs::read(&cache).unwrap_or_default();
+            String::from_utf8_lossy(&text)
+                .matches("\"content\":")
+                .count()
+                >= files
+        })
+        .await;
+    }
+
+    /// The bytes of the state file.
     pub fn state(&self) -> Vec<u8> {
         fs::read(self.setup.state_file()).unwrap()
     }
 
-    /// Sends it a signal, by name.
+    /// Sends a signal by its name, for example `TERM`.
     pub async fn signal(&self, name: &str) {
         let kill = format!("kill -s {name} {}", self.pid());
         let status = Command::new("sh")
@@ -382,56 +333,59 @@ impl TestServer {
         assert!(status.success());
     }
 
-    /// Waits for it to end by itself.
-    pub async fn ended(&mut self) -> ExitStatus {
-        let mut running = self.running.take().expect("the server runs");
-        in_time("the server to end", running.child.wait())
+    /// Waits until the server exits.
+    pub async fn wait_for_exit(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("a running server");
+        in_time("the server to exit", process.child.wait())
             .await
             .unwrap()
     }
 
-    /// Asks it to stop, and sees that it does so properly.
+    /// Sends SIGTERM, and asserts that the server exits with success.
     pub async fn stop(&mut self) {
         self.signal("TERM").await;
-        let status = self.ended().await;
-        assert!(status.success(), "SIGTERM ended it with {status}");
+        let status = self.wait_for_exit().await;
+        assert!(
+            status.success(),
+            "after SIGTERM the server exited with {status}"
+        );
     }
 
-    /// Ends it as a power cut would: kill −9.
+    /// Kills the server with SIGKILL.
     pub async fn kill(&mut self) {
-        let mut running = self.running.take().expect("the server runs");
-        running.child.kill().await.unwrap();
+        let mut process = self.process.take().expect("a running server");
+        process.child.kill().await.unwrap();
     }
 
-    /// Starts it again after a stop or a kill, on a new port.
-    pub async fn start_again(&mut self) {
-        assert!(self.running.is_none(), "it runs already");
-        self.running = Some(Running::start(self.setup.command(), &self.setup.log_file()).await);
+    /// Starts the server on a new port after it was stopped or killed.
+    pub async fn restart(&mut self) {
+        assert!(self.process.is_none(), "the server is still running");
+        self.process = Some(self.setup.start_process().await);
     }
 
-    /// Starts it again, and ends it with kill −9 so long after, wherever it is by then; whether it served already.
-    pub async fn start_again_and_kill(&mut self, after: Duration) -> bool {
-        assert!(self.running.is_none(), "it runs already");
+    /// Starts the server, and kills it with SIGKILL `delay` later. Returns whether the server had begun to listen by then.
+    pub async fn restart_and_kill(&mut self, delay: Duration) -> bool {
+        assert!(self.process.is_none(), "the server is still running");
         let log = File::options().append(true).open(self.setup.log_file());
         let mut child = self.setup.command().stderr(log.unwrap()).spawn().unwrap();
-        tokio::time::sleep(after).await;
+        tokio::time::sleep(delay).await;
         child.kill().await.unwrap();
-        let mut said = String::new();
+        let mut printed = String::new();
         let mut stdout = child.stdout.take().unwrap();
-        stdout.read_to_string(&mut said).await.unwrap();
-        said.contains("listening")
+        stdout.read_to_string(&mut printed).await.unwrap();
+        printed.contains("listening")
     }
 
-    /// Starts it again with other settings in the same folders.
-    pub async fn start_again_with(&mut self, change: impl FnOnce(Setup) -> Setup) {
+    /// Restarts the server with changed settings in the same folders.
+    pub async fn restart_with(&mut self, change: impl FnOnce(Setup) -> Setup) {
         let blank = Setup::empty();
         self.setup = change(std::mem::replace(&mut self.setup, blank));
-        self.start_again().await;
+        self.restart().await;
     }
 
-    /// Starts it again on the port that it had.
-    pub async fn start_again_on(&mut self, address: SocketAddr) {
-        self.start_again_with(|setup| setup.listen(&address.to_string()))
+    /// Restarts the server on `address`.
+    pub async fn restart_on(&mut self, address: SocketAddr) {
+        self.restart_with(|setup| setup.listen(&address.to_string()))
             .await;
     }
 }

@@ -1,10 +1,10 @@
-// Draws the page's icons from static/icons/icon.svg, which fills its square to the edge and keeps its
-// mark within the middle that every mask leaves whole:
+// Renders the page's icons from static/icons/icon.svg, whose background fills the square and whose mark lies within the safe zone of
+// maskable icons:
 //
 //     node tests/web/icons.mjs
 //
-// Where no mask is laid over an icon it gets round corners and a larger mark. The few colours are
-// written as a palette, which makes the files a third as long as the browser's own.
+// Icons that no system masks get round corners and a larger mark. PNGs get a palette, which makes them a third of the size of the
+// browser's own output.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { crc32, deflateSync } from 'node:zlib';
@@ -15,11 +15,11 @@ const ICONS = [
   { file: 'icon-192.png', size: 192, masked: false },
   { file: 'icon-512.png', size: 512, masked: false },
   { file: 'maskable-512.png', size: 512, masked: true },
-  // iOS lays its own mask over this one.
+  // iOS applies its own mask to this icon.
   { file: 'apple-touch-icon.png', size: 180, masked: true },
 ];
 
-/** So many levels has each channel: edges stay smooth, and the colours fit into a palette. */
+/** Levels of each colour channel of edge pixels: smooth edges with at most 256 colours, the limit of a palette. */
 const LEVELS = 17;
 
 const svg = await readFile(new URL('icon.svg', FOLDER), 'utf8');
@@ -27,15 +27,15 @@ const browser = await openBrowser();
 try {
   const page = await browser.newPage();
   for (const { file, size, masked } of ICONS) {
-    const pixels = await page.evaluate(draw, { svg, size, masked });
-    await writeFile(new URL(file, FOLDER), png(Uint8Array.from(pixels), size));
+    const pixels = await page.evaluate(drawIcon, { svg, size, masked });
+    await writeFile(new URL(file, FOLDER), encodePng(Uint8Array.from(pixels), size));
   }
 } finally {
   await browser.close();
 }
 
-/** In the page: the icon's pixels, as RGBA. */
-async function draw({ svg, size, masked }) {
+/** Runs in the page: draws the icon and returns its pixels as RGBA. */
+async function drawIcon({ svg, size, masked }) {
   const image = new Image(size, size);
   image.src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
   await image.decode();
@@ -46,30 +46,30 @@ async function draw({ svg, size, masked }) {
     context.roundRect(0, 0, size, size, size * 0.22);
     context.clip();
   }
-  const drawn = size * (masked ? 1 : 1.35);
-  context.drawImage(image, (size - drawn) / 2, (size - drawn) / 2, drawn, drawn);
+  const markSize = size * (masked ? 1 : 1.35);
+  context.drawImage(image, (size - markSize) / 2, (size - markSize) / 2, markSize, markSize);
   return [...context.getImageData(0, 0, size, size).data];
 }
 
-/** @param {Uint8Array} pixels RGBA @param {number} size of the square */
-function png(pixels, size) {
+/** Encodes a square image as a PNG with a palette. @param {Uint8Array} pixels RGBA @param {number} size side length in px */
+function encodePng(pixels, size) {
   const counts = new Map();
-  const exact = [];
+  const exactColours = [];
   for (let i = 0; i < pixels.length; i += 4) {
     const key = pixels.subarray(i, i + 4).join();
-    exact.push(key);
+    exactColours.push(key);
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
-  // The areas keep their very colours; only the pixels of edges are rounded.
-  const colour = (/** @type {string} */ key) =>
+  // Areas keep their exact colours; only edge pixels are quantised.
+  const paletteColour = (/** @type {string} */ key) =>
     counts.get(key) > size ? key : key.split(',').map((byte) => Math.round((Math.round((byte / 255) * (LEVELS - 1)) / (LEVELS - 1)) * 255)).join();
-  const palette = [...new Set(exact.map(colour))];
-  if (palette.length > 256) throw new Error(`${palette.length} colours`);
-  const place = new Map(palette.map((key, i) => [key, i]));
+  const palette = [...new Set(exactColours.map(paletteColour))];
+  if (palette.length > 256) throw new Error(`${palette.length} colours do not fit into a palette`);
+  const paletteIndex = new Map(palette.map((key, i) => [key, i]));
   const rows = Buffer.alloc(size * (size + 1));
-  exact.forEach((key, i) => (rows[i + Math.floor(i / size) + 1] = place.get(colour(key))));
+  exactColours.forEach((key, i) => (rows[i + Math.floor(i / size) + 1] = paletteIndex.get(paletteColour(key))));
 
-  const bytes = palette.map((key) => key.split(',').map(Number));
+  const channels = palette.map((key) => key.split(',').map(Number));
   const header = Buffer.alloc(13);
   header.writeUInt32BE(size, 0);
   header.writeUInt32BE(size, 4);
@@ -77,19 +77,19 @@ function png(pixels, size) {
   return Buffer.concat([
     Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
     chunk('IHDR', header),
-    chunk('PLTE', Buffer.from(bytes.flatMap(([r, g, b]) => [r, g, b]))),
-    chunk('tRNS', Buffer.from(bytes.map(([, , , alpha]) => alpha))),
+    chunk('PLTE', Buffer.from(channels.flatMap(([r, g, b]) => [r, g, b]))),
+    chunk('tRNS', Buffer.from(channels.map(([, , , alpha]) => alpha))),
     chunk('IDAT', deflateSync(rows, { level: 9 })),
     chunk('IEND', Buffer.alloc(0)),
   ]);
 }
 
-/** @param {string} type @param {Buffer} data */
+/** A PNG chunk. @param {string} type @param {Buffer} data */
 function chunk(type, data) {
-  const body = Buffer.concat([Buffer.from(type), data]);
-  const whole = Buffer.alloc(body.length + 8);
-  whole.writeUInt32BE(data.length, 0);
-  body.copy(whole, 4);
-  whole.writeUInt32BE(crc32(body), body.length + 4);
-  return whole;
+  const typeAndData = Buffer.concat([Buffer.from(type), data]);
+  const encoded = Buffer.alloc(typeAndData.length + 8);
+  encoded.writeUInt32BE(data.length, 0);
+  typeAndData.copy(encoded, 4);
+  encoded.writeUInt32BE(crc32(typeAndData), typeAndData.length + 4);
+  return encoded;
 }

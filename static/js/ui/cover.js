@@ -1,60 +1,70 @@
-// A track's picture: its cover, or a gradient and initials of its own where it has none.
+// A track's picture: the cover or, if the track has no cover, a gradient with the initials of the title.
 
-import { hueOf, initials } from '../format.js';
-import { part, setText, setVariable } from './dom.js';
+import { hashHue, initials } from '../format.js';
+import { queryElement, setCssVariable, setText } from './dom.js';
 
 /** @typedef {import('../types.js').Track} Track */
 
-/** Images whose picture did not come. */
-/** @type {Set<HTMLImageElement>} */
-const failed = new Set();
+/** Images whose request failed. @type {Set<HTMLImageElement>} */
+const failedImages = new Set();
 
-/**
- * What a track without a cover is coloured by: those of one album look much alike.
- * @param {Track} track
- */
-export function artHue({ tags, trackId }) {
-  return hueOf(`${tags.album ?? ''}${trackId}`);
+/** The hue of the gradient if there is no track, in degrees: the hue of the page's default tint. */
+const NO_TRACK_HUE = 286;
+
+/** The hue of the gradient that replaces a missing cover. @param {Track} track */
+export function placeholderHue({ tags, trackId }) {
+  return hashHue(`${tags.album ?? ''}${trackId}`);
 }
 
 /**
+ * Loads `url` into `image`; a failed load is repeated by `retryFailedCovers`.
  * @param {HTMLImageElement} image
  * @param {string} url
- * @param {() => void} here called when it has come
+ * @param {() => void} onLoad
  */
-export function fetchCover(image, url, here) {
-  image.onload = here;
-  image.onerror = () => failed.add(image);
+export function loadCover(image, url, onLoad) {
+  image.onload = onLoad;
+  image.onerror = () => failedImages.add(image);
   image.src = url;
 }
 
-/** Asks again for those that did not come, once there is reason to think that they may. */
-export function retryCovers() {
-  for (const image of [...failed]) {
-    failed.delete(image);
-    // By itself a browser never does.
+/** Requests again all covers that failed to load. To be called when the connection to the server is restored. */
+export function retryFailedCovers() {
+  for (const image of [...failedImages]) {
+    failedImages.delete(image);
+    // Browsers repeat a failed request only if `src` is assigned again.
     image.src = image.src;
   }
 }
 
+/** Adds the image of a cover. An `<img>` without `src` would be invalid in index.html. @param {HTMLElement} frame */
+function addImage(frame) {
+  const image = new Image();
+  image.alt = '';
+  image.decoding = 'async';
+  frame.append(image);
+  return image;
+}
+
 /**
- * @param {HTMLElement} frame holds an <img> and a `.initials`
+ * @param {HTMLElement} frame contains an `.initials` element; the image is added
  * @param {Track | undefined} track
  */
 export function renderCover(frame, track) {
-  const image = part(frame, 'img', HTMLImageElement);
+  const image = frame.querySelector('img') ?? addImage(frame);
   const url = track?.coverUrl ?? '';
-  setVariable(frame, '--art', String(track ? artHue(track) : 286));
-  setText(part(frame, '.initials', HTMLElement), track ? initials(track.tags.title) : '♪');
+  setCssVariable(frame, '--placeholder-hue', String(track ? placeholderHue(track) : NO_TRACK_HUE));
+  setText(queryElement(frame, '.initials', HTMLElement), track ? initials(track.tags.title) : '♪');
   if ((image.getAttribute('src') ?? '') === url) return;
-  image.classList.remove('here');
-  failed.delete(image);
+  image.classList.remove('loaded');
+  failedImages.delete(image);
   if (!url) {
     image.removeAttribute('src');
     return;
   }
-  const here = () => image.classList.toggle('here', image.naturalWidth > 0);
-  fetchCover(image, url, here);
-  // One that the browser has at hand shows at once, without a flash of what stands in for it.
-  if (image.complete) here();
+  const showLoaded = () => image.classList.toggle('loaded', image.naturalWidth > 0);
+  loadCover(image, url, showLoaded);
+  // An image from the browser's memory cache is complete at once, and is shown without waiting for the `load` event, so
+  // that the placeholder does not flash.
+  if (image.complete) showLoaded();
 }

@@ -1,53 +1,53 @@
-// Motion that explains: a picture that is in both views moves from one place to the other, and a new
-// track comes in from where "next" points. Whoever asked the system for less motion gets none.
+// Animations: the cover moves between its positions in the two tabs, and a new track slides in from the end of the line. There
+// are no animations with `prefers-reduced-motion`.
 
-const CARRY_MS = 340;
-const ARRIVE_MS = 420;
-const EASE = 'cubic-bezier(0.2, 0.8, 0.2, 1)';
+import { lineDirection } from './dom.js';
 
-const less = matchMedia('(prefers-reduced-motion: reduce)');
+const COVER_MOVE_MS = 340;
+const SLIDE_IN_MS = 420;
+const EASING = 'cubic-bezier(0.2, 0.8, 0.2, 1)';
+
+const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
 
 /**
- * Changes the view at once, and lets a picture travel from where it was to where it is now. It is a
- * copy that travels: the picture itself would be cut off by whatever scrolls around it.
- * @param {() => HTMLElement | null} picture in the view that is shown
- * @param {() => void} change
+ * Changes the view at once, and animates the cover from its old position to its new one. The animation moves a copy of
+ * the cover, because scroll containers would clip the original.
+ * @param {() => HTMLElement | null} findCover finds the cover in the visible view; called before and after the change
+ * @param {() => void} changeView
  */
-export function carry(picture, change) {
-  const from = boxOf(picture());
-  change();
-  const target = picture();
-  const to = boxOf(target);
-  if (less.matches || !target || !from || !to) return;
-  const copy = /** @type {HTMLElement} */ (target.cloneNode(true));
+export function animateCoverMove(findCover, changeView) {
+  const fromBox = visibleBox(findCover());
+  changeView();
+  const movedCover = findCover();
+  const toBox = visibleBox(movedCover);
+  if (reducedMotion.matches || !movedCover || !fromBox || !toBox) return;
+  const copy = /** @type {HTMLElement} */ (movedCover.cloneNode(true));
   copy.removeAttribute('id');
-  copy.classList.add('carried');
-  for (const side of /** @type {const} */ (['left', 'top', 'width', 'height'])) copy.style[side] = `${to[side]}px`;
+  copy.classList.add('moving-copy');
+  for (const side of /** @type {const} */ (['left', 'top', 'width', 'height'])) copy.style[side] = `${toBox[side]}px`;
   document.body.append(copy);
-  target.style.opacity = '0';
-  const start = `translate(${from.left - to.left}px, ${from.top - to.top}px) scale(${from.width / to.width})`;
-  copy.animate([{ transform: start }, { transform: 'none' }], { duration: CARRY_MS, easing: EASE }).onfinish = () => {
+  movedCover.style.opacity = '0';
+  const startTransform = `translate(${fromBox.left - toBox.left}px, ${fromBox.top - toBox.top}px) scale(${fromBox.width / toBox.width})`;
+  const animation = copy.animate([{ transform: startTransform }, { transform: 'none' }], { duration: COVER_MOVE_MS, easing: EASING });
+  animation.onfinish = () => {
     copy.remove();
-    target.style.opacity = '';
+    movedCover.style.opacity = '';
   };
 }
 
 /** @param {HTMLElement | null} element */
-function boxOf(element) {
+function visibleBox(element) {
   const box = element?.getBoundingClientRect();
   return box && box.width > 0 ? box : null;
 }
 
-/**
- * @param {HTMLElement} element comes in from the right
- * @param {number} [delayMs]
- */
-export function arrive(element, delayMs = 0) {
-  if (less.matches || !element.checkVisibility()) return;
-  element.animate([{ opacity: 0, transform: 'translateX(40px)' }, {}], {
-    duration: ARRIVE_MS,
+/** @param {HTMLElement} element @param {number} [delayMs] */
+export function slideIn(element, delayMs = 0) {
+  if (reducedMotion.matches || element.getClientRects().length === 0) return;
+  element.animate([{ opacity: 0, transform: `translateX(${40 * lineDirection(element)}px)` }, {}], {
+    duration: SLIDE_IN_MS,
     delay: delayMs,
-    easing: EASE,
+    easing: EASING,
     fill: 'backwards',
   });
 }

@@ -1,41 +1,71 @@
-// Panels that lie over a part of the page and leave the rest of it usable: opened and closed by their
-// button, closed by Escape.
+// Sheets: non-modal panels over the page. One button opens and closes a sheet; its Close button, Escape and the system's
+// Back close it too. Opening one sheet closes the others.
 
-import { byId, part } from './dom.js';
+import { claimBack, releaseBack } from './back-button.js';
+import { elementById, queryElement } from './dom.js';
+
+/** A `CustomEvent` on `document` whose `detail` is the name of the sheet that opens. */
+export const SHEET_OPEN_EVENT = 'sheet-open';
+
+/** Whether any sheet covers the page. */
+export const isSheetOpen = () => document.querySelector('.sheet:not([hidden])') !== null;
 
 /**
- * @param {'invite' | 'settings'} name
+ * @param {'invite' | 'settings' | 'chat' | 'rooms'} name
  * @param {() => void} onOpen
+ * @param {readonly HTMLButtonElement[]} [otherButtons] which open and close the sheet too
  */
-export function createSheet(name, onOpen) {
-  const sheet = byId(`${name}-sheet`, HTMLElement);
-  const opener = byId(`${name}-button`, HTMLButtonElement);
+export function createSheet(name, onOpen, otherButtons = []) {
+  const sheet = elementById(`${name}-sheet`, HTMLElement);
+  const openButton = elementById(`${name}-button`, HTMLButtonElement);
+  const buttons = [openButton, ...otherButtons];
+  /** The button that has opened the sheet, to which the focus returns. */
+  let opener = openButton;
 
-  /** @param {boolean} open */
-  function set(open) {
-    if (sheet.hidden !== open) return;
-    sheet.hidden = !open;
-    opener.setAttribute('aria-expanded', String(open));
-    if (open) {
-      document.dispatchEvent(new CustomEvent('sheet', { detail: name }));
+  /** @param {boolean} isOpen */
+  function setExpanded(isOpen) {
+    for (const button of buttons) button.setAttribute('aria-expanded', String(isOpen));
+  }
+
+  const close = () => setOpen(false);
+
+  /** @param {boolean} isOpen */
+  function setOpen(isOpen) {
+    if (sheet.hidden !== isOpen) return;
+    sheet.hidden = !isOpen;
+    setExpanded(isOpen);
+    if (isOpen) {
+      claimBack(close);
+      document.dispatchEvent(new CustomEvent(SHEET_OPEN_EVENT, { detail: name }));
       onOpen();
-      part(sheet, 'h2', HTMLElement).focus({ preventScroll: true });
+      queryElement(sheet, 'h2', HTMLElement).focus({ preventScroll: true });
     } else {
-      opener.focus({ preventScroll: true });
+      releaseBack(close);
+      // The button may be in another sheet, which is closed.
+      const shownButton = [opener, ...buttons].find((button) => button.getClientRects().length > 0);
+      (shownButton ?? elementById('room-title', HTMLElement)).focus({ preventScroll: true });
     }
   }
 
-  opener.addEventListener('click', () => set(sheet.hidden));
-  part(sheet, '.close', HTMLButtonElement).addEventListener('click', () => set(false));
-  document.addEventListener('keydown', ({ key }) => {
-    if (key === 'Escape') set(false);
+  for (const button of buttons) {
+    button.addEventListener('click', () => {
+      opener = button;
+      setOpen(sheet.hidden);
+    });
+  }
+  queryElement(sheet, '.close', HTMLButtonElement).addEventListener('click', close);
+  document.addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape' || sheet.hidden) return;
+    // The browser would pass it on to what is open below the sheet.
+    event.preventDefault();
+    close();
   });
-  // Only one lies there at a time.
-  document.addEventListener('sheet', (event) => {
+  document.addEventListener(SHEET_OPEN_EVENT, (event) => {
     if (event instanceof CustomEvent && event.detail !== name && !sheet.hidden) {
       sheet.hidden = true;
-      opener.setAttribute('aria-expanded', 'false');
+      releaseBack(close);
+      setExpanded(false);
     }
   });
-  return { close: () => set(false), isOpen: () => !sheet.hidden };
+  return { open: () => setOpen(true), close, isOpen: () => !sheet.hidden };
 }

@@ -1,4 +1,4 @@
-//! `If-Match-Event`: exactly one number in plain digits is one, whatever else comes is refused.
+//! Fuzzes `If-Match-Event`. A single field of decimal digits is an event count, and everything else must be rejected.
 
 #![no_main]
 
@@ -7,25 +7,30 @@ use hyper::header::HeaderValue;
 use libfuzzer_sys::fuzz_target;
 use lockstep::http::fuzzing::if_match_event;
 
+// Each line of the input is the value of one `If-Match-Event` field.
 fuzz_target!(|input: &[u8]| {
     let mut headers = HeaderMap::new();
-    let mut fields = Vec::new();
-    for line in input.split(|byte| *byte == b'\n') {
-        if let Ok(value) = HeaderValue::from_bytes(line) {
+    let mut field_values = Vec::new();
+    for field_value in input.split(|byte| *byte == b'\n') {
+        if let Ok(value) = HeaderValue::from_bytes(field_value) {
             headers.append("if-match-event", value);
-            fields.push(line);
+            field_values.push(field_value);
         }
     }
-    let mut wanted = None;
-    if let [digits] = fields[..] {
-        let count = |count: u64, digit: u8| {
-            let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-            count.checked_mul(10)?.checked_add(digit)
-        };
-        let all = || digits.iter().try_fold(0, |sum, digit| count(sum, *digit));
-        wanted = Some(digits)
-            .filter(|digits| !digits.is_empty())
-            .and_then(|_| all());
-    }
-    assert_eq!(if_match_event(&headers), wanted, "{fields:?}");
+    let expected = match field_values[..] {
+        [field_value] => parse_event_count(field_value),
+        _ => None,
+    };
+    assert_eq!(if_match_event(&headers), expected, "{field_values:?}");
 });
+
+/// The event count in a field value. `None` if the value is empty, has other characters than digits, or exceeds 64 bits.
+fn parse_event_count(field_value: &[u8]) -> Option<u64> {
+    if field_value.is_empty() {
+        return None;
+    }
+    field_value.iter().try_fold(0_u64, |event_count, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        event_count.checked_mul(10)?.checked_add(digit)
+    })
+}

@@ -1,4 +1,5 @@
-//! The state file: whatever is taken for a room can be written and read again, and lived in.
+//! Fuzzes the state file. Each room that can be loaded must be the same after it has been saved and loaded, and must fulfil its
+//! invariants after each accepted command.
 
 #![no_main]
 
@@ -6,62 +7,65 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use lockstep::room::{
-    Command, Control, Departure, KeyHash, Library, MemberId, Moment, Room, TrackId, apply,
+    ApplyContext, Command, Control, Departure, MemberId, Room, TokenHash, TrackCatalog, TrackId,
+    apply,
 };
-use lockstep::store::{parse, spell};
+use lockstep::store::{parse, serialize};
 
-/// No house lives so long, or has so many guests; nearer to the largest that are taken, the next one would be too large.
-const LATE: u64 = 1 << 52;
-const CROWDED: u32 = 1 << 30;
+/// No commands are applied to states with a higher event count, because their events could exceed the highest valid count.
+const MAX_EVENT_COUNT: u64 = 1 << 52;
+/// No commands are applied to states with a higher member number, because a pairing could exceed the highest valid number.
+const MAX_MEMBER_NUMBER: u32 = 1 << 30;
 
 fuzz_target!(|input: &[u8]| {
     let Ok(mut room) = parse(input) else {
         return;
     };
-    same_again(&room);
-    if room.durable.event_count > LATE || room.private.last_member > CROWDED {
+    check_round_trip(&room);
+    if room.durable.event_count > MAX_EVENT_COUNT || room.private.last_member > MAX_MEMBER_NUMBER {
         return;
     }
     let mut now_ms = 0.0;
-    for command in evening(&room) {
+    for command in commands(&room) {
         now_ms += 1e4;
-        let at = Moment {
+        let context = ApplyContext {
             now_ms,
             lead_ms: 150.0,
-            aligned: true,
+            has_timed_starts: true,
         };
-        if let Ok((next, _)) = apply(&room, &command, at) {
+        if let Ok((next, _)) = apply(&room, &command, context) {
             assert_eq!(next.check(), Ok(()), "after {command:?}");
             room = next;
         }
     }
-    same_again(&room);
+    check_round_trip(&room);
 });
 
-fn same_again(room: &Room) {
-    let again = parse(&spell(room).expect("JSON")).expect("what was written is sound");
-    assert_eq!(again.durable, room.durable);
-    assert_eq!(again.private.keys, room.private.keys);
+/// Asserts that the room is the same after it has been saved and loaded.
+fn check_round_trip(room: &Room) {
+    let loaded = parse(&serialize(room).expect("every room must be serializable"))
+        .expect("a saved state must be valid");
+    assert_eq!(loaded.durable, room.durable);
+    assert_eq!(loaded.private.token_hashes, room.private.token_hashes);
 }
 
-/// One of everything that can happen, meant for the state that it meets.
-fn evening(room: &Room) -> Vec<Command> {
-    let known: Vec<_> = room.durable.queue.iter().copied().take(4).collect();
+/// Commands of every kind. Depending on the room, some of them are refused.
+fn commands(room: &Room) -> Vec<Command> {
+    let tracks: Vec<_> = room.durable.queue.iter().copied().take(4).collect();
     let library = |tracks: &[TrackId]| {
         let tracks = tracks.iter().map(|track| (*track, 60.0));
-        Command::Library(Arc::new(Library::new(tracks)))
+        Command::Library(Arc::new(TrackCatalog::new(tracks)))
     };
-    let (name, key) = (String::from("Guest"), KeyHash([1; 32]));
-    let mut commands = vec![library(&known), Command::Pair { name, key }];
-    let guest = MemberId(room.private.last_member + 1);
-    let members = room.durable.clients.keys().copied().take(3).chain([guest]);
-    let members: Vec<_> = members.collect();
-    commands.extend(
-        members
-            .iter()
-            .map(|&member| Command::Arrive { member, held: None }),
-    );
-    let mut count = room.durable.event_count;
+    let (name, token_hash) = (String::from("New device"), TokenHash([1; 32]));
+    let mut commands = vec![library(&tracks), Command::Pair { name, token_hash }];
+    let new_member = MemberId(room.private.last_member + 1);
+    let members = room.durable.clients.keys().copied().take(3);
+    let members: Vec<_> = members.chain([new_member]).collect();
+    commands.extend(members.iter().map(|&member| Command::Arrive {
+        member,
+        playback: None,
+    }));
+    let mut event_count = room.durable.event_count;
     for control in [
         Control::Play { position_sec: 5.0 },
         Control::StartNow,
@@ -69,36 +73,35 @@ fn evening(room: &Room) -> Vec<Command> {
         Control::Seek { position_sec: 1e9 },
         Control::Pause { position_sec: 0.5 },
     ] {
-        // Between the commands there may be events of their own: one of these counts is right.
-        for if_match in count..count + 12 {
-            let member = guest;
+        // The number of events of the earlier commands depends on the room, so the command is tried with several event counts.
+        for if_match in event_count..event_count + 12 {
             commands.push(Command::Control {
-                member,
+                member: new_member,
                 if_match,
                 control,
             });
         }
-        count += 2;
+        event_count += 2;
     }
-    for &track_id in &known {
+    for &track_id in &tracks {
         let control = Control::AckDownload {
             track_id,
             playable: true,
+            duration_sec: None,
         };
-        let (member, if_match) = (guest, count);
         commands.push(Command::Control {
-            member,
-            if_match,
+            member: new_member,
+            if_match: event_count,
             control,
         });
     }
-    commands.push(library(&known[known.len().min(1)..]));
+    commands.push(library(&tracks[tracks.len().min(1)..]));
     for &other in &members {
         let how = Departure::Vanished;
         commands.push(Command::Depart { member: other, how });
         commands.push(Command::Unpair {
-            member: guest,
-            other,
+            member: new_member,
+            target: other,
         });
     }
     commands.push(library(&[]));

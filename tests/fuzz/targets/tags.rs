@@ -1,4 +1,4 @@
-//! A file of music, whatever is in it: read as a scan reads it, with its tags, its padding and its cover.
+//! Fuzzes the reading of an audio file: its format, length, tags and embedded cover.
 
 #![no_main]
 
@@ -9,26 +9,27 @@ use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use libfuzzer_sys::fuzz_target;
-use lockstep::library::fuzzing::look_into;
+use lockstep::library::fuzzing::read_audio_file;
 
-/// A name for each way in which names matter; the length of the input says which.
-const NAMES: [&str; 4] = ["song.mp3", "song.m4a", "song.aac", "song"];
+/// File names whose extensions are treated differently. The length of the input selects one.
+const FILE_NAMES: [&str; 4] = ["song.mp3", "song.m4a", "song.aac", "song"];
 
-/// In memory, and always the same one.
-static FILE: LazyLock<Mutex<File>> =
-    LazyLock::new(|| Mutex::new(tempfile::tempfile_in("/dev/shm").expect("a file in memory")));
+/// A file in memory, reused for all inputs.
+static FILE: LazyLock<Mutex<File>> = LazyLock::new(|| {
+    Mutex::new(tempfile::tempfile_in("/dev/shm").expect("cannot create a file in /dev/shm"))
+});
 
 fuzz_target!(
-    // A scan outlives a parser that panics, file by file. It must not hang, nor fill the memory, nor be told nonsense.
+    // A scan catches a panic of a parser, so a panic is no finding. Findings are a hang, too much memory and an invalid duration.
     init: std::panic::set_hook(Box::new(|_| {})),
     |input: &[u8]| {
-        let name = NAMES[input.len() % NAMES.len()];
+        let file_name = FILE_NAMES[input.len() % FILE_NAMES.len()];
         let mut file = FILE.lock().unwrap_or_else(PoisonError::into_inner);
-        file.set_len(0).expect("an empty file");
-        file.rewind().expect("its beginning");
-        file.write_all(input).expect("a full one");
-        let look = AssertUnwindSafe(|| look_into(&file, input.len() as u64, Path::new(name)));
-        if let Ok((Some(duration_sec), _)) = catch_unwind(look) {
+        file.set_len(0).expect("cannot truncate the file");
+        file.rewind().expect("cannot rewind the file");
+        file.write_all(input).expect("cannot write the input");
+        let read_file = AssertUnwindSafe(|| read_audio_file(&file, input.len() as u64, Path::new(file_name)));
+        if let Ok((Some(duration_sec), _)) = catch_unwind(read_file) {
             assert!(duration_sec > 0.0 && duration_sec.is_finite());
         }
     }

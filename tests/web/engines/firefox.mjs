@@ -1,5 +1,5 @@
-// Firefox, driven by Marionette: the commands of WebDriver over a socket of Firefox's own, so that
-// nothing but Firefox has to be installed. (`geckodriver` is a translator in front of this.)
+// Firefox controlled by Marionette: WebDriver commands over Firefox's own socket, so that geckodriver, a proxy for the same protocol,
+// need not be installed.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -10,7 +10,7 @@ import { start } from './processes.mjs';
 
 const PREFERENCES = {
   'marionette.port': 0,
-  // Nothing of a first start: no pages of welcome, no looks at the internet.
+  // No first-run pages and no requests to the internet.
   'browser.aboutwelcome.enabled': false,
   'browser.shell.checkDefaultBrowser': false,
   'datareporting.policy.dataSubmissionEnabled': false,
@@ -22,13 +22,17 @@ const PREFERENCES = {
   'ui.systemUsesDarkTheme': 1,
 };
 
-/** Marionette at times answers a command never: no command of a test takes so long, not on a slow machine either. */
-const ANSWER_MS = 90_000;
+/**
+ * Timeout of a Marionette command in ms. Firefox ESR 153 with PulseAudio sometimes deadlocks when a page opens a second audio stream: the
+ * PulseAudio thread holds the lock of its main loop and waits for the page to fill a buffer, the page's thread holds the lock of that stream
+ * and waits for a position, and the audio server thread, which would answer, waits for the main loop.
+ */
+const COMMAND_TIMEOUT_MS = 30_000;
 
 /**
- * @param {object} proxy as WebDriver spells it
+ * @param {object} proxy WebDriver's proxy capability
  * @param {NodeJS.ProcessEnv} env
- * @returns {Promise<import('./browser.mjs').Driver>}
+ * @returns {Promise<import('./webdriver-phone.mjs').Driver>}
  */
 export async function openFirefox(proxy, env) {
   const profile = await mkdtemp(join(tmpdir(), 'lockstep-firefox-'));
@@ -44,8 +48,8 @@ export async function openFirefox(proxy, env) {
     await rm(profile, { recursive: true, force: true, maxRetries: 5 });
   };
   try {
-    const [, port] = await firefox.says(/Listening on port (\d+)/);
-    const { call, isSilent } = await openMarionette(Number(port));
+    const [, port] = await firefox.waitForOutput(/Listening on port (\d+)/);
+    const { call, isHung } = await openMarionette(Number(port));
     await call('WebDriver:NewSession', { proxy });
     return {
       goto: (url) => call('WebDriver:Navigate', { url }),
@@ -53,8 +57,8 @@ export async function openFirefox(proxy, env) {
       click: (id) => call('WebDriver:ElementClick', { id }),
       type: (id, text) => call('WebDriver:ElementSendKeys', { id, text }),
       clear: (id) => call('WebDriver:ElementClear', { id }),
-      picture: async () => (await call('WebDriver:TakeScreenshot', { full: false })).value,
-      isSilent,
+      screenshot: async () => (await call('WebDriver:TakeScreenshot', { full: false })).value,
+      isHung,
       end,
     };
   } catch (error) {
@@ -64,56 +68,56 @@ export async function openFirefox(proxy, env) {
 }
 
 /**
- * Connects to Marionette: each message is its length in bytes, a colon, and an array in JSON.
+ * Connects to Marionette. Each message is framed as its length in bytes, a colon, and a JSON array.
  * @param {number} port
- * @returns {Promise<{call: (name: string, parameters: object) => Promise<any>, isSilent: () => boolean}>}
+ * @returns {Promise<{call: (name: string, parameters: object) => Promise<any>, isHung: () => boolean}>}
  */
 async function openMarionette(port) {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
   /** @type {Map<number, (error: any, result: any) => void>} */
-  const open = new Map();
-  let rest = Buffer.alloc(0);
+  const pending = new Map();
+  let receivedBytes = Buffer.alloc(0);
   socket.on('data', (data) => {
-    rest = Buffer.concat([rest, data]);
+    receivedBytes = Buffer.concat([receivedBytes, data]);
     for (;;) {
-      const colon = rest.indexOf(':');
-      const length = Number(rest.subarray(0, colon));
-      if (colon < 0 || rest.length < colon + 1 + length) return;
-      const message = JSON.parse(String(rest.subarray(colon + 1, colon + 1 + length)));
-      rest = rest.subarray(colon + 1 + length);
-      // The first one only says hello.
+      const colon = receivedBytes.indexOf(':');
+      const length = Number(receivedBytes.subarray(0, colon));
+      if (colon < 0 || receivedBytes.length < colon + 1 + length) return;
+      const message = JSON.parse(String(receivedBytes.subarray(colon + 1, colon + 1 + length)));
+      receivedBytes = receivedBytes.subarray(colon + 1 + length);
+      // The first message is the greeting.
       if (!Array.isArray(message)) continue;
       const [, id, error, result] = message;
-      open.get(id)?.(error, result);
-      open.delete(id);
+      pending.get(id)?.(error, result);
+      pending.delete(id);
     }
   });
   socket.on('error', () => {});
   socket.on('close', () => {
-    for (const answer of open.values()) answer({ error: 'closed', message: 'Firefox is gone' }, null);
+    for (const settle of pending.values()) settle({ error: 'closed', message: 'Firefox closed the connection' }, null);
   });
 
-  let last = 0;
-  let silent = false;
+  let lastId = 0;
+  let hasTimedOut = false;
   /** @type {(name: string, parameters: object) => Promise<any>} */
   const call = (name, parameters) =>
     new Promise((resolve, reject) => {
-      if (silent) return reject(new Error(`${name}: Firefox does not answer`));
-      const patience = setTimeout(() => {
-        silent = true;
-        // Whatever else waits is told at once.
+      if (hasTimedOut) return reject(new Error(`${name}: Firefox did not respond to an earlier command`));
+      const timeout = setTimeout(() => {
+        hasTimedOut = true;
+        // Pending commands fail at once.
         socket.destroy();
-      }, ANSWER_MS);
-      last += 1;
-      open.set(last, (error, result) => {
-        clearTimeout(patience);
+      }, COMMAND_TIMEOUT_MS);
+      lastId += 1;
+      pending.set(lastId, (error, result) => {
+        clearTimeout(timeout);
         if (error) reject(new Error(`${name}: ${error.error}: ${error.message}`));
         else resolve(result);
       });
-      const body = Buffer.from(JSON.stringify([0, last, name, parameters]));
+      const body = Buffer.from(JSON.stringify([0, lastId, name, parameters]));
       socket.write(`${body.length}:`);
       socket.write(body);
     });
-  return { call, isSilent: () => silent };
+  return { call, isHung: () => hasTimedOut };
 }

@@ -1,13 +1,12 @@
-// What has to be the same in other engines than Chromium: the main journey, each phone a browser of its own, at an
-// address that is not secure, as a phone in the house has it; and where the music of a file begins.
+// Firefox and WebKit: the main use on an insecure page, with each phone in its own browser; and the start of an MP3 in WebKit.
 
 import assert from 'node:assert/strict';
 import { copyFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
-import { DEMO_MUSIC, copies, startServer } from '../support/server.mjs';
-import { phoneIn } from './browser.mjs';
+import { DEMO_MUSIC, copyMusicFrom, startServer } from '../support/server.mjs';
+import { webDriverPhone } from './webdriver-phone.mjs';
 import { openFirefox } from './firefox.mjs';
-import { openLoudspeaker } from './loudspeaker.mjs';
+import { openSoundDevice } from './virtual-sound-device.mjs';
 import { openWebKit } from './webkit.mjs';
 
 const ENGINES = [
@@ -15,123 +14,137 @@ const ENGINES = [
   { name: 'WebKit', open: openWebKit },
 ];
 
-/** Its encoder put 25 ms before the music, which begins with a note at full force. */
-const PADDED = new URL('../../../audio/Basement Lamp.mp3', import.meta.url);
+/** An MP3 with 25 ms of encoder delay before its first note. */
+const PADDED_MP3 = new URL('../../../audio/Basement Lamp.mp3', import.meta.url);
 
-/** Far more than phones in step are apart, far less than one that came in somewhere else would be. */
-const ONE_PLACE_SEC = 0.3;
+/** Largest accepted difference of positions: far above the skew of synchronised phones, far below a wrong position. */
+const MAX_SKEW_SEC = 0.3;
 
-/** A phone that came in wrong, because the machine did something else, is given the time to notice. */
-const CORRECTED_MS = 20_000;
+/** About one attempt in four ends in a deadlock on a busy machine. */
+const MAX_ATTEMPTS = 6;
 
-/** @type {Awaited<ReturnType<typeof openLoudspeaker>>} */
-let loudspeaker;
-before(async () => (loudspeaker = await openLoudspeaker()));
-after(() => loudspeaker.end());
+/** Time for a phone to correct a wrong start on a busy machine. */
+const CORRECTION_TIMEOUT_MS = 20_000;
+
+/** @type {Awaited<ReturnType<typeof openSoundDevice>>} */
+let soundDevice;
+before(async () => (soundDevice = await openSoundDevice()));
+after(() => soundDevice.end());
 
 for (const { name, open } of ENGINES) {
-  test(`in ${name}: join, play, a late joiner who comes in mid-song, pause, play and next`, async () => {
-    // What drives the browser may fall silent, which says nothing of the page: then it is begun anew, once.
-    const isDone = await journey(name, open);
-    if (!isDone) assert.ok(await journey(name, open), 'what drives the browser has fallen silent twice');
+  test(`${name}: two phones join, play, pause and skip together`, async () => {
+    // A deadlocked browser (see firefox.mjs) shows nothing about the page, so the steps are repeated in a new browser.
+    for (let attempt = 1; !(await runSteps(name, open)); attempt += 1) {
+      console.error(`${name}: the browser stopped responding in attempt ${attempt}`);
+      assert.ok(attempt < MAX_ATTEMPTS, `the browser stopped responding in ${attempt} attempts`);
+    }
   });
 }
 
 /**
- * Whether it came to its end; it did not if what drives a browser has fallen silent.
+ * Runs the steps of the test; returns false if the WebDriver stopped responding.
  * @param {string} name
  * @param {typeof openFirefox} open
  */
-async function journey(name, open) {
-  /** @type {ReturnType<typeof phoneIn>[]} */
+async function runSteps(name, open) {
+  /** @type {ReturnType<typeof webDriverPhone>[]} */
   const phones = [];
-  /** @type {import('./browser.mjs').Driver[]} */
+  /** @type {import('./webdriver-phone.mjs').Driver[]} */
   const drivers = [];
-  const server = await startServer({ fill: copies(DEMO_MUSIC) });
+  const server = await startServer({ fill: copyMusicFrom(DEMO_MUSIC) });
   /** @param {string} person */
-  async function enter(person) {
-    const driver = await open(server.asProxy(), loudspeaker.env);
+  async function joinPhone(person) {
+    const driver = await open(server.asProxy(), soundDevice.env);
     drivers.push(driver);
-    const phone = phoneIn(driver);
+    const phone = webDriverPhone(driver);
     phones.push(phone);
     await phone.goto(server.url());
     await phone.join(person);
     return phone;
   }
-  /** @param {(phone: ReturnType<typeof phoneIn>) => Promise<any>} step */
+  /** @param {(phone: ReturnType<typeof webDriverPhone>) => Promise<any>} step */
   const onBoth = (step) => Promise.all(phones.map(step));
 
   try {
-    const ada = await enter('Ada');
-    assert.equal(await ada.read(() => isSecureContext), false);
+    const ada = await joinPhone('Ada');
+    assert.equal(await ada.evaluate(() => isSecureContext), false);
     await ada.press('Play');
-    await ada.sounds();
-    await ada.status('in step');
+    await ada.waitForPlayback();
+    await ada.waitForStatus('in step');
 
-    const ben = await enter('Ben');
-    await ben.sounds();
-    await ben.status('in step');
-    await ada.sounds();
+    const ben = await joinPhone('Ben');
+    await ben.waitForPlayback();
+    await ben.waitForStatus('in step');
+    await ada.waitForPlayback();
     const title = await ada.title();
-    await ben.seesTitle(title);
-    await atOnePlace(onBoth);
+    await ben.waitForTitle(title);
+    await waitForEqualPositions(onBoth);
 
     await ben.press('Pause');
-    await onBoth((phone) => phone.silent());
-    await onBoth((phone) => phone.status('paused'));
+    await onBoth((phone) => phone.waitForSilence());
+    await onBoth((phone) => phone.waitForStatus('paused'));
 
     await ada.press('Play');
-    await onBoth((phone) => phone.sounds());
+    await onBoth((phone) => phone.waitForPlayback());
 
     await ben.press('Next');
-    await onBoth((phone) => phone.until('another title', (old) => document.querySelector('#now-title').textContent !== old, title));
-    await onBoth((phone) => phone.sounds());
+    await onBoth((phone) => phone.waitFor('another title', (previous) => document.querySelector('#now-title').textContent !== previous, title));
+    await onBoth((phone) => phone.waitForPlayback());
     assert.equal(await ada.title(), await ben.title());
-    await ada.shot(`now-${name}`);
+
+    await onBoth((phone) => phone.press('Queue'));
+    const added = await ben.waitFor('a track of the library', () => [...document.querySelectorAll('.row[data-place=ring]:not([hidden]) .title')][2]?.textContent);
+    await ben.press(`Add ${added}`);
+    await onBoth((phone) => phone.waitFor('the pick', (expected) => document.querySelector('.row[data-place=pick]:not([hidden])')?.textContent.includes(expected), added));
+    await ada.press('Now');
+    await ada.press('Next');
+    await onBoth((phone) => phone.waitForTitle(added));
+    await onBoth((phone) => phone.waitForPlayback());
+    await ada.screenshot(`now-${name}`);
     return true;
   } catch (error) {
-    if (drivers.some((driver) => driver.isSilent?.())) return false;
-    await Promise.all(phones.map((phone, i) => phone.shot(`failed-${name}-${i + 1}`).catch(() => {})));
+    if (drivers.some((driver) => driver.isHung?.())) return false;
+    await Promise.all(phones.map((phone, phoneIndex) => phone.screenshot(`failed-${name}-${phoneIndex + 1}`).catch(() => {})));
     throw error;
   } finally {
     await Promise.all(phones.map((phone) => phone.close()));
-    await server.end();
+    await server.remove();
   }
 }
 
-// Chromium leaves out what the encoder says that it put there, and Firefox most of it; WebKit plays all of it.
-test('in WebKit: an MP3 begins with its first note, whatever its encoder put before it', async (t) => {
-  const server = await startServer({ fill: (folder) => copyFile(PADDED, `${folder}/padded.mp3`) });
-  t.after(server.end);
-  const phone = phoneIn(await openWebKit(server.asProxy(), loudspeaker.env));
+// Chromium 156 removes the declared encoder delay, Firefox ESR 153 most of it; WebKitGTK plays the delay, so the page skips it.
+test('WebKit: an MP3 starts with its first note, without encoder delay', async (t) => {
+  const server = await startServer({ fill: (folder) => copyFile(PADDED_MP3, `${folder}/padded.mp3`) });
+  t.after(server.remove);
+  const phone = webDriverPhone(await openWebKit(server.asProxy(), soundDevice.env));
   t.after(phone.close);
   await phone.goto(server.url());
   await phone.join('Ada');
-  await phone.read(() => {
-    const listen = async () => {
+  await phone.evaluate(() => {
+    const measure = async () => {
       const [row] = await (await fetch('/index')).json();
       const bytes = await (await fetch(`/file/${row.trackId}`)).arrayBuffer();
-      const { musicIn } = await import('/js/player/output.js');
+      const { trimPadding } = await import('/js/sound/output-clock.js');
       const buffer = await new OfflineAudioContext(1, 1, 48_000).decodeAudioData(bytes);
       const samples = buffer.getChannelData(0).subarray(0, 48_000);
-      const loudest = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
-      const { leadSec } = musicIn(buffer.duration, { durationSec: row.duration, padding: row.padding });
+      const loudest = samples.reduce((maximum, sample) => Math.max(maximum, Math.abs(sample)), 0);
+      const { leadSec } = trimPadding(buffer.duration, { durationSec: row.duration, padding: row.padding });
       return samples.findIndex((sample) => Math.abs(sample) > loudest / 2) / 48_000 - leadSec;
     };
     const { dataset } = document.body;
-    listen().then((sec) => (dataset.firstNote = String(sec)), (error) => (dataset.firstNote = String(error)));
+    measure().then((sec) => (dataset.firstNote = String(sec)), (error) => (dataset.firstNote = String(error)));
   });
-  const sec = await phone.until('the first note', () => document.body.dataset.firstNote);
-  assert.ok(Math.abs(Number(sec)) < 0.005, `${sec} s after the beginning`);
+  const offsetSec = await phone.waitFor('the first note', () => document.body.dataset.firstNote);
+  assert.ok(Math.abs(Number(offsetSec)) < 0.005, `the first note is at ${offsetSec} s`);
 });
 
-/** @param {(step: (phone: ReturnType<typeof phoneIn>) => Promise<number>) => Promise<number[]>} onBoth */
-async function atOnePlace(onBoth) {
-  const end = Date.now() + CORRECTED_MS;
+/** @param {(step: (phone: ReturnType<typeof webDriverPhone>) => Promise<number>) => Promise<number[]>} onBoth */
+async function waitForEqualPositions(onBoth) {
+  const deadline = Date.now() + CORRECTION_TIMEOUT_MS;
   for (;;) {
-    const [a, b] = await onBoth((phone) => phone.line());
-    if (Math.abs(a - b) < ONE_PLACE_SEC) return;
-    assert.ok(Date.now() < end, `${a - b} s apart`);
+    const [adaStartSec, benStartSec] = await onBoth((phone) => phone.trackStartSec());
+    if (Math.abs(adaStartSec - benStartSec) < MAX_SKEW_SEC) return;
+    assert.ok(Date.now() < deadline, `positions differ by ${adaStartSec - benStartSec} s`);
     await new Promise((resolve) => setTimeout(resolve, 250));
   }
 }

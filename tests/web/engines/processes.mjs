@@ -1,17 +1,17 @@
-// Programs that a browser's test needs beside it: started, waited for until they are ready, ended.
+// Starts and ends helper programs of browser tests, and waits for their output.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-const START_LIMIT_MS = 30_000;
-const END_LIMIT_MS = 5_000;
+const START_TIMEOUT_MS = 30_000;
+const EXIT_TIMEOUT_MS = 5_000;
 
 /**
- * Starts a program, in a group of its own with whatever it starts, so that all of it can be ended.
+ * Starts a program in its own process group, so that its child processes end with it.
  * @param {string} command
  * @param {string[]} args
- * @param {NodeJS.ProcessEnv} [env] laid over this process's own
+ * @param {NodeJS.ProcessEnv} [env] added to the environment of this process
  */
 export function start(command, args, env = {}) {
   const child = spawn(command, args, {
@@ -19,65 +19,65 @@ export function start(command, args, env = {}) {
     env: { ...process.env, ...env },
     detached: true,
   });
-  let said = '';
+  let output = '';
   /** @type {Set<() => void>} */
-  const listeners = new Set();
+  const outputListeners = new Set();
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (data) => {
-      said += data;
-      for (const listener of listeners) listener();
+      output += data;
+      for (const listener of outputListeners) listener();
     });
   }
-  const gone = once(child, 'exit');
-  gone.catch(() => {});
+  const exited = once(child, 'exit');
+  exited.catch(() => {});
 
   return {
     /**
-     * What it says that matches, as soon as it has said so.
+     * Waits for output that matches, and returns the match.
      * @param {RegExp} pattern
      * @returns {Promise<RegExpExecArray>}
      */
-    says: (pattern) =>
+    waitForOutput: (pattern) =>
       new Promise((resolve, reject) => {
-        const look = () => {
-          const found = pattern.exec(said);
-          if (found) resolve(found);
+        const check = () => {
+          const match = pattern.exec(output);
+          if (match) resolve(match);
         };
-        const fail = () => reject(new Error(`${command} never said ${pattern}, but:\n${said}`));
-        listeners.add(look);
+        const fail = () => reject(new Error(`${command} did not print ${pattern}, but:\n${output}`));
+        outputListeners.add(check);
         child.once('exit', fail);
         child.once('error', reject);
-        setTimeout(fail, START_LIMIT_MS).unref();
-        look();
+        setTimeout(fail, START_TIMEOUT_MS).unref();
+        check();
       }),
 
     end: async () => {
       if (child.exitCode === null && child.signalCode === null) {
-        signal(child, 'SIGTERM');
-        const patience = setTimeout(() => signal(child, 'SIGKILL'), END_LIMIT_MS);
-        await gone.catch(() => {});
-        clearTimeout(patience);
+        signalGroup(child, 'SIGTERM');
+        const timeout = setTimeout(() => signalGroup(child, 'SIGKILL'), EXIT_TIMEOUT_MS);
+        await exited.catch(() => {});
+        clearTimeout(timeout);
       }
-      // What it had started may outlive it.
-      signal(child, 'SIGKILL');
+      // Child processes may outlive the program.
+      signalGroup(child, 'SIGKILL');
     },
   };
 }
 
 /**
- * To the whole group, if any of it is left.
+ * Signals the whole process group if it still exists.
  * @param {import('node:child_process').ChildProcess} child
  * @param {NodeJS.Signals} name
  */
-function signal(child, name) {
+function signalGroup(child, name) {
   try {
     if (child.pid !== undefined) process.kill(-child.pid, name);
   } catch {
-    // Nobody is left.
+    // No process of the group is left.
   }
 }
 
-/** A port that nobody listens at. */
+/** Finds a free TCP port. */
 export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -1,31 +1,29 @@
-// WebKit as programs of GNOME have it, the nearest thing to an iPhone's browser on Linux: its
-// MiniBrowser, driven by WebDriver over HTTP, on a display that nobody sees.
+// WebKitGTK's MiniBrowser, the Linux browser closest to Safari on iOS, controlled by WebDriver over HTTP on a virtual display.
 
 import { freePort, start } from './processes.mjs';
 
-/** How long the driver may take until it listens. */
-const START_LIMIT_MS = 30_000;
-const LOOK_EVERY_MS = 50;
+const START_TIMEOUT_MS = 30_000;
+const POLL_INTERVAL_MS = 50;
 
 /**
- * @param {object} proxy as WebDriver spells it
+ * @param {object} proxy WebDriver's proxy capability
  * @param {NodeJS.ProcessEnv} env
- * @returns {Promise<import('./browser.mjs').Driver>}
+ * @returns {Promise<import('./webdriver-phone.mjs').Driver>}
  */
 export async function openWebKit(proxy, env) {
-  const screen = start('Xvfb', ['-displayfd', '1', '-screen', '0', '1280x1024x24', '-nolisten', 'tcp']);
+  const xServer = start('Xvfb', ['-displayfd', '1', '-screen', '0', '1280x1024x24', '-nolisten', 'tcp']);
   /** @type {ReturnType<typeof start> | null} */
   let driver = null;
   const end = async () => {
     await driver?.end();
-    await screen.end();
+    await xServer.end();
   };
   try {
-    const [, display] = await screen.says(/(\d+)\n/);
+    const [, display] = await xServer.waitForOutput(/(\d+)\n/);
     const port = await freePort();
     driver = start('WebKitWebDriver', [`--port=${port}`], {
       DISPLAY: `:${display}`,
-      // There is no graphics card, and no session to ask for anything.
+      // No GPU and no desktop session.
       GDK_BACKEND: 'x11',
       LIBGL_ALWAYS_SOFTWARE: '1',
       WEBKIT_DISABLE_COMPOSITING_MODE: '1',
@@ -33,17 +31,17 @@ export async function openWebKit(proxy, env) {
       ...env,
     });
     const server = `http://127.0.0.1:${port}`;
-    await listening(`${server}/status`);
+    await waitForServer(`${server}/status`);
     const { sessionId } = await call('POST', `${server}/session`, { capabilities: { alwaysMatch: { proxy } } });
-    const session = (/** @type {string} */ path, /** @type {object} */ body = {}) => call('POST', `${server}/session/${sessionId}${path}`, body);
-    await session('/window/rect', { width: 390, height: 844 });
+    const post = (/** @type {string} */ path, /** @type {object} */ body = {}) => call('POST', `${server}/session/${sessionId}${path}`, body);
+    await post('/window/rect', { width: 390, height: 844 });
     return {
-      goto: (url) => session('/url', { url }),
-      run: (script, args) => session('/execute/sync', { script, args }),
-      click: (id) => session(`/element/${id}/click`),
-      type: (id, text) => session(`/element/${id}/value`, { text }),
-      clear: (id) => session(`/element/${id}/clear`),
-      picture: () => call('GET', `${server}/session/${sessionId}/screenshot`),
+      goto: (url) => post('/url', { url }),
+      run: (script, args) => post('/execute/sync', { script, args }),
+      click: (id) => post(`/element/${id}/click`),
+      type: (id, text) => post(`/element/${id}/value`, { text }),
+      clear: (id) => post(`/element/${id}/clear`),
+      screenshot: () => call('GET', `${server}/session/${sessionId}/screenshot`),
       end,
     };
   } catch (error) {
@@ -53,15 +51,16 @@ export async function openWebKit(proxy, env) {
 }
 
 /** @param {string} url */
-async function listening(url) {
-  const end = Date.now() + START_LIMIT_MS;
+async function waitForServer(url) {
+  const deadline = Date.now() + START_TIMEOUT_MS;
   while (!(await fetch(url).catch(() => null))) {
-    if (Date.now() > end) throw new Error('WebKitWebDriver does not listen');
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    if (Date.now() > deadline) throw new Error('timed out waiting for WebKitWebDriver to listen');
+    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
   }
 }
 
 /**
+ * Sends a WebDriver command, and returns its value.
  * @param {string} method
  * @param {string} url
  * @param {object} [body]

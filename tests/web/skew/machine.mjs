@@ -1,4 +1,4 @@
-// The machine that measures: how hard pressed it is, and what it is.
+// The machine that runs the measurement: CPU pressure and description.
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -6,34 +6,34 @@ import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-/** A second in which less of the time was stalled is a quiet one. */
-const QUIET = 0.1;
-const PATIENCE_MS = 60_000;
+/** A second counts as idle if tasks wait for a CPU during less than this share of it. */
+const MAX_IDLE_WAIT_SHARE = 0.1;
+const IDLE_TIMEOUT_MS = 60_000;
 
-/** From now on: for what share of the time something had to wait for a processor. */
-export function pressedFor() {
-  const [beganUs, beganMs] = [waitedUs(), performance.now()];
-  return () => (waitedUs() - beganUs) / 1_000 / (performance.now() - beganMs);
+/** Starts a measurement. The returned function returns the share of time since then in which a task waited for a CPU. */
+export function startCpuWaitMeasurement() {
+  const [startWaitUs, startMs] = [cpuWaitUs(), performance.now()];
+  return () => (cpuWaitUs() - startWaitUs) / 1_000 / (performance.now() - startMs);
 }
 
-/** Waits for a quiet second, within reason. */
-export async function quiet() {
-  for (const end = Date.now() + PATIENCE_MS; Date.now() < end; ) {
-    const pressed = pressedFor();
+/** Waits for an idle second, up to a timeout. */
+export async function waitForIdleCpu() {
+  for (const deadline = Date.now() + IDLE_TIMEOUT_MS; Date.now() < deadline; ) {
+    const waitShare = startCpuWaitMeasurement();
     await sleep(1_000);
-    if (pressed() < QUIET) return;
+    if (waitShare() < MAX_IDLE_WAIT_SHARE) return;
   }
 }
 
-/** @param {string} chromium */
-export function description(chromium) {
+/** Describes the machine, the browser and the commit for the table's caption. @param {string} chromium the executable */
+export function describeMachine(chromium) {
   const repo = fileURLToPath(new URL('../../..', import.meta.url));
-  const tell = (/** @type {string} */ command, /** @type {string[]} */ ...args) =>
+  const outputOf = (/** @type {string} */ command, /** @type {string[]} */ ...args) =>
     execFileSync(command, args, { cwd: repo, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   const commit = () => {
     try {
-      const changed = tell('git', 'status', '--porcelain', '--', 'src', 'static') === '' ? '' : ' with changes';
-      return tell('git', 'rev-parse', '--short', 'HEAD') + changed;
+      const suffix = outputOf('git', 'status', '--porcelain', '--', 'src', 'static') === '' ? '' : ' with changes';
+      return outputOf('git', 'rev-parse', '--short', 'HEAD') + suffix;
     } catch {
       return 'unknown';
     }
@@ -42,13 +42,13 @@ export function description(chromium) {
     date: new Date().toISOString().slice(0, 10),
     cores: cpus().length,
     model: cpus()[0]?.model.trim() ?? 'unknown',
-    chromium: tell(chromium, '--version'),
+    chromium: outputOf(chromium, '--version'),
     commit: commit(),
   };
 }
 
-/** For how long, since the machine began, something had to wait for a processor. */
-function waitedUs() {
+/** Total time since boot in which a task waited for a CPU (/proc/pressure/cpu). */
+function cpuWaitUs() {
   const [, total] = /^some .*total=(\d+)/.exec(readFileSync('/proc/pressure/cpu', 'utf8')) ?? [];
   return Number(total);
 }

@@ -1,10 +1,10 @@
-// Music for measuring, the same at every run: chords and drums that never repeat, over a faint noise that never
-// stops, so that any silence in a recording is a hole, and any moment in it is like no other. And a pure tone.
+// Reproducible test music and a pure tone. The music has notes and drums that never repeat, so that each window is unique, over constant
+// faint noise, so that silence in a recording is always a gap.
 
-import { RATE } from './listen.mjs';
+import { RATE } from './analysis.mjs';
 
-/** Well above what listen.mjs calls silence, and hardly heard. */
-const FLOOR = 0.005;
+/** Amplitude of the noise, well above the silence threshold in analysis.mjs. */
+const NOISE_LEVEL = 0.005;
 
 const TONE_LEVEL = 0.25;
 
@@ -14,13 +14,13 @@ const TONE_LEVEL = 0.25;
  * @returns {Float32Array}
  */
 export function music(seconds, seed) {
-  const chance = dice(seed);
-  const track = Float32Array.from({ length: Math.round(seconds * RATE) }, () => FLOOR * (2 * chance() - 1));
-  for (let at = 0; at < track.length; at += (0.1 + 0.2 * chance()) * RATE) {
-    note(track, Math.round(at), { hz: 90 * 2 ** (3 * chance()), seconds: 0.3 + 0.9 * chance(), level: 0.05 + 0.06 * chance() });
+  const random = seededFraction(seed);
+  const track = Float32Array.from({ length: Math.round(seconds * RATE) }, () => NOISE_LEVEL * (2 * random() - 1));
+  for (let onset = 0; onset < track.length; onset += (0.1 + 0.2 * random()) * RATE) {
+    addNote(track, Math.round(onset), { hz: 90 * 2 ** (3 * random()), seconds: 0.3 + 0.9 * random(), level: 0.05 + 0.06 * random() });
   }
-  for (let at = 0; at < track.length; at += (0.06 + 0.3 * chance()) * RATE) {
-    drum(track, Math.round(at), { seconds: 0.02 + 0.08 * chance(), level: 0.08 + 0.17 * chance() }, chance);
+  for (let onset = 0; onset < track.length; onset += (0.06 + 0.3 * random()) * RATE) {
+    addDrum(track, Math.round(onset), { seconds: 0.02 + 0.08 * random(), level: 0.08 + 0.17 * random() }, random);
   }
   return track;
 }
@@ -34,7 +34,7 @@ export function pureTone(seconds, hz) {
 }
 
 /**
- * A WAV file, 16 bits, both channels alike.
+ * A WAV file with 16-bit samples and two identical channels.
  * @param {Float32Array} track
  */
 export function wav(track) {
@@ -53,9 +53,9 @@ export function wav(track) {
   file.write('data', 36);
   file.writeUInt32LE(bytes, 40);
   track.forEach((sample, i) => {
-    const level = Math.max(-32_768, Math.min(32_767, Math.round(sample * 32_768)));
-    file.writeInt16LE(level, 44 + 4 * i);
-    file.writeInt16LE(level, 46 + 4 * i);
+    const value = Math.max(-32_768, Math.min(32_767, Math.round(sample * 32_768)));
+    file.writeInt16LE(value, 44 + 4 * i);
+    file.writeInt16LE(value, 46 + 4 * i);
   });
   return file;
 }
@@ -63,44 +63,44 @@ export function wav(track) {
 /**
  * Adds a decaying note with two overtones.
  * @param {Float32Array} track
- * @param {number} at
+ * @param {number} firstSample
  * @param {{hz: number, seconds: number, level: number}} shape
  */
-function note(track, at, { hz, seconds, level }) {
-  const end = Math.min(track.length, at + Math.round(seconds * RATE));
+function addNote(track, firstSample, { hz, seconds, level }) {
+  const end = Math.min(track.length, firstSample + Math.round(seconds * RATE));
   const fade = 0.01 ** (1 / (seconds * RATE));
-  for (const [times, share] of [[1, 1], [2.01, 0.5], [3.02, 0.3]]) {
-    // Each sample of a sine that decays follows from the two before.
-    const angle = (2 * Math.PI * hz * /** @type {number} */ (times)) / RATE;
-    const turn = 2 * fade * Math.cos(angle);
-    let [before, now] = [0, level * /** @type {number} */ (share) * Math.sin(angle)];
-    for (let i = at; i < end; i += 1) {
-      track[i] = /** @type {number} */ (track[i]) + now;
-      [before, now] = [now, turn * now - fade * fade * before];
+  for (const [frequencyRatio, levelRatio] of [[1, 1], [2.01, 0.5], [3.02, 0.3]]) {
+    // Each sample of a decaying sine follows from the previous two.
+    const angle = (2 * Math.PI * hz * /** @type {number} */ (frequencyRatio)) / RATE;
+    const coefficient = 2 * fade * Math.cos(angle);
+    let [previous, current] = [0, level * /** @type {number} */ (levelRatio) * Math.sin(angle)];
+    for (let i = firstSample; i < end; i += 1) {
+      track[i] = /** @type {number} */ (track[i]) + current;
+      [previous, current] = [current, coefficient * current - fade * fade * previous];
     }
   }
 }
 
 /**
- * Adds a burst of noise that dies away.
+ * Adds a decaying burst of noise.
  * @param {Float32Array} track
- * @param {number} at
+ * @param {number} firstSample
  * @param {{seconds: number, level: number}} shape
- * @param {() => number} chance
+ * @param {() => number} random
  */
-function drum(track, at, { seconds, level }, chance) {
-  const end = Math.min(track.length, at + Math.round(seconds * RATE));
-  for (let i = at; i < end; i += 1) {
-    const left = (end - i) / (seconds * RATE);
-    track[i] = /** @type {number} */ (track[i]) + level * left * left * (2 * chance() - 1);
+function addDrum(track, firstSample, { seconds, level }, random) {
+  const end = Math.min(track.length, firstSample + Math.round(seconds * RATE));
+  for (let i = firstSample; i < end; i += 1) {
+    const envelope = (end - i) / (seconds * RATE);
+    track[i] = /** @type {number} */ (track[i]) + level * envelope * envelope * (2 * random() - 1);
   }
 }
 
-/** Numbers from 0 to 1 that are the same at every run. @param {number} seed */
-function dice(seed) {
+/** A generator of reproducible random numbers from 0 to 1. @param {number} seed */
+function seededFraction(seed) {
   let state = seed | 0;
   return () => {
-    // xorshift, behind a step of a Weyl sequence, so that no seed is a bad one.
+    // A Weyl sequence step before the xorshift mixing makes every seed usable, also 0.
     state = (state + 0x9e3779b9) | 0;
     let mixed = state ^ (state >>> 16);
     mixed = Math.imul(mixed, 0x45d9f3b);

@@ -1,24 +1,25 @@
-// Phones for measuring: each is a browser of its own, with a profile, a loudspeaker and a clock of its own. Browsers
-// of one machine share its clock, as no two phones do, so each page's is bent.
+// Simulated phones for the measurement: each is a separate browser with its own profile, audio sink and clock. Browsers on one machine
+// share its clock, unlike real phones, so each page's clock gets an offset and a drift.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
+import { hidePage } from '../support/page-checks.mjs';
 import { openPhone } from '../support/phones.mjs';
 
 export const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 
-/** @typedef {{offsetMs: number, ppm: number}} Bend by how much a clock is ahead, and how much too fast it runs */
+/** @typedef {{offsetMs: number, ppm: number}} ClockError `offsetMs`: how far the clock is ahead; `ppm`: its drift */
 
-/** @type {Bend[]} */
-const BENDS = [
+/** @type {ClockError[]} */
+const CLOCK_ERRORS = [
   { offsetMs: 3_700, ppm: 80 },
   { offsetMs: -1_900, ppm: -80 },
   { offsetMs: 612, ppm: 25 },
   { offsetMs: -8_150, ppm: -40 },
 ];
 
-/** Playwright mutes browsers and leaves timers of hidden pages alone; on a person's phone neither is so. */
-const UNLIKE_PEOPLE = [
+/** Default arguments of Playwright to remove: they mute the browser and disable the throttling of hidden pages. */
+const REMOVED_DEFAULT_ARGS = [
   '--mute-audio',
   '--disable-background-timer-throttling',
   '--disable-backgrounding-occluded-windows',
@@ -28,14 +29,14 @@ const UNLIKE_PEOPLE = [
 /** @typedef {Awaited<ReturnType<typeof openSkewPhone>>} SkewPhone */
 
 /**
- * @param {number} k which phone it is
+ * @param {number} phoneIndex
  * @param {string} url
- * @param {NodeJS.ProcessEnv} env of its loudspeaker
+ * @param {NodeJS.ProcessEnv} env environment variables of its audio sink
  */
-export async function openSkewPhone(k, url, env) {
+export async function openSkewPhone(phoneIndex, url, env) {
   const browser = await chromium.launch({
     executablePath: CHROMIUM,
-    ignoreDefaultArgs: UNLIKE_PEOPLE,
+    ignoreDefaultArgs: REMOVED_DEFAULT_ARGS,
     args: [
       ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking', '--no-first-run'],
       '--host-resolver-rules=MAP party.lan 127.0.0.1',
@@ -44,26 +45,27 @@ export async function openSkewPhone(k, url, env) {
     handleSIGINT: false,
     handleSIGTERM: false,
   });
-  const bent = async (/** @type {import('playwright-core').BrowserContextOptions} */ options) => {
+  const newContext = async (/** @type {import('playwright-core').BrowserContextOptions} */ options) => {
     const context = await browser.newContext(options);
-    await context.addInitScript(bendClock, BENDS[k % BENDS.length]);
+    await context.addInitScript(skewClock, CLOCK_ERRORS[phoneIndex % CLOCK_ERRORS.length]);
     return context;
   };
-  const phone = await openPhone(/** @type {any} */ ({ newContext: bent }), url).catch(async (error) => {
+  const phone = await openPhone(/** @type {any} */ ({ newContext }), url).catch(async (error) => {
     await browser.close();
     throw error;
   });
-  const system = await browser.newBrowserCDPSession();
+  const browserSession = await browser.newBrowserCDPSession();
 
   return {
     ...phone,
-    /** When it was pressed last, by this process's `Date.now()`. @returns {Promise<number>} */
-    pressedAtMs: () => phone.read(() => Reflect.get(globalThis, 'pressedAtMs')),
-    /** From now on it is a phone in a pocket. */
-    pocket: () => phone.read(pocket),
-    /** Stops what draws and plays its pages for a while. @param {number} ms */
+    /** Time of the last press by this process's `Date.now()`. @returns {Promise<number>} */
+    pressedAtMs: () => phone.evaluate(() => Reflect.get(globalThis, 'pressedAtMs')),
+    reload: () => phone.page.reload(),
+    /** Hides the page and throttles its timers. */
+    hide: () => phone.evaluate(hidePage),
+    /** Stops the renderer processes for `ms`. @param {number} ms */
     freeze: async (ms) => {
-      const { processInfo } = await system.send('SystemInfo.getProcessInfo');
+      const { processInfo } = await browserSession.send('SystemInfo.getProcessInfo');
       const renderers = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => id);
       for (const pid of renderers) process.kill(pid, 'SIGSTOP');
       await sleep(ms);
@@ -74,11 +76,11 @@ export async function openSkewPhone(k, url, env) {
 }
 
 /**
- * In the page, before its scripts: bends the clocks that it reads. Its timers, its workers and its sound keep to the
- * true one. By the true clock, too, it is noted when it is pressed.
- * @param {Bend} bend
+ * Runs before the page's scripts: adds an offset and a drift to the clocks that the page reads. Timers, workers, sound and the
+ * recorded times of presses keep the machine's clock.
+ * @param {ClockError} clockError
  */
-function bendClock({ offsetMs, ppm }) {
+function skewClock({ offsetMs, ppm }) {
   const rate = 1 + ppm / 1e6;
   const TrueDate = Date;
   addEventListener('click', () => Object.assign(globalThis, { pressedAtMs: TrueDate.now() }), true);
@@ -88,26 +90,15 @@ function bendClock({ offsetMs, ppm }) {
   Object.defineProperties(performance, { now: { value: () => now() * rate }, timeOrigin: { value: timeOrigin } });
   const wallMs = () => Math.floor(timeOrigin + performance.now());
   globalThis.Date = new Proxy(TrueDate, {
-    construct: (_, given, made) => Reflect.construct(TrueDate, given.length === 0 ? [wallMs()] : given, made),
+    construct: (_, args, newTarget) => Reflect.construct(TrueDate, args.length === 0 ? [wallMs()] : args, newTarget),
     get: (_, name) => (name === 'now' ? wallMs : Reflect.get(TrueDate, name)),
   });
 
-  const frame = requestAnimationFrame;
-  globalThis.requestAnimationFrame = (then) => frame((atMs) => then(atMs * rate));
-  const stamp = AudioContext.prototype.getOutputTimestamp;
+  const requestFrame = requestAnimationFrame;
+  globalThis.requestAnimationFrame = (callback) => requestFrame((atMs) => callback(atMs * rate));
+  const getOutputTimestamp = AudioContext.prototype.getOutputTimestamp;
   AudioContext.prototype.getOutputTimestamp = function () {
-    const { contextTime, performanceTime = 0 } = stamp.call(this);
+    const { contextTime, performanceTime = 0 } = getOutputTimestamp.call(this);
     return { contextTime, performanceTime: performanceTime * rate };
   };
-}
-
-/**
- * In the page: it is hidden, its timers come once a minute at most and its frames not at all. (Playwright keeps each
- * page in the foreground, and Chromium spares pages that sound; so what browsers may do is done to the page here.)
- */
-function pocket() {
-  const late = (/** @type {any} */ real) => (/** @type {any} */ then, ms = 0) => real(then, Math.max(ms, 60_000));
-  Object.assign(globalThis, { setTimeout: late(setTimeout), setInterval: late(setInterval), requestAnimationFrame: () => 0 });
-  Object.defineProperty(document, 'visibilityState', { value: 'hidden', configurable: true });
-  document.dispatchEvent(new Event('visibilitychange'));
 }

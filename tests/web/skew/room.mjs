@@ -1,19 +1,20 @@
-// A room to measure in: a server with music, phones with loudspeakers that have all of it, and a remote control.
+// The measured room: a server with music, phones that have stored all tracks, and a remote.
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startServer } from '../support/server.mjs';
 import { wav } from './music.mjs';
-import { openNetwork } from './network.mjs';
+import { openSlowProxy } from './slow-proxy.mjs';
 import { openSkewPhone } from './phones.mjs';
 import { openRemote } from './remote.mjs';
+import { openWebDriverPhone } from './webdriver-phones.mjs';
 
 const NAMES = ['Ada', 'Ben', 'Cid', 'Dora', 'Eve', 'Fay', 'Gus', 'Hal'];
 
-/** So long after a pause nothing sounds any more. */
-const SILENT_AFTER_MS = 1_000;
-const LIMIT_MS = 30_000;
+/** Time after a pause until all phones are silent. */
+const PAUSE_SETTLE_MS = 1_000;
+const WAIT_TIMEOUT_MS = 30_000;
 
 /** @typedef {Awaited<ReturnType<typeof openRoom>>} Room */
 
@@ -22,75 +23,85 @@ const LIMIT_MS = 30_000;
  * @param {import('./speakers.mjs').Speakers} options.speakers
  * @param {number} options.phones
  * @param {Record<string, Float32Array>} options.tracks by name
- * @param {((k: number) => import('./network.mjs').Slowness) | null} options.network what lies before each phone, if anything
- * @param {boolean} [options.lastIsLate] The last phone stays at the door.
+ * @param {((phoneIndex: number) => import('./slow-proxy.mjs').Latency) | null} options.network the latency of each phone's network; `null` for no proxy
+ * @param {boolean} [options.lastIsLate] the last phone opens the page but does not join
+ * @param {readonly import('./webdriver-phones.mjs').Engine[]} [options.engines] of the phones; Chromium if absent. Others have no
+ *   simulated network
  */
-export async function openRoom({ speakers, phones: count, tracks, network, lastIsLate = false }) {
+export async function openRoom({ speakers, phones: count, tracks, network, lastIsLate = false, engines = [] }) {
   const server = await startServer({
     fill: (folder) => Promise.all(Object.entries(tracks).map(([name, track]) => writeFile(join(folder, `${name}.wav`), wav(track)))),
   });
-  /** @type {import('./network.mjs').Network[]} */
-  const networks = [];
+  /** @type {import('./slow-proxy.mjs').SlowProxy[]} */
+  const proxies = [];
   /** @type {import('./phones.mjs').SkewPhone[]} */
   const phones = [];
 
   async function end() {
     await Promise.all(phones.map((phone) => phone.close()));
-    for (const one of networks) one.end();
-    await server.end();
+    for (const proxy of proxies) proxy.close();
+    await server.remove();
   }
 
-  /** Waits until so many phones are heard of by the server. @param {number} listeners */
-  async function gathered(listeners) {
-    for (const end = Date.now() + LIMIT_MS; Date.now() < end; await sleep(100)) {
+  /** Waits until the server knows this number of listeners. @param {number} listenerCount */
+  async function waitForListeners(listenerCount) {
+    for (const deadline = Date.now() + WAIT_TIMEOUT_MS; Date.now() < deadline; await sleep(100)) {
       const { live } = await remote.snapshot();
-      if (Object.keys(live.listeners).length === listeners) return;
+      if (Object.keys(live.listeners).length === listenerCount) return;
     }
-    throw new Error(`there never are ${listeners} listeners`);
+    throw new Error(`timed out waiting for ${listenerCount} listeners`);
+  }
+
+  /** @param {number} phoneIndex @returns {Promise<any>} */
+  function openPhone(phoneIndex) {
+    const engine = engines[phoneIndex] ?? 'chromium';
+    const env = speakers.env(phoneIndex);
+    if (engine !== 'chromium') return openWebDriverPhone(engine, server, env);
+    return openSkewPhone(phoneIndex, proxies[phoneIndex]?.url ?? server.url(), env);
   }
 
   /** @type {import('./remote.mjs').Remote} */
   let remote;
   try {
     remote = await openRemote(server.url('127.0.0.1'));
-    for (let k = 0; k < count; k += 1) {
-      if (network) networks.push(await openNetwork(server.url(), network(k)));
-      phones.push(await openSkewPhone(k, networks[k]?.url ?? server.url(), speakers.env(k)));
+    for (let phoneIndex = 0; phoneIndex < count; phoneIndex += 1) {
+      if (network) proxies.push(await openSlowProxy(server.url(), network(phoneIndex)));
+      phones.push(await openPhone(phoneIndex));
     }
-    for (const [k, phone] of phones.entries()) {
-      if (lastIsLate && k === count - 1) continue;
-      await phone.join(/** @type {string} */ (NAMES[k]));
-      await phone.holds(Object.keys(tracks).length);
+    for (const [phoneIndex, phone] of phones.entries()) {
+      if (lastIsLate && phoneIndex === count - 1) continue;
+      await phone.join(/** @type {string} */ (NAMES[phoneIndex]));
+      await phone.waitForStoredTracks(Object.keys(tracks).length);
     }
   } catch (error) {
     await end();
     throw error;
   }
-  const joined = lastIsLate ? count - 1 : count;
+  const joinedCount = lastIsLate ? count - 1 : count;
 
   return {
     server,
     speakers,
     phones,
-    networks,
+    proxies,
     remote,
     end,
-    /** The current track and the one after it, which is the same where there is but one. */
+    /** The current and the next track; both are the same in a room with a single track. */
     tracks: async () => {
       const [current, next] = await remote.tracks();
       return { current: trackOf(current), next: trackOf(next ?? current) };
     },
-    /** Has the room silent, at that place of its track, with everybody there. @param {number} positionSec */
-    rest: async (positionSec) => {
-      await gathered(joined);
+    /** Waits until every phone is connected, and pauses the room at this position. @param {number} positionSec */
+    pauseAt: async (positionSec) => {
+      await waitForListeners(joinedCount);
       const { playState, barrier } = await remote.snapshot();
       if (playState.mode === 'playing' || barrier) await remote.command('pause', { positionSec });
       await remote.command('seek', { positionSec });
-      await sleep(SILENT_AFTER_MS);
+      await sleep(PAUSE_SETTLE_MS);
     },
   };
 
-  /** @param {string | undefined} name */
+  /** The samples of a track. @param {string | undefined} name */
   function trackOf(name) {
     const track = tracks[name ?? ''];
     if (!track) throw new Error(`no track ${name}`);

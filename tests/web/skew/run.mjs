@@ -1,20 +1,20 @@
-// Measures how far apart several real browsers sound, and prints a table as Markdown:
+// Measures the skew between the sound of several real browsers, and prints a Markdown table:
 //
 //     node tests/web/skew/run.mjs [rows…] [--starts 10] [--phones 3] [--jitter] [--bin target/release/lockstep] [--json FILE]
 //
-// Rows are the scenarios in scenarios.mjs; without any, all of them. `--jitter` puts a slow network before every
-// phone in every row. It wants PulseAudio with `parec` and `pactl`, and a machine with nothing else to do:
-// recordings during which it was stalled are thrown away and done again.
+// Rows are the scenarios in scenarios.mjs; the default is all of them. `--jitter` adds network latency and jitter to every row. Requires
+// PulseAudio with `parec` and `pactl`, and an otherwise idle machine: recordings during which tasks waited for a CPU are discarded and
+// repeated.
 
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { description } from './machine.mjs';
+import { describeMachine } from './machine.mjs';
 import { openSpeakers } from './speakers.mjs';
 import { table } from './table.mjs';
 
-/** From this share of stalled time on, the machine and not the page is what a recording shows. */
-const STALLED = 0.15;
+/** Largest share of time in which a task waits for a CPU; a recording with more is discarded. Some scenarios have their own limit. */
+const MAX_CPU_WAIT_SHARE = 0.15;
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -26,28 +26,28 @@ const { values: options, positionals } = parseArgs({
     json: { type: 'string' },
   },
 });
-// The tests' server takes it from there, as it is loaded.
+// The server helper reads this variable when it is loaded.
 process.env['LOCKSTEP_BIN'] = resolve(options.bin);
 const { openRoom } = await import('./room.mjs');
 const { CHROMIUM } = await import('./phones.mjs');
-const { JITTER, SCENARIOS, WIRE, songs } = await import('./scenarios.mjs');
+const { JITTER, NO_LATENCY, SCENARIOS, songs } = await import('./scenarios.mjs');
 
-const chosen = positionals.length > 0 ? positionals : Object.keys(SCENARIOS);
-const unknown = chosen.filter((key) => !(key in SCENARIOS));
-if (unknown.length > 0) {
-  console.error(`no row ${unknown}; there are ${Object.keys(SCENARIOS).join(' ')}`);
+const keys = positionals.length > 0 ? positionals : Object.keys(SCENARIOS);
+const unknownKeys = keys.filter((key) => !(key in SCENARIOS));
+if (unknownKeys.length > 0) {
+  console.error(`unknown rows: ${unknownKeys}; the rows are ${Object.keys(SCENARIOS).join(' ')}`);
   process.exit(2);
 }
 
-const machine = description(CHROMIUM);
+const machine = describeMachine(CHROMIUM);
 const speakers = await openSpeakers(Number(options.phones));
 let room = /** @type {import('./room.mjs').Room | null} */ (null);
-let interrupted = false;
+let isInterrupted = false;
 /** @type {Promise<never>} */
 const interruption = new Promise((_, reject) => {
   for (const name of ['SIGINT', 'SIGTERM']) {
     process.once(name, () => {
-      interrupted = true;
+      isInterrupted = true;
       reject(new Error(name));
     });
   }
@@ -57,9 +57,9 @@ interruption.catch(() => {});
 /** @type {import('./table.mjs').Row[]} */
 const rows = [];
 try {
-  for (const key of chosen) {
-    if (interrupted) break;
-    rows.push(await measure(key));
+  for (const key of keys) {
+    if (isInterrupted) break;
+    rows.push(...(await measure(key)));
     if (options.json) await writeFile(options.json, JSON.stringify({ machine, options, rows }));
   }
 } finally {
@@ -69,50 +69,78 @@ try {
 
 console.log(table(rows));
 console.log(`
-Skew of the widest pair of ${options.phones} phones, by windows of half a second, all recordings together. Measured on ${machine.date}, ${machine.cores} cores
-(${machine.model}), ${machine.chromium}, commit ${machine.commit}. Recordings were thrown away, and done again,
-when something had to wait for a processor for more than ${STALLED * 100} % of the time.`);
+The largest skew of any pair of ${options.phones} phones, in windows of half a second over all recordings. Measured on ${machine.date}, ${machine.cores} cores
+(${machine.model}), ${machine.chromium}, commit ${machine.commit}. Recordings were discarded and repeated
+if a task waited for a CPU for more than ${MAX_CPU_WAIT_SHARE * 100} % of the time${ownLimits()}.`);
 
-/** @param {string} key @returns {Promise<import('./table.mjs').Row>} */
+/** The rows with a limit of their own, for the caption. */
+function ownLimits() {
+  const texts = keys.flatMap((key) => {
+    const { name, maxCpuWaitShare } = SCENARIOS[key] ?? {};
+    return maxCpuWaitShare === undefined ? [] : [`; ${name}: ${maxCpuWaitShare * 100} %`];
+  });
+  return texts.join('');
+}
+
+/** @param {string} key @returns {Promise<import('./table.mjs').Row[]>} */
 async function measure(key) {
   const scenario = SCENARIOS[key];
-  if (!scenario) throw new Error(key);
-  const starts = Math.min(Number(options.starts), scenario.most ?? Infinity);
-  const slow = options.jitter || scenario.network === 'jitter';
+  if (!scenario) throw new Error(`unknown row ${key}`);
+  const requestedCount = Math.min(Number(options.starts), scenario.maxMeasurements ?? Infinity);
+  const hasJitter = options.jitter || scenario.network === 'jitter';
   /** @type {import('./table.mjs').Row} */
-  const row = { name: options.jitter ? `${scenario.name}, jitter` : scenario.name, takes: [], thrown: 0, failures: [] };
-  // Some rows will never be full on a busy machine.
-  for (let tries = 0; row.takes.length < starts && tries < 3 * starts && !interrupted; tries += 1) {
+  const row = { name: options.jitter ? `${scenario.name}, jitter` : scenario.name, measurements: [], discarded: 0, failures: [] };
+  /** Rows of scenarios that measure several things. @type {Map<string, import('./table.mjs').Row>} */
+  const parts = new Map();
+  const partOf = (/** @type {string} */ name) => {
+    const part = parts.get(name) ?? { name: `${row.name}: ${name}`, measurements: [], discarded: 0, failures: [] };
+    parts.set(name, part);
+    return part;
+  };
+  const measurementCount = () => Math.min(...[row, ...parts.values()].slice(parts.size > 0 ? 1 : 0).map(({ measurements }) => measurements.length));
+  // On a busy machine a row may end with fewer measurements than requested.
+  for (let attempt = 0; measurementCount() < requestedCount && attempt < 3 * requestedCount && !isInterrupted; attempt += 1) {
     try {
       room ??= await openRoom({
         speakers,
         phones: Number(options.phones),
         tracks: (scenario.tracks ?? songs)(),
-        network: slow ? JITTER : scenario.network === 'wire' ? WIRE : null,
+        network: hasJitter ? JITTER : scenario.network === 'cuttable' ? NO_LATENCY : null,
         lastIsLate: scenario.lastIsLate,
+        engines: scenario.engines,
       });
-      const take = await Promise.race([scenario.take(room, tries), interruption]);
-      if (take.stalled > STALLED) row.thrown += 1;
-      else row.takes.push(take);
-      console.error(`${key} ${tries + 1}: ${JSON.stringify(take, shortened)}`);
-      if (!scenario.fresh) continue;
+      const measurement = await Promise.race([scenario.measure(room, attempt), interruption]);
+      const measurements = isMeasurement(measurement) ? [{ of: row, measurement }] : Object.entries(measurement).map(([name, one]) => ({ of: partOf(name), measurement: one }));
+      for (const { of, measurement: one } of measurements) {
+        if (one.cpuWaitShare > (scenario.maxCpuWaitShare ?? MAX_CPU_WAIT_SHARE)) of.discarded += 1;
+        else of.measurements.push(one);
+        console.error(`${of.name} ${attempt + 1}: ${JSON.stringify(one, rounded)}`);
+      }
+      if (!scenario.needsNewRoom) continue;
     } catch (error) {
       row.failures.push(String(error));
-      console.error(`${key} ${tries + 1}: ${error instanceof Error ? error.stack : error}`);
+      console.error(`${key} ${attempt + 1}: ${error instanceof Error ? error.stack : error}`);
     }
-    await close();
+    await closeRoom();
   }
-  await close();
-  return row;
+  await closeRoom();
+  if (parts.size === 0) return [row];
+  for (const part of parts.values()) part.failures = row.failures;
+  return [...parts.values()];
 }
 
-/** For the eye. @param {string} _ @param {unknown} value */
-function shortened(_, value) {
+/** @param {any} value @returns {value is import('./scenarios.mjs').Measurement} */
+function isMeasurement(value) {
+  return typeof value.cpuWaitShare === 'number';
+}
+
+/** Rounds numbers for printing. @param {string} _ @param {unknown} value */
+function rounded(_, value) {
   return typeof value === 'number' ? Number(value.toFixed(2)) : value;
 }
 
-async function close() {
-  const old = room;
+async function closeRoom() {
+  const previous = room;
   room = null;
-  await old?.end();
+  await previous?.end();
 }

@@ -1,18 +1,18 @@
-// The table that comes out, in Markdown.
+// Formats the results as a Markdown table.
 
-/** @typedef {import('./scenarios.mjs').Take} Take */
+/** @typedef {import('./scenarios.mjs').Measurement} Measurement */
 
 /**
  * @typedef {object} Row
  * @property {string} name
- * @property {Take[]} takes
- * @property {number} thrown recordings that were thrown away, since the machine was stalled
- * @property {string[]} failures what went wrong in others
+ * @property {Measurement[]} measurements
+ * @property {number} discarded number of recordings discarded because tasks waited for a CPU
+ * @property {string[]} failures errors of the failed recordings
  */
 
 const COLUMNS = [
-  ...['', 'first 2 s: median, p95', 'from 5 s on: median, p95', 'widest', 'press to sound: median, worst'],
-  ...['holes', 'besides', 'of', 'thrown away', 'failed'],
+  ...['', 'first 2 s: median, p95', 'from 5 s on: median, p95', 'largest', 'press to sound: median, worst'],
+  ...['gaps', 'other figures', 'recordings', 'discarded', 'failed'],
 ];
 
 /** @param {Row[]} rows */
@@ -22,54 +22,54 @@ export function table(rows) {
 }
 
 /** @param {Row} row */
-function cells({ name, takes, thrown, failures }) {
-  const early = takes.flatMap((take) => take.early);
-  const later = takes.flatMap((take) => take.later);
-  const presses = takes.flatMap(({ pressToSoundMs }) => (pressToSoundMs === undefined ? [] : [pressToSoundMs]));
+function cells({ name, measurements, discarded, failures }) {
+  const earlySkewsMs = measurements.flatMap((measurement) => measurement.earlySkewsMs);
+  const laterSkewsMs = measurements.flatMap((measurement) => measurement.laterSkewsMs);
+  const presses = measurements.flatMap(({ pressToSoundMs }) => (pressToSoundMs === undefined ? [] : [pressToSoundMs]));
   return [
     name,
-    pair(early),
-    pair(later),
-    early.length + later.length === 0 ? '' : ms(Math.max(...early, ...later)),
+    medianAndP95(earlySkewsMs),
+    medianAndP95(laterSkewsMs),
+    earlySkewsMs.length + laterSkewsMs.length === 0 ? '' : ms(Math.max(...earlySkewsMs, ...laterSkewsMs)),
     presses.length === 0 ? '' : `${Math.round(quantile(presses, 0.5))}, ${Math.round(Math.max(...presses))} ms`,
-    holesOf(takes),
-    besides(takes),
-    takes.length,
-    thrown,
+    gapsOf(measurements),
+    otherFigures(measurements),
+    measurements.length,
+    discarded,
     failures.length,
   ];
 }
 
-/** Median and p95. @param {number[]} values */
-function pair(values) {
+/** @param {number[]} values */
+function medianAndP95(values) {
   return values.length === 0 ? '' : `${quantile(values, 0.5).toFixed(1)}, ${ms(quantile(values, 0.95))}`;
 }
 
-/** @param {Take[]} takes */
-function holesOf(takes) {
-  const all = takes.flatMap(({ holes }) => holes);
-  const own = all.filter(({ onAll }) => !onAll);
-  const longest = own.reduce((most, hole) => Math.max(most, hole.ms), 0);
-  const told = own.length === 0 ? '0' : `${own.length}, to ${ms(longest)}`;
-  return own.length === all.length ? told : `${told}; ${all.length - own.length} more, on all at once`;
+/** @param {Measurement[]} measurements */
+function gapsOf(measurements) {
+  const allGaps = measurements.flatMap(({ gaps }) => gaps);
+  const gapsNotOnAllPhones = allGaps.filter(({ isOnAllPhones }) => !isOnAllPhones);
+  const longest = gapsNotOnAllPhones.reduce((maximum, gap) => Math.max(maximum, gap.ms), 0);
+  const text = gapsNotOnAllPhones.length === 0 ? '0' : `${gapsNotOnAllPhones.length}, up to ${ms(longest)}`;
+  return gapsNotOnAllPhones.length === allGaps.length ? text : `${text}; ${allGaps.length - gapsNotOnAllPhones.length} more on all phones at once`;
 }
 
-/** What only some scenarios tell. @param {Take[]} takes */
-function besides(takes) {
-  const told = [];
-  const backs = takes.flatMap(({ backSec }) => (backSec === undefined ? [] : [backSec ?? Infinity]));
-  if (backs.length > 0) told.push(`within 5 ms after: median ${seconds(quantile(backs, 0.5))}, worst ${seconds(Math.max(...backs))}`);
-  const gaps = takes.flatMap(({ gapsMs }) => gapsMs ?? []);
-  if (gaps.length > 0) told.push(`silence between the tracks: ${quantile(gaps, 0.5).toFixed(1)}, at most ${ms(Math.max(...gaps))}`);
-  const slips = takes.flatMap(({ slipsMs }) => slipsMs ?? []);
-  if (slips.length > 0) told.push(`late by ${Math.min(...slips).toFixed(1)} to ${ms(Math.max(...slips))}`);
-  const clicks = takes.flatMap((take) => (take.clicks ? [take.clicks.length] : []));
-  if (clicks.length > 0) told.push(`clicks: ${clicks.reduce((sum, count) => sum + count)}`);
-  const shifts = takes.flatMap(({ shiftMs }) => (shiftMs === undefined ? [] : [shiftMs]));
-  if (shifts.length > 0) told.push(`moved within half a second by at most ${ms(Math.max(...shifts))}`);
-  const unmatched = takes.reduce((sum, take) => sum + take.unmatched, 0);
-  if (unmatched > 0) told.push(`${unmatched} windows without a match`);
-  return told.join('; ');
+/** Figures that only some scenarios measure. @param {Measurement[]} measurements */
+function otherFigures(measurements) {
+  const texts = [];
+  const recoveries = measurements.flatMap(({ recoverySec }) => (recoverySec === undefined ? [] : [recoverySec ?? Infinity]));
+  if (recoveries.length > 0) texts.push(`within 5 ms after: median ${seconds(quantile(recoveries, 0.5))}, worst ${seconds(Math.max(...recoveries))}`);
+  const trackGaps = measurements.flatMap(({ trackGapsMs }) => trackGapsMs ?? []);
+  if (trackGaps.length > 0) texts.push(`silence between tracks: ${quantile(trackGaps, 0.5).toFixed(1)}, at most ${ms(Math.max(...trackGaps))}`);
+  const delays = measurements.flatMap(({ trackDelaysMs }) => trackDelaysMs ?? []);
+  if (delays.length > 0) texts.push(`next track late by ${Math.min(...delays).toFixed(1)} to ${ms(Math.max(...delays))}`);
+  const clicks = measurements.flatMap((measurement) => (measurement.clicks ? [measurement.clicks.length] : []));
+  if (clicks.length > 0) texts.push(`clicks: ${clicks.reduce((sum, count) => sum + count)}`);
+  const shifts = measurements.flatMap(({ shiftMs }) => (shiftMs === undefined ? [] : [shiftMs]));
+  if (shifts.length > 0) texts.push(`position changed within half a second by at most ${ms(Math.max(...shifts))}`);
+  const unmatched = measurements.reduce((sum, measurement) => sum + measurement.unmatchedCount, 0);
+  if (unmatched > 0) texts.push(`${unmatched} windows without a match`);
+  return texts.join('; ');
 }
 
 /** @param {number} value */
@@ -85,8 +85,8 @@ function seconds(value) {
 /** @param {number[]} values @param {number} share */
 function quantile(values, share) {
   const sorted = values.toSorted((a, b) => a - b);
-  const at = share * (sorted.length - 1);
-  const [below, above] = [sorted[Math.floor(at)] ?? NaN, sorted[Math.ceil(at)] ?? NaN];
-  // Between two values that are never reached there is no middle.
-  return below === above ? below : below + (at % 1) * (above - below);
+  const position = share * (sorted.length - 1);
+  const [below, above] = [sorted[Math.floor(position)] ?? NaN, sorted[Math.ceil(position)] ?? NaN];
+  // Infinite values have no midpoint.
+  return below === above ? below : below + (position % 1) * (above - below);
 }

@@ -1,16 +1,16 @@
-// Phones: isolated browser contexts that a person's hands and eyes are acted out on. What is read off
-// a page is read without a gesture, since one would allow sound; hands are real input.
+// Simulated phones: isolated Chromium contexts with the page open, controlled by real input events. Scripts are evaluated in the page
+// without a user gesture, because a gesture would unlock sound.
 
 import { mkdir } from 'node:fs/promises';
 import { chromium } from 'playwright-core';
-import { LIMIT_MS, LOOK_EVERY_MS, SHOTS, rests, runs } from './eyes.mjs';
-import { CODE } from './server.mjs';
+import { POLL_INTERVAL_MS, SCREENSHOTS_DIR, WAIT_TIMEOUT_MS, isPausedSteadily, isPlaying } from './page-checks.mjs';
+import { PAIRING_CODE } from './server.mjs';
 
 /**
- * @param {string[]} [names] what leads to this machine, besides its own names
+ * @param {string[]} [hostNames] names that resolve to 127.0.0.1
  * @param {{env?: Record<string, string>}} [options]
  */
-export function openBrowser(names = ['party.lan'], options = {}) {
+export function openBrowser(hostNames = ['party.lan'], options = {}) {
   return chromium.launch({
     ...options,
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -19,12 +19,12 @@ export function openBrowser(names = ['party.lan'], options = {}) {
       '--disable-gpu',
       '--disable-quic',
       '--disable-background-networking',
-      `--host-resolver-rules=${names.map((name) => `MAP ${name} 127.0.0.1`).join()}`,
+      `--host-resolver-rules=${hostNames.map((name) => `MAP ${name} 127.0.0.1`).join()}`,
     ],
   });
 }
 
-/** @typedef {Awaited<ReturnType<typeof phoneOf>>} Phone */
+/** @typedef {Awaited<ReturnType<typeof phoneFromPage>>} Phone */
 
 /**
  * @param {import('playwright-core').Browser} browser
@@ -40,18 +40,15 @@ export async function openPhone(browser, url, options = {}) {
     ...options,
   });
   const page = await context.newPage();
-  const phone = await phoneOf(page);
+  const phone = await phoneFromPage(page);
   await page.goto(url);
   return phone;
 }
 
-/**
- * The phone that a page is open on.
- * @param {import('playwright-core').Page} page
- */
-export async function phoneOf(page) {
+/** @param {import('playwright-core').Page} page */
+export async function phoneFromPage(page) {
   const context = page.context();
-  /** @type {string[]} */
+  /** Uncaught exceptions and console errors, except failed requests. @type {string[]} */
   const errors = [];
   page.on('pageerror', (error) => errors.push(String(error)));
   page.on('console', (message) => {
@@ -60,14 +57,14 @@ export async function phoneOf(page) {
   const cdp = await context.newCDPSession(page);
 
   /**
-   * What `look` gives in the page, without a gesture.
+   * Evaluates `script` in the page, without a user gesture.
    * @template T
-   * @param {(...args: any[]) => T} look
+   * @param {(...args: any[]) => T} script
    * @param {...unknown} args
    * @returns {Promise<Awaited<T>>}
    */
-  async function read(look, ...args) {
-    const expression = `(${look})(...${JSON.stringify(args)})`;
+  async function evaluate(script, ...args) {
+    const expression = `(${script})(...${JSON.stringify(args)})`;
     const { result, exceptionDetails } = await cdp.send('Runtime.evaluate', {
       expression,
       returnByValue: true,
@@ -78,23 +75,23 @@ export async function phoneOf(page) {
   }
 
   /**
-   * Waits until `look` gives something true in the page.
-   * @param {string} what for the message, if it never does
-   * @param {(...args: any[]) => unknown} look
+   * Polls until `script` returns a true value in the page, and returns the value.
+   * @param {string} description of the awaited state, for the error message
+   * @param {(...args: any[]) => unknown} script
    * @param {...unknown} args
    */
-  async function until(what, look, ...args) {
-    const end = Date.now() + LIMIT_MS;
+  async function waitFor(description, script, ...args) {
+    const deadline = Date.now() + WAIT_TIMEOUT_MS;
     for (;;) {
-      // A page that is just being loaded has no answer yet.
-      const met = await read(look, ...args).catch(() => false);
-      if (met) return met;
-      if (Date.now() > end) throw new Error(`never seen: ${what}\n${await seen().catch(() => '')}`);
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      // Evaluation fails in a page that is still loading.
+      const value = await evaluate(script, ...args).catch(() => false);
+      if (value) return value;
+      if (Date.now() > deadline) throw new Error(`timed out waiting for ${description}\n${await pageText().catch(() => '')}`);
+      await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
     }
   }
 
-  const seen = () => read(() => `${document.body.innerText}\naudio at ${document.querySelector('audio')?.currentTime}`);
+  const pageText = () => evaluate(() => `${document.body.innerText}\naudio at ${document.querySelector('audio')?.currentTime}`);
   const button = (/** @type {string} */ name) => page.getByRole('button', { name, exact: true });
   const tab = (/** @type {string} */ name) => page.getByRole('tab', { name, exact: true });
 
@@ -102,88 +99,137 @@ export async function phoneOf(page) {
     page,
     cdp,
     errors,
-    read,
-    until,
+    evaluate,
+    waitFor,
     press: (/** @type {string} */ name) => button(name).click(),
-    open: (/** @type {'Now' | 'Queue'} */ name) => tab(name).click(),
+    openTab: (/** @type {'Now' | 'Queue'} */ name) => tab(name).click(),
+    /** Opens a segment of the Queue tab. */
+    openSegment: (/** @type {'Up next' | 'Albums' | 'Artists' | 'Songs' | 'Playlists'} */ name) => tab(name).click(),
 
     join: async (/** @type {string} */ name) => {
-      await phone.until('the door', () => !document.querySelector('#join-view')?.hidden);
-      await page.getByLabel('Pairing code').fill(CODE);
+      await phone.waitFor('the join view', () => !document.querySelector('#join-view')?.hidden);
+      await page.getByLabel('Pairing code').fill(PAIRING_CODE);
       await page.getByLabel('Your name').fill(name);
       await page.getByRole('button', { name: 'Join' }).click();
-      await phone.until('the room', () => !document.querySelector('#room-view')?.hidden);
+      await phone.waitFor('the room view', () => !document.querySelector('#room-view')?.hidden);
     },
 
-    title: () => read(() => document.querySelector('#now-title').textContent),
-    seesTitle: (/** @type {string} */ title) =>
-      until(`the title ${title}`, (t) => document.querySelector('#now-title').textContent === t, title),
-    status: (/** @type {string} */ text) =>
-      until(`the status ${text}`, (t) => document.querySelector('[role=status]').textContent.includes(t), text),
-    offers: (/** @type {string} */ name) =>
-      until(`the button ${name}`, (n) => document.querySelector('#play').getAttribute('aria-label') === n, name),
-    position: () => read(() => document.querySelector('audio').currentTime),
-    /** The moment at which what it plays was at 0, in seconds of the page's clock: it stays the same while the music runs. */
-    line: () => read(() => performance.now() / 1_000 - document.querySelector('audio').currentTime),
+    /** Resizes the window, and waits until the page has followed and its animations have ended. */
+    resize: async (/** @type {number} */ width, /** @type {number} */ height) => {
+      await page.setViewportSize({ width, height });
+      // The page shows and hides its panels when the change of a media query is reported, which is before the next frame.
+      await evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve(true)))));
+      await waitFor('the end of the animations', () => !document.querySelector('.moving-copy') && document.getAnimations().every((animation) => animation.playState !== 'running' || animation.effect.getTiming().iterations === Infinity));
+    },
 
-    /** Sounds: for a while its position runs on as the clock does, by itself. */
-    sounds: () => until('music that runs', runs),
-    /** Is silent, and for a while stays where it is. */
-    silent: () => until('silence that stays', rests),
+    title: () => evaluate(() => document.querySelector('#now-title').textContent),
+    waitForTitle: (/** @type {string} */ title) =>
+      waitFor(`the title ${title}`, (expected) => document.querySelector('#now-title').textContent === expected, title),
+    /** Waits until the status line contains `text`. */
+    waitForStatus: (/** @type {string} */ text) =>
+      waitFor(`the status ${text}`, (expected) => document.querySelector('[role=status]').textContent.includes(expected), text),
+    /** Waits until the play button has this label: `Play` or `Pause`. */
+    waitForPlayButton: (/** @type {string} */ label) =>
+      waitFor(`the play button labelled ${label}`, (expected) => document.querySelector('#play').getAttribute('aria-label') === expected, label),
+    positionSec: () => evaluate(() => document.querySelector('audio').currentTime),
+    /**
+     * When the current track was at position 0, in seconds of the wall clock, which all pages on the machine share. The value is constant
+     * while the track plays, so that two phones can be compared although they are read at different times.
+     */
+    trackStartSec: () => evaluate(() => Date.now() / 1_000 - document.querySelector('audio').currentTime),
 
-    /** So many whole tracks lie in this phone's storage, and just those that do are marked in the queue. */
-    holds: (/** @type {number} */ count) => until(`${count} tracks on this phone`, holdsAndShows, count),
-    /** What the list of listeners says, as `name: what it does`. */
-    listeners: () =>
-      read(() =>
+    waitForPlayback: () => waitFor('continuous playback', isPlaying),
+    waitForSilence: () => waitFor('silence', isPausedSteadily),
+
+    /** Waits until at least `count` complete tracks are stored, and exactly the stored tracks are marked if the queue is shown. */
+    waitForStoredTracks: (/** @type {number} */ count) => waitFor(`${count} tracks in storage`, hasStoredTracks, count),
+    /** The text of each row in the list of listeners: name and activity. */
+    memberRows: () =>
+      evaluate(() =>
         [...document.querySelectorAll('[aria-label=Listeners] li')].map((row) => row.textContent.replace(/\s+/g, ' ').trim()),
       ),
-    seesListener: (/** @type {string} */ pattern) =>
-      until(`a listener like ${pattern}`, (p) =>
+    /** Waits until the text of a row in the list of listeners matches the regular expression `pattern`. */
+    waitForListener: (/** @type {string} */ pattern) =>
+      waitFor(`a listener that matches ${pattern}`, (source) =>
         [...document.querySelectorAll('[aria-label=Listeners] li')].some((row) =>
-          new RegExp(p).test(row.textContent.replace(/\s+/g, ' ').trim()),
+          new RegExp(source).test(row.textContent.replace(/\s+/g, ' ').trim()),
         ), pattern),
 
-    queue: () => read(() =>
-      [...document.querySelectorAll('#panel-queue .row:not([hidden])')]
+    /** Waits until a track is next-up, in an open queue. */
+    waitForNextUp: (/** @type {string} */ title) =>
+      waitFor(`the next track ${title}`, (expected) => [...document.querySelectorAll('#panel-queue .row.next:not([hidden]) .title')].some((element) => element.textContent === expected), title),
+    /** The picks of an open queue, as `TITLE (NAME)`. */
+    picks: () => evaluate(() =>
+      [...document.querySelectorAll('#panel-queue .row[data-place=pick]:not([hidden])')]
+        .sort((a, b) => Number(a.getAttribute('aria-posinset')) - Number(b.getAttribute('aria-posinset')))
+        .map((row) => `${row.querySelector('.title').textContent} (${row.querySelector('.by-name').textContent})`)),
+    /** Waits until the open queue shows exactly these picks. */
+    waitForPicks: (/** @type {string[]} */ expected) =>
+      waitFor(`the picks ${expected}`, (names) => {
+        const rows = [...document.querySelectorAll('#panel-queue .row[data-place=pick]:not([hidden])')];
+        const sorted = rows.sort((a, b) => Number(a.getAttribute('aria-posinset')) - Number(b.getAttribute('aria-posinset')));
+        return sorted.map((row) => `${row.querySelector('.title').textContent} (${row.querySelector('.by-name').textContent})`).join() === names;
+      }, expected.join()),
+    /** The titles of the rendered queue rows from the current track on, in queue order. */
+    queueTitles: () => evaluate(() =>
+      [...document.querySelectorAll('#panel-queue .row:not([hidden], [data-place=played])')]
         .sort((a, b) => Number(a.ariaPosInSet ?? a.getAttribute('aria-posinset')) - Number(b.getAttribute('aria-posinset')))
         .map((row) => row.querySelector('.title').textContent)),
 
-    shot: async (/** @type {string} */ name) => {
-      await mkdir(SHOTS, { recursive: true });
-      await page.screenshot({ path: `${SHOTS}${name}.png` });
+    screenshot: async (/** @type {string} */ name) => {
+      await mkdir(SCREENSHOTS_DIR, { recursive: true });
+      await page.screenshot({ path: `${SCREENSHOTS_DIR}${name}.png` });
     },
     close: () => context.close(),
   };
   return phone;
 }
 
+/** On an overloaded machine, a phone is out of step after an underrun until it has corrected its position. */
+const STEP_TIMEOUT_MS = 30_000;
+
 /**
- * Runs a journey; a picture of each phone is saved if it fails.
- * @param {string} name
+ * Waits until the current track started at the same time on all phones, or at `expectedSec`, up to `toleranceSec`. Both times in
+ * seconds of the wall clock.
+ * @param {Phone[]} phones
+ * @param {{toleranceSec?: number, expectedSec?: number[]}} [options] `expectedSec` for each phone
+ */
+export async function waitForSameTrackStart(phones, { toleranceSec = 0.3, expectedSec = [] } = {}) {
+  for (const deadline = Date.now() + STEP_TIMEOUT_MS; ; ) {
+    const starts = await Promise.all(phones.map((phone) => phone.trackStartSec()));
+    const differences = starts.map((startSec, i) => Math.abs(startSec - (expectedSec[i] ?? starts[0] ?? 0)));
+    if (Math.max(...differences) < toleranceSec) return;
+    if (Date.now() > deadline) throw new Error(`the track started at ${starts} s, expected: ${expectedSec} s`);
+  }
+}
+
+/**
+ * Runs the steps of a test, and saves a screenshot of each phone if a step fails.
+ * @param {string} testName
  * @param {() => Phone[]} phones
  * @param {() => Promise<void>} steps
  */
-export async function journey(name, phones, steps) {
+export async function screenshotOnFailure(testName, phones, steps) {
   try {
     await steps();
   } catch (error) {
-    const stem = name.replace(/\W+/g, '-');
-    await Promise.all(phones().map((phone, i) => phone.shot(`failed-${stem}-${i + 1}`).catch(() => {})));
+    const fileStem = testName.replace(/\W+/g, '-');
+    await Promise.all(phones().map((phone, phoneIndex) => phone.screenshot(`failed-${fileStem}-${phoneIndex + 1}`).catch(() => {})));
     throw error;
   }
 }
 
-/** In the page: whether `count` tracks or more are there to their last byte, and marked so. */
-async function holdsAndShows(/** @type {number} */ count) {
-  globalThis.backOfTests ??= import('/js/cache/back.js').then(({ openBack }) => openBack());
-  const back = await globalThis.backOfTests;
-  const entries = (await back.list()).filter(({ size, receivedBytes }) => size === receivedBytes);
-  const whole = entries.map(({ trackId }) => trackId);
+/** Runs in the page: whether at least `count` tracks are stored completely, and only these are marked as stored. */
+async function hasStoredTracks(/** @type {number} */ count) {
+  globalThis.trackStorage ??= import('/js/tracks/storage.js').then(({ openStorage }) => openStorage());
+  const storage = await globalThis.trackStorage;
+  const complete = (await storage.list()).filter(({ size, receivedBytes }) => size === receivedBytes);
+  const trackIds = complete.map(({ trackId }) => trackId);
   const rows = [...document.querySelectorAll('#panel-queue .row:not([hidden])')];
-  const marked = rows.every((row) => row.querySelector('.held').hidden !== whole.includes(row.dataset.track));
-  if (whole.length < count || rows.length === 0 || !marked) return false;
-  // An entry is only what the page says of the bytes.
-  for (const entry of entries) if ((await back.read(entry)).size !== entry.size) return false;
+  const areMarksRight = rows.every((row) => row.querySelector('.cached-mark').hidden !== trackIds.includes(row.dataset.track));
+  const isQueueHidden = document.querySelector('#panel-queue').hidden;
+  if (trackIds.length < count || (rows.length === 0 && !isQueueHidden) || !areMarksRight) return false;
+  // An entry alone does not prove that the bytes are stored.
+  for (const entry of complete) if ((await storage.read(entry)).size !== entry.size) return false;
   return true;
 }

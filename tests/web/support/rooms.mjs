@@ -1,26 +1,29 @@
-// Snapshots for tests: a small room, with what a test cares about laid over it.
+// Room states for unit tests: a small room whose fields a test can override.
 
-/** @param {object} [over] */
-export function room(over = {}) {
+/** @param {object} [overrides] */
+export function room(overrides = {}) {
   return {
     eventCount: 7,
     queue: ['a', 'b', 'c', 'd', 'e'],
     queueIndex: 1,
+    picks: [],
+    pickedBy: null,
     playState: { mode: 'paused', anchorPositionSec: 0 },
     barrier: null,
     clients: { m1: { name: 'Ada' }, m2: { name: '' } },
     live: { anchorAtMs: null, segue: null, listeners: {} },
-    arrivedMs: null,
-    ...over,
+    anchorArrivedMs: null,
+    ...overrides,
   };
 }
 
-/** A room that plays its current track, which was at 0 at `anchorAtMs` of the server's clock. */
-export function playing(anchorAtMs, over = {}) {
+/** A playing room whose current track was at position 0 at `anchorAtMs` of the server's clock. */
+export function playing(anchorAtMs, overrides = {}) {
   const live = { anchorAtMs, segue: null, listeners: {} };
-  return room({ playState: { mode: 'playing', anchorPositionSec: 0 }, live, ...over });
+  return room({ playState: { mode: 'playing', anchorPositionSec: 0 }, live, ...overrides });
 }
 
-export function barrier(over = {}) {
-  return { type: 'track', trackId: 'b', members: ['m1', 'm2'], ready: ['m1'], ...over };
+/** A track barrier of two members, one of them ready. */
+export function barrier(overrides = {}) {
+  return { type: 'track', trackId: 'b', members: ['m1', 'm2'], ready: ['m1'], ...overrides };
 }

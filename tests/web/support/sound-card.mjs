@@ -1,112 +1,125 @@
-// A browser's sound that is made up, as far as the player uses it: an AudioContext that renders blocks of 128 frames
-// a few at a time, on a clock of its own, and is heard a while later; and what a person hears of it, moment by
-// moment. It plays no samples, but knows at each frame which song is where, and how loud.
+// A fake of the parts of the Web Audio API that the player uses. Its AudioContext renders bursts of 128-frame blocks on its own clock,
+// and each block becomes audible after a latency. Instead of samples it records song, position and level for each block, so that tests
+// can query the audible sound at any time.
 
-import { dice } from './dice.mjs';
+import { seededRandom } from './seeded-random.mjs';
 
-const RATE = 48_000;
-const FRAMES = 128;
+const QUANTUM_FRAMES = 128;
 
-/** So many blocks are rendered at once. */
-const BURST = 4;
+/** Number of blocks rendered at once. */
+const BURST_BLOCKS = 4;
 
-/** What the browser says of when it is heard is off by up to so much. */
-const STAMP_MS = 0.1;
+/** Largest error of an output timestamp. */
+const MAX_TIMESTAMP_ERROR_MS = 0.1;
 
-/** Moments that differ by less than this are the same frame, by another rounding. */
-const SAME_FRAME = 1e-4;
+/** Rounding tolerance for times, in frames. */
+const FRAME_TOLERANCE = 1e-4;
 
-/** What is quieter than this is silent. */
-const AUDIBLE = 0.001;
+/** Levels below this one count as inaudible. */
+const MIN_AUDIBLE_LEVEL = 0.001;
 
 /**
  * @typedef {object} Card
- * @property {number} latencyMs from rendered to heard
- * @property {number} decodeMs how long it takes to decode a song
- * @property {number} resumeMs
- * @property {boolean} allowed whether the browser lets the page sound
- * @property {boolean} present whether there is anything to sound from
- * @property {number} ppm by which the card's crystal is fast
+ * @property {number} latencyMs from rendering a block until it is audible
+ * @property {number} decodeMs duration of `decodeAudioData`
+ * @property {number} resumeMs duration of `resume`
+ * @property {number} suspendMs duration of `suspend`
+ * @property {boolean} allowed whether the browser's autoplay policy allows sound
+ * @property {boolean} present whether the device has an audio output
+ * @property {number} sampleRate of the output, which contexts have that are made from then on, in Hz
+ * @property {number} ppm rate error of the card's clock in parts per million
+ * @property {'complete' | 'cancelling' | 'rendered'} timestamps what output timestamps say: `complete`, as in Chromium, when a frame is
+ *   audible; `cancelling`, as in Firefox 153, `outputLatency` is subtracted from both times; `rendered`, as in Safari, when the last burst
+ *   was rendered
  */
 
 /** @typedef {{song: string, positionSec: number, level: number}} Sound */
 
 /**
  * @param {import('./virtual-time.mjs').Time} time
- * @param {Partial<Card>} [over]
+ * @param {Partial<Card>} [overrides]
  */
-export function openSoundCard(time, over = {}) {
+export function openSoundCard(time, overrides = {}) {
   /** @type {Card} */
-  const card = { latencyMs: 40, decodeMs: 30, resumeMs: 20, allowed: true, present: true, ppm: 0, ...over };
-  const roll = dice(9);
+  const card = { latencyMs: 40, decodeMs: 30, resumeMs: 20, suspendMs: 5, allowed: true, present: true, sampleRate: 48_000, ppm: 0, timestamps: 'complete', ...overrides };
+  const random = seededRandom(9);
   /** @type {AudioContext[]} */
   const contexts = [];
-  let starts = 0;
+  let startedSources = 0;
 
   class AudioContext {
-    sampleRate = RATE;
+    sampleRate = card.sampleRate;
     baseLatency = 0.01;
-    outputLatency = card.latencyMs / 1000;
     destination = { isDestination: true };
     state = 'suspended';
     /** @type {(() => void) | null} */
     onstatechange = null;
     /** @type {Set<AudioBufferSourceNode>} */
     sources = new Set();
-    /** @type {{heardMs: number, frame: number, sounds: object[]}[]} */
+    /** @type {{audibleAtMs: number, frame: number, sounds: object[]}[]} */
     blocks = [];
     frame = 0;
-    /** From when on its clock has run, and which frame it had reached by then. */
-    since = { atMs: 0, frame: 0 };
-    frozen = false;
+    /** Time and frame at the last change of state, from which the clock counts. */
+    clockStart = { atMs: 0, frame: 0 };
+    isClockStopped = false;
+    /** Whether `suspend` and `resume` restart a stopped clock. */
+    isRestartable = true;
 
     constructor() {
       contexts.push(this);
     }
 
-    get currentTime() {
-      this.render();
-      return this.frame / RATE;
+    get outputLatency() {
+      return card.latencyMs / 1000;
     }
 
-    /** @param {number} frame */
-    heardMs(frame) {
-      return this.since.atMs + ((frame - this.since.frame) / RATE / (1 + card.ppm / 1e6)) * 1000 + card.latencyMs;
+    get currentTime() {
+      this.render();
+      return this.frame / this.sampleRate;
+    }
+
+    /** The time in ms at which a frame is audible. @param {number} frame */
+    audibleAtMs(frame) {
+      return this.clockStart.atMs + ((frame - this.clockStart.frame) / this.sampleRate / (1 + card.ppm / 1e6)) * 1000 + card.latencyMs;
     }
 
     getOutputTimestamp() {
       this.render();
-      const heardFrame = this.since.frame + ((time.now() - this.since.atMs - card.latencyMs) / 1000) * RATE * (1 + card.ppm / 1e6);
-      if (this.state !== 'running' || heardFrame <= this.since.frame) return { contextTime: 0, performanceTime: 0 };
-      return { contextTime: Math.min(heardFrame, this.frame) / RATE, performanceTime: time.now() + STAMP_MS * roll() };
+      const audibleFrame = this.clockStart.frame + ((time.now() - this.clockStart.atMs - card.latencyMs) / 1000) * this.sampleRate * (1 + card.ppm / 1e6);
+      if (this.state !== 'running' || audibleFrame <= this.clockStart.frame) return { contextTime: 0, performanceTime: 0 };
+      const latencySec = card.latencyMs / 1000;
+      if (card.timestamps === 'cancelling') return { contextTime: Math.max(0, this.currentTime - latencySec), performanceTime: time.now() - card.latencyMs };
+      const burstFrame = this.frame - QUANTUM_FRAMES * BURST_BLOCKS;
+      if (card.timestamps === 'rendered') return { contextTime: burstFrame / this.sampleRate, performanceTime: this.audibleAtMs(burstFrame) - card.latencyMs };
+      return { contextTime: Math.min(audibleFrame, this.frame) / this.sampleRate, performanceTime: time.now() + MAX_TIMESTAMP_ERROR_MS * random() };
     }
 
-    /** Renders all that is due by now: nothing that is asked for after this can change it. */
+    /** Renders all blocks that are due. Later calls cannot change rendered blocks. */
     render() {
-      if (this.state !== 'running' || this.frozen) return;
-      const passed = ((time.now() - this.since.atMs) / 1000) * RATE * (1 + card.ppm / 1e6);
-      const bursts = Math.floor(passed / (FRAMES * BURST)) + 1;
-      while (this.frame < this.since.frame + bursts * FRAMES * BURST) this.block();
+      if (this.state !== 'running' || this.isClockStopped) return;
+      const elapsedFrames = ((time.now() - this.clockStart.atMs) / 1000) * this.sampleRate * (1 + card.ppm / 1e6);
+      const bursts = Math.floor(elapsedFrames / (QUANTUM_FRAMES * BURST_BLOCKS)) + 1;
+      while (this.frame < this.clockStart.frame + bursts * QUANTUM_FRAMES * BURST_BLOCKS) this.renderBlock();
     }
 
-    block() {
+    renderBlock() {
       const { frame } = this;
-      const sounds = [...this.sources].map((source) => source.pass(frame)).filter((sound) => sound !== null);
-      this.blocks.push({ heardMs: this.heardMs(frame), frame, sounds });
-      this.frame += FRAMES;
+      const sounds = [...this.sources].map((source) => source.render(frame)).filter((sound) => sound !== null);
+      this.blocks.push({ audibleAtMs: this.audibleAtMs(frame), frame, sounds });
+      this.frame += QUANTUM_FRAMES;
     }
 
     tick() {
       this.render();
-      if (this.state === 'running') time.in((FRAMES * BURST * 1000) / RATE, () => this.tick());
+      if (this.state === 'running') time.after((QUANTUM_FRAMES * BURST_BLOCKS * 1000) / this.sampleRate, () => this.tick());
     }
 
     /** @param {string} state */
-    become(state) {
+    setState(state) {
       if (this.state === state) return;
       this.render();
       this.state = state;
-      this.since = { atMs: time.now(), frame: this.frame };
+      this.clockStart = { atMs: time.now(), frame: this.frame };
       this.onstatechange?.();
       if (state === 'running') this.tick();
     }
@@ -114,56 +127,57 @@ export function openSoundCard(time, over = {}) {
     resume() {
       return new Promise((resolve) => {
         if (!card.allowed || !card.present) return;
-        time.in(card.resumeMs, () => {
-          this.frozen &&= !this.curable;
-          this.become('running');
+        time.after(card.resumeMs, () => {
+          this.isClockStopped &&= !this.isRestartable;
+          this.setState('running');
           resolve(undefined);
         });
       });
     }
-    curable = true;
-
+    close() {
+      return new Promise((resolve) => time.after(5, () => resolve(this.setState('closed'))));
+    }
     suspend() {
-      return new Promise((resolve) => time.in(5, () => resolve(this.become('suspended'))));
+      return new Promise((resolve) => time.after(card.suspendMs, () => resolve(this.setState('suspended'))));
     }
 
     /** @param {ArrayBuffer} bytes */
     decodeAudioData(bytes) {
       const copy = structuredClone(bytes, { transfer: [bytes] });
       return new Promise((resolve, reject) => {
-        time.in(card.decodeMs, () => {
-          const said = songIn(copy);
-          if (!said?.decodable) reject(new DOMException('Unable to decode audio data', 'EncodingError'));
-          else resolve({ song: said.song, duration: Math.round(said.seconds * RATE) / RATE });
+        time.after(card.decodeMs, () => {
+          const content = songIn(copy);
+          if (!content?.decodable) reject(new DOMException('Unable to decode audio data', 'EncodingError'));
+          else resolve({ song: content.song, numberOfChannels: content.channels ?? 2, duration: Math.round(content.seconds * this.sampleRate) / this.sampleRate });
         });
       });
     }
 
     /** @param {number} channels @param {number} length @param {number} rate */
     createBuffer(channels, length, rate) {
-      return { song: 'a signal', duration: length / rate, copyToChannel: () => {} };
+      return { song: 'a test sound', duration: length / rate, copyToChannel: () => {} };
     }
 
-    /** @param {number} ms @returns {Sound[]} */
+    /** The audible sounds at a time of the page's clock. @param {number} ms @returns {Sound[]} */
     heardAt(ms) {
-      const block = this.blocks[lastBefore(this.blocks, ms)];
-      const into = block ? ((ms - block.heardMs) / 1000) * RATE * (1 + card.ppm / 1e6) : Infinity;
-      if (!block || into >= FRAMES) return [];
+      const block = this.blocks[lastBlockAt(this.blocks, ms)];
+      const frames = block ? ((ms - block.audibleAtMs) / 1000) * this.sampleRate * (1 + card.ppm / 1e6) : Infinity;
+      if (!block || frames >= QUANTUM_FRAMES) return [];
       return block.sounds
-        .filter(({ first, last }) => into >= first && into < last)
+        .filter(({ first, last }) => frames >= first && frames < last)
         .map(({ song, positionSec, rate, first, level }) => ({
           song,
-          positionSec: positionSec + ((into - first) * rate) / RATE,
-          level: level((block.frame + into) / RATE),
+          positionSec: positionSec + ((frames - first) * rate) / this.sampleRate,
+          level: level((block.frame + frames) / this.sampleRate),
         }));
     }
   }
 
   class AudioBufferSourceNode {
-    playbackRate = new Param(1);
+    playbackRate = new FakeAudioParam(1);
     /** @type {(() => void) | null} */
     onended = null;
-    to = null;
+    destination = null;
     firstFrame = Infinity;
     stopFrame = Infinity;
     positionSec = 0;
@@ -176,91 +190,100 @@ export function openSoundCard(time, over = {}) {
     }
 
     connect(node) {
-      this.to = node;
+      this.destination = node;
       return node;
     }
 
     start(whenSec = 0, offsetSec = 0, durationSec = Infinity) {
-      if (this.firstFrame < Infinity) throw new DOMException('started before', 'InvalidStateError');
-      if (whenSec < 0 || offsetSec < 0 || durationSec < 0) throw new RangeError('before the beginning');
+      if (this.firstFrame < Infinity) throw new DOMException('start called twice', 'InvalidStateError');
+      if (whenSec < 0 || offsetSec < 0 || durationSec < 0) throw new RangeError('negative time');
       this.context.render();
-      this.firstFrame = Math.max(this.context.frame, Math.ceil(whenSec * RATE - SAME_FRAME));
+      this.firstFrame = Math.max(this.context.frame, Math.ceil(whenSec * this.context.sampleRate - FRAME_TOLERANCE));
       this.positionSec = offsetSec;
       this.endSec = Math.min(this.buffer.duration, offsetSec + durationSec);
       this.context.sources.add(this);
-      starts += 1;
+      startedSources += 1;
     }
 
     stop(whenSec = 0) {
-      if (this.firstFrame === Infinity) throw new DOMException('never started', 'InvalidStateError');
+      if (this.firstFrame === Infinity) throw new DOMException('stop called before start', 'InvalidStateError');
       this.context.render();
-      this.stopFrame = Math.max(this.context.frame, Math.ceil(whenSec * RATE - SAME_FRAME));
+      this.stopFrame = Math.max(this.context.frame, Math.ceil(whenSec * this.context.sampleRate - FRAME_TOLERANCE));
     }
 
-    /** What of it is in the block that begins with `frame`, and `null` for nothing. @param {number} frame */
-    pass(frame) {
-      const rate = this.playbackRate.at(frame / RATE);
+    /** The part of the source in the block that begins with `frame`; `null` for none. @param {number} frame */
+    render(frame) {
+      const rate = this.playbackRate.at(frame / this.context.sampleRate);
       const first = Math.max(0, this.firstFrame - frame);
-      if (first >= FRAMES && this.stopFrame > frame) return null;
-      const left = Math.ceil(((this.endSec - this.positionSec) * RATE) / rate - SAME_FRAME);
-      const last = Math.min(FRAMES, this.stopFrame - frame, first + left);
+      if (first >= QUANTUM_FRAMES && this.stopFrame > frame) return null;
+      const remaining = Math.ceil(((this.endSec - this.positionSec) * this.context.sampleRate) / rate - FRAME_TOLERANCE);
+      const last = Math.min(QUANTUM_FRAMES, this.stopFrame - frame, first + remaining);
       const { positionSec } = this;
-      this.positionSec += (Math.max(0, last - first) * rate) / RATE;
-      if (last < FRAMES) {
+      this.positionSec += (Math.max(0, last - first) * rate) / this.context.sampleRate;
+      if (last < QUANTUM_FRAMES) {
         this.context.sources.delete(this);
-        time.in(0, () => this.onended?.());
+        time.after(0, () => this.onended?.());
       }
-      const level = levelOf(this.to);
+      const level = levelOf(this.destination);
       return last > first && level ? { song: this.buffer.song, positionSec, rate, first, last, level } : null;
     }
   }
 
   class GainNode {
-    gain = new Param(1);
-    to = null;
+    gain = new FakeAudioParam(1);
+    destination = null;
     /** @param {AudioContext} context */
     constructor(context) {
       this.context = context;
     }
     connect(node) {
-      this.to = node;
+      this.destination = node;
       return node;
     }
     disconnect() {
       this.context.render();
-      this.to = null;
+      this.destination = null;
     }
   }
-
-  Object.assign(globalThis, { AudioContext, AudioBufferSourceNode, GainNode });
 
   const running = () => contexts.filter(({ state }) => state === 'running');
   return {
     card,
-    /** What is heard at a moment of the page's clock. @param {number} ms @returns {Sound[]} */
-    heardAt: (ms) => contexts.flatMap((context) => context.heardAt(ms)).filter(({ level }) => level > AUDIBLE),
-    /** How many sources sound, or are to sound. */
-    laidDown: () => contexts.reduce((sum, { sources }) => sum + sources.size, 0),
-    /** How many have ever been laid down. */
-    starts: () => starts,
+    /** The fake classes by the names of the global variables that they replace. */
+    classes: { AudioContext, AudioBufferSourceNode, GainNode },
+    /** The audible sounds at a time of the page's clock. @param {number} ms @returns {Sound[]} */
+    heardAt: (ms) => contexts.flatMap((context) => context.heardAt(ms)).filter(({ level }) => level > MIN_AUDIBLE_LEVEL),
+    /** Number of sources that play or are scheduled. */
+    activeSources: () => contexts.reduce((sum, { sources }) => sum + sources.size, 0),
+    /** Number of sources started since the card was opened. */
+    startedSources: () => startedSources,
     isRunning: () => running().length > 0,
-    /** The machine does not keep up: all that is not rendered yet is heard so much later. @param {number} ms */
+    /** The sample rates of the running contexts. */
+    runningRates: () => running().map(({ sampleRate }) => sampleRate),
+    /** Simulates a machine that stalls for `ms`: blocks not yet rendered are audible that much later. @param {number} ms */
     stall: (ms) => running().forEach((context) => {
       context.render();
-      context.since.atMs += ms;
+      context.clockStart.atMs += ms;
     }),
-    /** A call: the system takes the sound away. */
-    takeAway: () => running().forEach((context) => context.become('interrupted')),
-    /** Its clock stands still, while it says that it runs. @param {boolean} curable by a pause */
-    freeze: (curable) => running().forEach((context) => {
+    /** Simulates an interruption of the output, as by a phone call. */
+    interrupt: () => running().forEach((context) => context.setState('interrupted')),
+    /** Simulates the end of an interruption after which the system resumes the sound. */
+    endInterruption: () => contexts.filter(({ state }) => state === 'interrupted').forEach((context) => context.setState('running')),
+    /** Stops the context's clock while its state stays `running`. @param {boolean} isRestartable */
+    stopClock: (isRestartable) => running().forEach((context) => {
       context.render();
-      Object.assign(context, { frozen: true, curable });
+      Object.assign(context, { isClockStopped: true, isRestartable });
+    }),
+    /** Lets stopped clocks move again. */
+    releaseClock: () => running().forEach((context) => {
+      Object.assign(context, { isClockStopped: false, clockStart: { atMs: time.now(), frame: context.frame } });
+      context.tick();
     }),
   };
 }
 
-/** A value on its way through time, as the Web Audio API has it. */
-class Param {
+/** A fake AudioParam: a value with scheduled changes. */
+class FakeAudioParam {
   /** @type {readonly {ramps: boolean, value: number, atSec: number}[]} */
   events = [];
   /** @param {number} value */
@@ -280,47 +303,47 @@ class Param {
     this.events = this.events.filter(({ atSec }) => atSec < fromSec);
   }
   add(event) {
-    const behind = this.events.filter(({ atSec }) => atSec <= event.atSec).length;
-    this.events = this.events.toSpliced(behind, 0, event);
+    const earlier = this.events.filter(({ atSec }) => atSec <= event.atSec).length;
+    this.events = this.events.toSpliced(earlier, 0, event);
   }
   /** @param {number} sec */
   at(sec) {
-    return valueOn(this.events, this.value, sec);
+    return valueAt(this.events, this.value, sec);
   }
 }
 
-/** What a value is at a moment, and no longer changed by what is asked for later. */
-function valueOn(events, initial, sec) {
+/** The value of a parameter at context time `sec`, from its scheduled changes. */
+function valueAt(events, initial, sec) {
   const next = events.findIndex(({ atSec }) => atSec > sec);
   const before = next < 0 ? events.at(-1) : events[next - 1];
   const value = before?.value ?? initial;
   if (next < 0 || !events[next].ramps) return value;
-  if (!before) throw new Error('a ramp from nowhere');
-  const { atSec, value: end } = events[next];
-  return value + ((end - value) * (sec - before.atSec)) / (atSec - before.atSec);
+  if (!before) throw new Error('a ramp without a preceding event');
+  const { atSec, value: endValue } = events[next];
+  return value + ((endValue - value) * (sec - before.atSec)) / (atSec - before.atSec);
 }
 
-/** How loud what goes into a node comes out; `null` if it does not. */
+/** The gain from a node to the destination as a function of context time; `null` if they are not connected. */
 function levelOf(node) {
   if (!node) return null;
   if (node.isDestination) return () => 1;
-  const behind = levelOf(node.to);
+  const downstream = levelOf(node.destination);
   const { events, value } = node.gain;
-  return behind && ((/** @type {number} */ sec) => valueOn(events, value, sec) * behind(sec));
+  return downstream && ((/** @type {number} */ sec) => valueAt(events, value, sec) * downstream(sec));
 }
 
-/** Which block was the last to begin by then, of many. @param {{heardMs: number}[]} blocks @param {number} ms */
-function lastBefore(blocks, ms) {
+/** The index of the last block that is audible at or before `ms` (binary search). @param {{audibleAtMs: number}[]} blocks @param {number} ms */
+function lastBlockAt(blocks, ms) {
   let [low, high] = [0, blocks.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (blocks[middle].heardMs <= ms) low = middle + 1;
+    if (blocks[middle].audibleAtMs <= ms) low = middle + 1;
     else high = middle;
   }
   return low - 1;
 }
 
-/** What a file says of itself; `null` if it is none of those that are made here. @param {ArrayBuffer} bytes */
+/** The content of a file made by song.mjs, or `null` for any other file. @param {ArrayBuffer} bytes */
 function songIn(bytes) {
   try {
     return JSON.parse(new TextDecoder().decode(bytes));

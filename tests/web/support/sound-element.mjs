@@ -1,28 +1,29 @@
-// An <audio> element that is made up, beside sound-card.mjs: it loads, seeks and begins with the delays of a real one,
-// and says so by the same events.
+// A fake <audio> element on the sound card of sound-card.mjs. It loads, seeks and starts with the delays of a real element and
+// dispatches the same events.
 
+/** Delays of a real element. */
 const LOAD_MS = 15;
-const BUFFER_MS = 5;
+const BUFFERING_MS = 5;
 const SEEK_MS = 20;
 
-/** So long after it began an element without anything to sound from gives up, as Firefox does. */
-const GIVE_UP_MS = 8;
+/** Without an audio output, playback fails this long after its start, as in Firefox. */
+const NO_OUTPUT_ERROR_MS = 8;
 
-/** From the call to the sound. */
-const BEGIN_MS = 70;
+/** Time from `play()` to audible sound. */
+const START_LATENCY_MS = 70;
 
-/** What lies behind the URLs of blobs. @type {Map<string, Blob>} */
-const files = new Map();
+/** Blobs by object URL. @type {Map<string, Blob>} */
+const blobs = new Map();
 
-/** @param {import('node:test').TestContext} t */
-export function keepFiles(t) {
-  let last = 0;
-  t.mock.method(URL, 'createObjectURL', (/** @type {Blob} */ file) => {
-    last += 1;
-    files.set(`blob:${last}`, file);
-    return `blob:${last}`;
+/** Replaces `URL.createObjectURL` and `revokeObjectURL`. @param {import('node:test').TestContext} t */
+export function mockObjectUrls(t) {
+  let lastId = 0;
+  t.mock.method(URL, 'createObjectURL', (/** @type {Blob} */ blob) => {
+    lastId += 1;
+    blobs.set(`blob:${lastId}`, blob);
+    return `blob:${lastId}`;
   });
-  t.mock.method(URL, 'revokeObjectURL', (/** @type {string} */ url) => void files.delete(url));
+  t.mock.method(URL, 'revokeObjectURL', (/** @type {string} */ url) => void blobs.delete(url));
 }
 
 export class FakeElement extends EventTarget {
@@ -34,17 +35,17 @@ export class FakeElement extends EventTarget {
   loop = false;
   /** @type {{code: number} | null} */
   error = null;
-  /** What has been heard of it: from when to when, and from where on. */
+  /** Audible passages: from `fromMs` to `toMs`, beginning at the position `fromSec`. */
   /** @type {{song: string | null, fromMs: number, toMs: number, fromSec: number}[]} */
   passages = [];
   #src = '';
-  #says = { song: /** @type {string | null} */ (null), seconds: 0 };
+  #content = { song: /** @type {string | null} */ (null), seconds: 0 };
   #positionSec = 0;
   /** @type {{resolve: () => void, reject: (error: Error) => void}[]} */
-  #plays = [];
-  #sounding = false;
-  /** Whatever is on its way comes only while it is still that one's turn. */
-  #turns = { load: 0, sound: 0 };
+  #pendingPlays = [];
+  #isSounding = false;
+  /** Sequence numbers of the latest delayed steps. A superseded step does not run. */
+  #latestStep = { load: 0, sound: 0 };
 
   /**
    * @param {import('./virtual-time.mjs').Time} time
@@ -62,66 +63,65 @@ export class FakeElement extends EventTarget {
   set src(url) {
     this.#halt();
     this.paused = true;
-    this.#refuse('AbortError');
+    this.#rejectPlays('AbortError');
     Object.assign(this, { readyState: 0, duration: NaN, ended: false, seeking: false, error: null });
     this.#src = url;
     this.#positionSec = 0;
-    this.#later('load', LOAD_MS, () => this.#loaded());
+    this.#delay('load', LOAD_MS, () => this.#handleLoaded());
   }
 
-  #loaded() {
-    const file = files.get(this.#src);
-    const says = file?.says ?? (file?.type === 'audio/wav' ? { song: null, seconds: (file.size - 44) / 8_000, playable: true } : null);
-    if (!says?.playable) {
-      return this.#fail(4);
-    }
-    this.#says = says;
-    this.duration = says.seconds;
+  #handleLoaded() {
+    const blob = blobs.get(this.#src);
+    const silence = blob?.type === 'audio/wav' ? { song: null, seconds: (blob.size - 44) / 8_000, playable: true } : null;
+    const content = blob?.content ?? silence;
+    if (!content?.playable) return this.#fail(4);
+    this.#content = content;
+    this.duration = content.seconds;
     this.readyState = 1;
-    this.#tell('loadedmetadata');
-    this.#later('load', BUFFER_MS, () => {
+    this.#dispatch('loadedmetadata');
+    this.#delay('load', BUFFERING_MS, () => {
       this.readyState = 4;
-      this.#tell('canplay');
-      this.#begin();
+      this.#dispatch('canplay');
+      this.#startSound();
     });
   }
 
-  /** @param {number} code */
+  /** @param {number} code of the MediaError */
   #fail(code) {
     this.error = { code };
-    this.#refuse('NotSupportedError');
-    this.#tell('error');
+    this.#rejectPlays('NotSupportedError');
+    this.#dispatch('error');
   }
 
   get currentTime() {
-    const passage = this.#sounding ? this.passages.at(-1) : undefined;
+    const passage = this.#isSounding ? this.passages.at(-1) : undefined;
     return passage ? passage.fromSec + (this.time.now() - passage.fromMs) / 1000 : this.#positionSec;
   }
   set currentTime(sec) {
     this.#halt();
     this.ended = false;
     this.#positionSec = sec;
-    // Before it has loaded, this is where it is to begin.
+    // Before the metadata has loaded, this is the default playback start position.
     if (this.readyState === 0) return;
     this.seeking = true;
-    this.#later('load', SEEK_MS, () => {
+    this.#delay('load', SEEK_MS, () => {
       this.seeking = false;
       this.readyState = 4;
-      for (const name of ['seeked', 'canplay']) this.#tell(name);
-      this.#begin();
+      for (const name of ['seeked', 'canplay']) this.#dispatch(name);
+      this.#startSound();
     });
   }
 
   async play() {
-    if (!this.card.allowed) throw new DOMException('not by itself', 'NotAllowedError');
-    if (this.error) throw new DOMException('no such format', 'NotSupportedError');
+    if (!this.card.allowed) throw new DOMException('a gesture is required', 'NotAllowedError');
+    if (this.error) throw new DOMException('unsupported format', 'NotSupportedError');
     if (!this.paused) return;
     this.paused = false;
     if (this.ended) this.#positionSec = 0;
     this.ended = false;
     await new Promise((resolve, reject) => {
-      this.#plays.push({ resolve: () => resolve(null), reject });
-      if (!this.seeking) this.#begin();
+      this.#pendingPlays.push({ resolve: () => resolve(null), reject });
+      if (!this.seeking) this.#startSound();
     });
   }
 
@@ -129,64 +129,65 @@ export class FakeElement extends EventTarget {
     if (this.paused) return;
     this.#halt();
     this.paused = true;
-    this.#refuse('AbortError');
-    this.time.in(1, () => ['timeupdate', 'pause'].forEach((name) => this.#tell(name)));
+    this.#rejectPlays('AbortError');
+    this.time.after(1, () => ['timeupdate', 'pause'].forEach((name) => this.#dispatch(name)));
   }
 
   canPlayType() {
     return 'maybe';
   }
 
-  #begin() {
+  #startSound() {
     if (this.paused || this.readyState < 3) return;
-    for (const { resolve } of this.#plays.splice(0)) resolve();
-    if (!this.card.present) return this.#later('sound', GIVE_UP_MS, () => this.#fail(3));
-    this.#later('sound', BEGIN_MS, () => {
-      this.#sounding = true;
-      const { song } = this.#says;
+    for (const { resolve } of this.#pendingPlays.splice(0)) resolve();
+    this.#dispatch('playing');
+    if (!this.card.present) return this.#delay('sound', NO_OUTPUT_ERROR_MS, () => this.#fail(3));
+    this.#delay('sound', START_LATENCY_MS, () => {
+      this.#isSounding = true;
+      const { song } = this.#content;
       this.passages.push({ song, fromMs: this.time.now(), toMs: Infinity, fromSec: this.#positionSec });
-      this.#later('sound', (this.duration - this.#positionSec) * 1000, () => this.#end());
+      this.#delay('sound', (this.duration - this.#positionSec) * 1000, () => this.#handleEnd());
     });
   }
 
-  #end() {
+  #handleEnd() {
     this.#halt();
     if (this.loop) {
       this.#positionSec = 0;
-      return this.#begin();
+      return this.#startSound();
     }
     this.#positionSec = this.duration;
     Object.assign(this, { ended: true, paused: true });
-    for (const name of ['timeupdate', 'pause', 'ended']) this.#tell(name);
+    for (const name of ['timeupdate', 'pause', 'ended']) this.#dispatch(name);
   }
 
-  /** What sounds is cut off, and what is about to does not. */
+  /** Ends the audible sound, and cancels a sound that is about to start. */
   #halt() {
     this.#positionSec = this.currentTime;
-    this.#turns.sound += 1;
+    this.#latestStep.sound += 1;
     const passage = this.passages.at(-1);
-    if (this.#sounding && passage) passage.toMs = this.time.now();
-    this.#sounding = false;
+    if (this.#isSounding && passage) passage.toMs = this.time.now();
+    this.#isSounding = false;
   }
 
-  /** @param {'load' | 'sound'} what @param {number} ms @param {() => void} then */
-  #later(what, ms, then) {
-    this.#turns[what] += 1;
-    const own = this.#turns[what];
-    this.time.in(ms, () => own === this.#turns[what] && then());
-  }
-
-  /** @param {string} name */
-  #refuse(name) {
-    for (const { reject } of this.#plays.splice(0)) reject(new DOMException('', name));
+  /** @param {'load' | 'sound'} kind @param {number} ms @param {() => void} step */
+  #delay(kind, ms, step) {
+    this.#latestStep[kind] += 1;
+    const number = this.#latestStep[kind];
+    this.time.after(ms, () => number === this.#latestStep[kind] && step());
   }
 
   /** @param {string} name */
-  #tell(name) {
+  #rejectPlays(name) {
+    for (const { reject } of this.#pendingPlays.splice(0)) reject(new DOMException('', name));
+  }
+
+  /** @param {string} name */
+  #dispatch(name) {
     this.dispatchEvent(new Event(name));
   }
 
-  /** @param {number} ms @returns {import('./sound-card.mjs').Sound[]} */
+  /** The audible sound at a time of the page's clock. @param {number} ms @returns {import('./sound-card.mjs').Sound[]} */
   heardAt(ms) {
     return this.passages
       .filter(({ song, fromMs, toMs }) => song !== null && fromMs <= ms && ms < toMs)

@@ -1,13 +1,14 @@
-// Tracks of any length for tests, as plain WAV files: a tone each, so that they differ by ear too.
+// WAV files of any duration for tests. Each file holds one sine tone, at a different frequency for each track.
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
+ * A WAV file with 16-bit samples. The frequency is a whole number of Hz, so that every second of the tone is the same.
  * @param {number} seconds
- * @param {{hz?: number, rate?: number, channels?: number}} [options]
+ * @param {{hz?: number, rate?: number, channels?: number, amplitude?: number}} [options] `amplitude`: at most 32,767
  */
-export function tone(seconds, { hz = 220, rate = 22_050, channels = 1 } = {}) {
+export function tone(seconds, { hz = 220, rate = 22_050, channels = 1, amplitude = 6_000 } = {}) {
   const frames = Math.round(seconds * rate);
   const bytes = frames * channels * 2;
   const wav = Buffer.alloc(44 + bytes);
@@ -23,16 +24,18 @@ export function tone(seconds, { hz = 220, rate = 22_050, channels = 1 } = {}) {
   wav.writeUInt16LE(16, 34);
   wav.write('data', 36);
   wav.writeUInt32LE(bytes, 40);
-  for (let i = 0; i < frames; i += 1) {
-    const level = Math.round(6_000 * Math.sin((2 * Math.PI * hz * i) / rate));
-    for (let c = 0; c < channels; c += 1) wav.writeInt16LE(level, 44 + (i * channels + c) * 2);
+  const second = Buffer.alloc(rate * channels * 2);
+  for (let i = 0; i < rate; i += 1) {
+    const sample = Math.round(amplitude * Math.sin((2 * Math.PI * hz * i) / rate));
+    for (let c = 0; c < channels; c += 1) second.writeInt16LE(sample, (i * channels + c) * 2);
   }
+  for (let offset = 44; offset < wav.length; offset += second.length) second.copy(wav, offset);
   return wav;
 }
 
 /**
- * Fills a folder with tones: name → seconds.
- * @param {Record<string, number>} tracks
+ * A `fill` function for `startServer` that writes one tone for each track.
+ * @param {Record<string, number>} tracks title → seconds
  * @param {Parameters<typeof tone>[1]} [options]
  */
 export const tones = (tracks, options) => (folder) =>

@@ -1,226 +1,399 @@
-// A stay in the room, against a server that is made up: what is asked for, when, and what is made of it.
+// The session against a simulated server: its requests and its handling of the responses.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { createSession } from '../../../static/js/session.js';
+import { messageText } from '../../../static/js/language/texts.js';
+import { HOUSE, setCurrentRoom } from '../../../static/js/net/room-address.js';
+import { createSession } from '../../../static/js/net/session.js';
 import { createStore } from '../../../static/js/store.js';
 import { room } from '../support/rooms.mjs';
+import { settlePromises } from '../support/promises.mjs';
 
 globalThis.document ??= /** @type {any} */ (new EventTarget());
 globalThis.addEventListener ??= () => {};
 
 const track = (/** @type {string} */ trackId, version = 'v1') => ({ trackId, version, tags: { title: trackId } });
-const message = (/** @type {object} */ data) => new TextEncoder().encode(`data: ${JSON.stringify(data)}\n\n`);
-const turns = async () => {
-  for (let turn = 0; turn < 30; turn += 1) await new Promise(setImmediate);
-};
+const encodeMessage = (/** @type {object} */ data) => new TextEncoder().encode(`data: ${JSON.stringify(data)}\n\n`);
 
 /** @param {import('node:test').TestContext} t */
-async function enter(t) {
+async function createPhone(t) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   /** @type {string[]} */
-  const asked = [];
+  const requestedPaths = [];
   /** @type {string[]} */
-  const said = [];
+  const shownMessages = [];
   /** @type {ReadableStreamDefaultController[]} */
   const streams = [];
   /** @type {Record<string, (signal: AbortSignal) => Response | Promise<Response>>} */
-  const answers = {
+  const responses = {
     '/snapshot': () => Response.json(room(), { headers: { 'Lockstep-Member': 'm1' } }),
     '/index': () => Response.json([track('a')], { headers: { ETag: '"1"' } }),
     '/clock': () => Response.json({ receivedMs: 5, serverMs: 5 }),
     '/events': (signal) => new Response(new ReadableStream({ start: (body) => {
       streams.push(body);
-      signal.addEventListener('abort', () => { try { body.error(new Error('given up')); } catch { /* ended before */ } });
+      signal.addEventListener('abort', () => { try { body.error(new Error('aborted')); } catch { /* closed before */ } });
     } })),
     '/leave': () => new Response(null, { status: 204 }),
   };
   t.mock.method(globalThis, 'fetch', async (path, { signal }) => {
-    const name = path.split('?')[0];
-    asked.push(name);
-    return answers[name]?.(signal);
+    const pathname = path.slice(1).split('?')[0];
+    requestedPaths.push(pathname);
+    return responses[pathname]?.(signal);
   });
   const state = { view: 'starting', room: null, memberId: null, index: new Map(), connection: 'connecting', settings: {}, clock: null };
   const store = createStore(/** @type {any} */ (state));
-  const known = { tracks: () => new Map(), take: (/** @type {any} */ index) => index };
-  const session = createSession({ store, place: () => null, known: Promise.resolve(/** @type {any} */ (known)), say: (text) => said.push(text) });
+  const indexCache = Promise.resolve(/** @type {any} */ ({ storedIndex: () => new Map(), withKnownDurations: (/** @type {any} */ index) => index, save: () => {} }));
+  const session = createSession({ store, nowPlaying: () => null, indexCache, showMessage: (text) => shownMessages.push(text), onTalk: () => {}, onRoomGone: () => shownMessages.push('gone') });
   t.after(async () => {
+    setCurrentRoom(HOUSE);
     await session.leave();
-    await turns();
+    await settlePromises();
   });
   return {
-    session, store, answers, said,
-    asked: () => asked.splice(0),
-    say: (/** @type {object} */ data) => streams.at(-1)?.enqueue(message(data)),
-    breakOff: () => streams.at(-1)?.error(new Error('broken')),
+    session, store, responses, shownMessages,
+    takeRequestedPaths: () => requestedPaths.splice(0),
+    send: (/** @type {object} */ data) => streams.at(-1)?.enqueue(encodeMessage(data)),
+    breakStream: () => streams.at(-1)?.error(new Error('broken')),
   };
 }
 
-const never = () => new Promise(() => {});
+const neverResponds = () => new Promise(() => {});
 const snapshot = { event: 'snapshot', payload: room(), eventCount: 7 };
 
-test('the room is followed while the index is still on its way', async (t) => {
-  const { session, store, answers, asked, say } = await enter(t);
-  answers['/index'] = /** @type {any} */ (never);
+test('the event stream opens while the index is still loading', async (t) => {
+  const { session, store, responses, takeRequestedPaths, send } = await createPhone(t);
+  responses['/index'] = /** @type {any} */ (neverResponds);
   await session.start();
-  await turns();
-  assert.ok(asked().includes('/events'));
-  say(snapshot);
-  await turns();
+  await settlePromises();
+  assert.ok(takeRequestedPaths().includes('/events'));
+  send(snapshot);
+  await settlePromises();
   assert.equal(store.get().connection, 'open');
 });
 
-test('a large index may come as slowly as it likes, and is given up when nothing comes any more', async (t) => {
-  const { session, store, answers } = await enter(t);
+test('a slow index download completes, and a stalled one is aborted', async (t) => {
+  const { session, store, responses } = await createPhone(t);
   const text = JSON.stringify([track('a')]);
   /** @type {ReadableStreamDefaultController} */
   let body;
-  let aborted = 0;
-  answers['/index'] = (signal) => new Response(new ReadableStream({ start: (own) => {
-    body = own;
-    signal.addEventListener('abort', () => { aborted += 1; own.error(new Error('given up')); });
+  let abortCount = 0;
+  responses['/index'] = (signal) => new Response(new ReadableStream({ start: (controller) => {
+    body = controller;
+    signal.addEventListener('abort', () => { abortCount += 1; controller.error(new Error('aborted')); });
   } }));
   await session.start();
   for (const letter of text) {
-    await turns();
+    await settlePromises();
     body.enqueue(new TextEncoder().encode(letter));
-    await turns();
+    await settlePromises();
     t.mock.timers.tick(5_000);
   }
   body.close();
-  await turns();
+  await settlePromises();
   assert.deepEqual([...store.get().index.keys()], ['a']);
-  assert.equal(aborted, 0);
+  assert.equal(abortCount, 0);
   session.refreshIndex();
-  await turns();
+  await settlePromises();
   t.mock.timers.tick(8_000);
-  await turns();
-  assert.equal(aborted, 1);
+  await settlePromises();
+  assert.equal(abortCount, 1);
 });
 
-test('an index that is still the same changes nothing, and one that is not keeps the tracks that are', async (t) => {
-  const { session, store, answers } = await enter(t);
+test('unchanged tracks of a refreshed index keep their objects', async (t) => {
+  const { session, store, responses } = await createPhone(t);
   await session.start();
-  await turns();
+  await settlePromises();
   const { index } = store.get();
   assert.equal(index.size, 1);
   await session.refreshIndex();
   assert.equal(store.get().index, index);
-  answers['/index'] = () => Response.json([track('a'), track('b')], { headers: { ETag: '"2"' } });
+  responses['/index'] = () => Response.json([track('a'), track('b')], { headers: { ETag: '"2"' } });
   await session.refreshIndex();
   assert.equal(store.get().index.size, 2);
   assert.equal(store.get().index.get('a'), index.get('a'));
 });
 
-test('an index that is asked for while another is on its way is asked for after that, once', async (t) => {
-  const { session, store, answers, asked } = await enter(t);
+test('index refreshes during a request cause one more request', async (t) => {
+  const { session, store, responses, takeRequestedPaths } = await createPhone(t);
   await session.start();
-  await turns();
-  asked();
+  await settlePromises();
+  takeRequestedPaths();
   /** @type {((response: Response) => void)[]} */
-  const waiting = [];
-  answers['/index'] = () => new Promise((resolve) => waiting.push(resolve));
+  const pending = [];
+  responses['/index'] = () => new Promise((resolve) => pending.push(resolve));
   for (let i = 0; i < 3; i += 1) session.refreshIndex();
-  await turns();
-  assert.equal(waiting.length, 1);
+  await settlePromises();
+  assert.equal(pending.length, 1);
   for (const version of ['v2', 'v3']) {
-    waiting.shift()?.(Response.json([track('a', version)], { headers: { ETag: version } }));
-    await turns();
+    pending.shift()?.(Response.json([track('a', version)], { headers: { ETag: version } }));
+    await settlePromises();
   }
   assert.equal(store.get().index.get('a')?.version, 'v3');
-  assert.equal(waiting.length, 0);
+  assert.equal(pending.length, 0);
 });
 
-test('a gap that is seen while the room is being asked for is closed as well', async (t) => {
-  const { session, store, answers, say } = await enter(t);
+test('an event gap during a snapshot request causes another request', async (t) => {
+  const { session, store, responses, send } = await createPhone(t);
   await session.start();
-  await turns();
-  say(snapshot);
-  await turns();
+  await settlePromises();
+  send(snapshot);
+  await settlePromises();
   /** @type {((response: Response) => void)[]} */
-  const waiting = [];
-  answers['/snapshot'] = () => new Promise((resolve) => waiting.push(resolve));
-  const event = (/** @type {number} */ eventCount) => say({ event: 'playback.paused', payload: { patch: [] }, eventCount });
-  event(9);
-  await turns();
-  event(11);
-  await turns();
+  const pending = [];
+  responses['/snapshot'] = () => new Promise((resolve) => pending.push(resolve));
+  const sendEvent = (/** @type {number} */ eventCount) => send({ event: 'playback.paused', payload: { patch: [] }, eventCount });
+  sendEvent(9);
+  await settlePromises();
+  sendEvent(11);
+  await settlePromises();
   for (const eventCount of [9, 11]) {
-    waiting.shift()?.(Response.json(room({ eventCount })));
-    await turns();
+    pending.shift()?.(Response.json(room({ eventCount })));
+    await settlePromises();
   }
   assert.equal(store.get().room?.eventCount, 11);
 });
 
-test('a stream that is lost asks for something small, and leads to the door where nobody is known any more', async (t) => {
-  const { session, store, answers, asked, say, breakOff } = await enter(t);
+test('a 401 after a lost stream leads to the join view', async (t) => {
+  const { session, store, responses, takeRequestedPaths, send, breakStream } = await createPhone(t);
   await session.start();
-  await turns();
-  say(snapshot);
-  await turns();
-  asked();
-  breakOff();
-  await turns();
-  assert.deepEqual(asked(), ['/clock']);
+  await settlePromises();
+  send(snapshot);
+  await settlePromises();
+  takeRequestedPaths();
+  breakStream();
+  await settlePromises();
+  assert.deepEqual(takeRequestedPaths(), ['/clock']);
   t.mock.timers.tick(500);
-  await turns();
-  answers['/clock'] = () => Response.json({ status: 401, detail: 'who are you?' }, { status: 401 });
-  breakOff();
-  await turns();
+  await settlePromises();
+  responses['/clock'] = () => Response.json({ status: 401, detail: 'not paired' }, { status: 401 });
+  breakStream();
+  await settlePromises();
   assert.equal(store.get().view, 'join');
-  assert.equal(store.get().trouble, 'This phone is no longer paired.');
+  assert.equal(messageText(store.get().disconnectReason), 'This phone is no longer paired.');
 });
 
-const left = (/** @type {string} */ memberId, /** @type {object} */ more = {}) =>
-  ({ event: 'client.left', payload: { memberId, ...more, patch: [{ op: 'remove', path: `/clients/${memberId}` }] }, eventCount: 8 });
+const memberLeft = (/** @type {string} */ memberId, /** @type {object} */ extraPayload = {}) =>
+  ({ event: 'client.left', payload: { memberId, ...extraPayload, patch: [{ op: 'remove', path: `/clients/${memberId}` }] }, eventCount: 8 });
 
-test('a phone that is removed by another one is at the door, and told by whom', async (t) => {
-  const { session, store, answers, said, say } = await enter(t);
+test('a removed phone shows the join view and who removed it', async (t) => {
+  const { session, store, responses, shownMessages, send } = await createPhone(t);
   await session.start();
-  await turns();
-  say(snapshot);
-  await turns();
-  answers['/clock'] = () => Response.json({ status: 401 }, { status: 401 });
-  say(left('m1', { removedBy: 'm2' }));
-  await turns();
+  await settlePromises();
+  send(snapshot);
+  await settlePromises();
+  responses['/clock'] = () => Response.json({ status: 401 }, { status: 401 });
+  send(memberLeft('m1', { removedBy: 'm2' }));
+  await settlePromises();
   assert.equal(store.get().view, 'join');
-  assert.equal(store.get().trouble, 'Phone 2 has removed this phone.');
-  assert.deepEqual(said, []);
+  assert.equal(messageText(store.get().disconnectReason), 'Phone 2 has removed this phone.');
+  assert.deepEqual(shownMessages, []);
 });
 
-test('that another phone is removed is said once, and that one leaves is not', async (t) => {
-  for (const [more, text] of /** @type {[object, string[]][]} */ ([
+test('the removal of another phone is announced once, its departure never', async (t) => {
+  for (const [extraPayload, expectedMessages] of /** @type {[object, string[]][]} */ ([
     [{ removedBy: 'm1' }, ['Phone 2 is removed.']],
     [{ removedBy: 'm3' }, ['Phone 3 has removed Phone 2.']],
     [{}, []],
   ])) {
-    await t.test(JSON.stringify(more), async (t) => {
-      const { session, store, said, say } = await enter(t);
+    await t.test(JSON.stringify(extraPayload), async (t) => {
+      const { session, store, shownMessages, send } = await createPhone(t);
       await session.start();
-      await turns();
-      say(snapshot);
-      for (let twice = 0; twice < 2; twice += 1) say(left('m2', more));
-      await turns();
-      assert.deepEqual(said, text);
+      await settlePromises();
+      send(snapshot);
+      for (let delivery = 0; delivery < 2; delivery += 1) send(memberLeft('m2', extraPayload));
+      await settlePromises();
+      assert.deepEqual(shownMessages, expectedMessages);
       assert.deepEqual(Object.keys(store.get().room?.clients ?? {}), ['m1']);
     });
   }
 });
 
-test('a phone that leaves is told nothing, though its stream ends before the answer comes', async (t) => {
-  const { session, store, answers, say, breakOff } = await enter(t);
+test('leaving shows no error if the stream ends before the response', async (t) => {
+  const { session, store, responses, send, breakStream } = await createPhone(t);
   await session.start();
-  await turns();
-  say(snapshot);
-  await turns();
-  answers['/clock'] = () => Response.json({ status: 401 }, { status: 401 });
-  let answer = (/** @type {Response} */ _) => {};
-  answers['/leave'] = () => new Promise((resolve) => (answer = resolve));
-  const gone = session.leave();
-  breakOff();
-  await turns();
-  assert.deepEqual([store.get().view, store.get().trouble], ['join', null]);
-  answer(new Response(null, { status: 204 }));
-  await gone;
-  answers['/leave'] = () => new Response(null, { status: 204 });
+  await settlePromises();
+  send(snapshot);
+  await settlePromises();
+  responses['/clock'] = () => Response.json({ status: 401 }, { status: 401 });
+  let respond = (/** @type {Response} */ _) => {};
+  responses['/leave'] = () => new Promise((resolve) => (respond = resolve));
+  const leaving = session.leave();
+  breakStream();
+  await settlePromises();
+  assert.deepEqual([store.get().view, store.get().disconnectReason], ['join', null]);
+  respond(new Response(null, { status: 204 }));
+  await leaving;
+  responses['/leave'] = () => new Response(null, { status: 204 });
+});
+
+const garden = () => room({ eventCount: 3, queue: ['c', 'a'], queueIndex: 0 });
+const enterGarden = () => Response.json({ memberId: 'm1', eventCount: 3, snapshot: garden() });
+const problem = (/** @type {number} */ status, /** @type {string} */ code) => () => Response.json({ code, detail: code }, { status });
+
+test('the requests of another room go below its address, others to the house', async (t) => {
+  const { session, store, responses, takeRequestedPaths } = await createPhone(t);
+  responses['/rooms/k3/enter'] = enterGarden;
+  responses['/rooms'] = () => Response.json([{ roomId: 'house' }, { roomId: 'k3' }]);
+  await session.start();
+  await settlePromises();
+  store.update({ history: /** @type {any} */ ([{ id: 1 }]), pendingCommands: /** @type {any} */ ([{ name: 'next' }]) });
+  takeRequestedPaths();
+  await session.moveTo('k3');
+  await settlePromises();
+  assert.deepEqual(takeRequestedPaths().filter((path) => path !== '/clock').toSorted(), ['/index', '/rooms', '/rooms/k3/enter', '/rooms/k3/events']);
+  const { roomId, room: entered, memberId, history, pendingCommands, rooms } = store.get();
+  assert.deepEqual([roomId, entered?.eventCount, memberId, rooms.length], ['k3', 3, 'm1', 2]);
+  assert.deepEqual([history, pendingCommands], [[], []], 'what belongs to the room before');
+});
+
+test('a phone that is not let in stays in its room', async (t) => {
+  const { session, store, responses, takeRequestedPaths } = await createPhone(t);
+  responses['/rooms/k3/enter'] = problem(403, 'password-needed');
+  await session.start();
+  await settlePromises();
+  takeRequestedPaths();
+  await assert.rejects(session.moveTo('k3'));
+  await settlePromises();
+  assert.deepEqual([store.get().roomId, store.get().room?.eventCount], ['house', 7]);
+  assert.deepEqual(takeRequestedPaths(), ['/rooms/k3/enter']);
+});
+
+/** @param {Awaited<ReturnType<typeof createPhone>>} phone @param {string} roomId @returns {() => Promise<void>} lets the phone in */
+function delayEntry({ responses }, roomId) {
+  let respond = (/** @type {Response} */ _) => {};
+  responses[`/rooms/${roomId}/enter`] = () => new Promise((resolve) => (respond = resolve));
+  responses[`/rooms/${roomId}/events`] = responses['/events'];
+  return async () => {
+    respond(enterGarden());
+    await settlePromises();
+  };
+}
+
+test('the later of two moves wins, whichever response is first', async (t) => {
+  const phone = await createPhone(t);
+  const { session, store } = phone;
+  await session.start();
+  const [letIntoSlow, letIntoFast] = [delayEntry(phone, 'k3'), delayEntry(phone, 'k4')];
+  const moves = [session.moveTo('k3'), session.moveTo('k4')];
+  await letIntoFast();
+  await letIntoSlow();
+  assert.deepEqual(await Promise.all(moves), [false, true]);
+  assert.equal(store.get().roomId, 'k4');
+});
+
+test('a wish for the present room ends the move that is under way', async (t) => {
+  const phone = await createPhone(t);
+  const { session, store, takeRequestedPaths } = phone;
+  await session.start();
+  const letIn = delayEntry(phone, 'k3');
+  const move = session.moveTo('k3');
+  assert.equal(await session.moveTo('house'), true);
+  await letIn();
+  assert.equal(await move, false);
+  assert.equal(store.get().roomId, 'house');
+  assert.equal(takeRequestedPaths().includes('/rooms/k3/events'), false);
+});
+
+test('an earlier move that fails is not reported', async (t) => {
+  const phone = await createPhone(t);
+  const { session, store, responses } = phone;
+  await session.start();
+  let refuse = (/** @type {Response} */ _) => {};
+  responses['/rooms/k3/enter'] = () => new Promise((resolve) => (refuse = resolve));
+  const letIn = delayEntry(phone, 'k4');
+  const moves = [session.moveTo('k3'), session.moveTo('k4')];
+  await letIn();
+  refuse(Response.json({ code: 'password-needed' }, { status: 403 }));
+  assert.deepEqual(await Promise.all(moves), [false, true]);
+  assert.equal(store.get().roomId, 'k4');
+});
+
+test('a removed room is not shown while the house room is loading', async (t) => {
+  const { session, store, responses, breakStream } = await createPhone(t);
+  responses['/rooms/k3/enter'] = enterGarden;
+  responses['/rooms/k3/events'] = responses['/events'];
+  setCurrentRoom('k3');
+  await session.start();
+  await settlePromises();
+  responses['/rooms/k3/events'] = problem(404, 'no-such-room');
+  responses['/snapshot'] = /** @type {any} */ (neverResponds);
+  breakStream();
+  await settlePromises();
+  t.mock.timers.tick(500);
+  await settlePromises();
+  assert.deepEqual([store.get().view, store.get().roomId, store.get().room], ['starting', 'house', null]);
+});
+
+test('pairing at the address of a removed room goes on with the house', async (t) => {
+  const { session, responses, shownMessages, takeRequestedPaths } = await createPhone(t);
+  responses['/rooms/k3/enter'] = problem(401, 'not-paired');
+  responses['/rooms/k3/pair'] = problem(404, 'no-such-room');
+  responses['/pair'] = () => Response.json({ memberId: 'm1', snapshot: room() });
+  setCurrentRoom('k3');
+  await session.start();
+  await assert.rejects(session.join('123456', 'Ada'));
+  assert.deepEqual(shownMessages, ['gone']);
+  takeRequestedPaths();
+  await session.join('123456', 'Ada');
+  assert.equal(takeRequestedPaths()[0], '/pair');
+});
+
+test('a removed room leads to the house room', async (t) => {
+  const { session, store, responses, shownMessages, breakStream } = await createPhone(t);
+  responses['/rooms/k3/enter'] = enterGarden;
+  responses['/rooms/k3/events'] = responses['/events'];
+  setCurrentRoom('k3');
+  await session.start();
+  await settlePromises();
+  assert.equal(store.get().roomId, 'k3');
+  responses['/rooms/k3/events'] = problem(404, 'no-such-room');
+  breakStream();
+  await settlePromises();
+  t.mock.timers.tick(500);
+  await settlePromises();
+  assert.deepEqual([store.get().roomId, store.get().room?.eventCount, shownMessages], ['house', 7, ['gone']]);
+});
+
+test('the page of a locked room asks a paired phone for the password', async (t) => {
+  const { session, store, responses } = await createPhone(t);
+  responses['/rooms/k3/enter'] = problem(403, 'password-needed');
+  setCurrentRoom('k3');
+  responses['/rooms'] = () => Response.json([{ roomId: 'house', name: 'House' }, { roomId: 'k3', name: 'Garden' }]);
+  await session.start();
+  assert.deepEqual([store.get().view, store.get().isRoomLocked, store.get().roomId, store.get().rooms.length], ['join', true, 'k3', 2]);
+  responses['/rooms/k3/enter'] = enterGarden;
+  assert.equal(await session.moveTo('k3', 'open sesame'), true);
+  assert.deepEqual([store.get().view, store.get().isRoomLocked, store.get().roomId], ['room', false, 'k3']);
+});
+
+test('a page whose phone listens elsewhere follows as a remote control', async (t) => {
+  const { session, store, send, responses } = await createPhone(t);
+  /** @type {string[]} */
+  const queries = [];
+  const fetched = /** @type {any} */ (globalThis.fetch);
+  t.mock.method(globalThis, 'fetch', (/** @type {string} */ path, /** @type {any} */ init) => {
+    if (path.startsWith('./events')) queries.push(path.slice('./events'.length));
+    return fetched(path, init);
+  });
+  assert.ok(responses['/events']);
+  await session.start();
+  await settlePromises();
+  send(snapshot);
+  await settlePromises();
+  send({ event: 'moved', payload: { roomId: 'k3' }, eventCount: 7 });
+  await settlePromises();
+  assert.equal(store.get().movedTo, 'k3');
+  store.update({ movedTo: null });
+  await settlePromises();
+  assert.deepEqual(queries, ['', '?role=remote', '']);
+});
+
+test('the list of rooms follows the event stream', async (t) => {
+  const { session, store, send } = await createPhone(t);
+  await session.start();
+  await settlePromises();
+  send(snapshot);
+  send({ event: 'rooms', payload: [{ roomId: 'house', name: 'Kitchen' }], eventCount: 7 });
+  await settlePromises();
+  assert.deepEqual(store.get().rooms, [{ roomId: 'house', name: 'Kitchen' }]);
 });

@@ -1,0 +1,138 @@
+//! The state files of the rooms other than the house room.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::RoomId;
+use crate::data_files::{DataFiles, flush_folder, folder_of};
+use crate::hub::StartState;
+use crate::store::{LoadedState, Store};
+
+/// A room that no device has entered for this long is removed at a start.
+const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// What follows the id in the name of a state file.
+const SUFFIX: &str = ".json";
+/// The permissions of the folder.
+const FOLDER_MODE: u32 = 0o700;
+
+/// A room as found at a start.
+#[derive(Debug)]
+pub(crate) struct OpenedRoom {
+    pub(super) id: RoomId,
+    /// `None` if the file cannot be locked.
+    pub(super) store: Option<Store>,
+    /// The state, or a description of the damage.
+    pub(super) loaded: Result<StartState, String>,
+}
+
+impl OpenedRoom {
+    /// The state, unless it is damaged.
+    pub(crate) fn state(&self) -> Option<&StartState> {
+        self.loaded.as_ref().ok()
+    }
+}
+
+/// The folder of the rooms beside the state file of the house room.
+#[derive(Debug, Clone)]
+pub(super) struct RoomFolder(PathBuf);
+
+impl RoomFolder {
+    pub(super) fn beside(state_file: &Path) -> Self {
+        RoomFolder(DataFiles::beside(state_file).rooms_path())
+    }
+
+    pub(super) fn state_file(&self, id: &RoomId) -> PathBuf {
+        self.0.join(format!("{id}{SUFFIX}"))
+    }
+
+    /// Creates the folder if it is missing. Blocks.
+    pub(super) fn create(&self) -> io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        match fs::DirBuilder::new().mode(FOLDER_MODE).create(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            created => created.and_then(|()| flush_folder(folder_of(&self.0))),
+        }
+    }
+
+    /// Locks and loads all rooms. Those that nobody has entered for a long time are set aside instead. Blocks.
+    pub(super) fn open_all(&self, now: SystemTime) -> Vec<OpenedRoom> {
+        let mut ids: Vec<RoomId> = match fs::read_dir(&self.0) {
+            Ok(entries) => entries
+                .flatten()
+                .filter_map(|entry| {
+                    let name = entry.file_name().into_string().ok()?;
+                    let id: RoomId = name.strip_suffix(SUFFIX)?.parse().ok()?;
+                    (!id.is_house()).then_some(id)
+                })
+                .collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+            Err(error) => {
+                tracing::error!("the rooms in {} cannot be read: {error}", self.0.display());
+                return Vec::new();
+            }
+        };
+        ids.sort();
+        let opened = ids.into_iter().filter_map(|id| self.open(id, now));
+        opened.collect()
+    }
+
+    fn open(&self, id: RoomId, now: SystemTime) -> Option<OpenedRoom> {
+        let store = match Store::open(&self.state_file(&id)) {
+            Ok(store) => store,
+            Err(error) => {
+                return Some(OpenedRoom {
+                    id,
+                    store: None,
+                    loaded: Err(error.to_string()),
+                });
+            }
+        };
+        let loaded = match store.load() {
+            LoadedState::Valid(state) => {
+                let (room, profile) = *state;
+                Ok(StartState { room, profile })
+            }
+            LoadedState::Missing => {
+                // The server never writes an empty file, and a link may lead nowhere.
+                tracing::warn!("the state file of room {id} is empty, so there is no such room");
+                return None;
+            }
+            LoadedState::Damaged(why) => Err(why),
+        };
+        if let Ok(state) = &loaded {
+            if has_expired(state.profile.access.entered_at, now) {
+                match store.set_aside() {
+                    Ok(aside) => {
+                        let aside = aside.unwrap_or_default();
+                        tracing::info!(
+                            "nobody has entered room {id} for 30 days, so it was removed; its state was moved to {}",
+                            aside.display()
+                        );
+                        return None;
+                    }
+                    Err(error) => {
+                        tracing::warn!("room {id} has expired and cannot be removed: {error}")
+                    }
+                }
+            }
+        }
+        Some(OpenedRoom {
+            id,
+            store: Some(store),
+            loaded,
+        })
+    }
+}
+
+/// Seconds since 1970 (UTC).
+pub(super) fn unix_seconds(now: SystemTime) -> u64 {
+    now.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// Whether nobody has entered for [`LIFETIME`]. The time in the file may be in the future if the machine's clock was wrong.
+fn has_expired(entered_at: u64, now: SystemTime) -> bool {
+    unix_seconds(now).saturating_sub(entered_at) > LIFETIME.as_secs()
+}

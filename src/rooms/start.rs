@@ -1,0 +1,272 @@
+//! Starts the hub of a room, with its history and the tasks that keep the room up to date.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::files::RoomFolder;
+use super::follow::{HouseMembers, LibraryNews};
+use super::password::Passwords;
+use super::reservations::Reservations;
+use super::seats::Seats;
+use super::{OpenedRoom, Registry, RoomEntry, RoomId, RoomStatus, Rooms};
+use crate::history::{History, HistoryWriter};
+use crate::hub::{Hub, Settings, ShutdownPhase, StartState};
+use crate::library::Library;
+use crate::metrics::RoomCounters;
+use crate::pairing::Pairing;
+use crate::store::Store;
+
+/// What every hub is started with.
+#[derive(Debug)]
+pub(crate) struct RoomStarter {
+    pub(super) folder: RoomFolder,
+    settings: Settings,
+    phase: watch::Receiver<ShutdownPhase>,
+}
+
+/// The house room, which was started already.
+#[derive(Debug)]
+pub(crate) struct StartedHouse {
+    /// The hub, or why there is none.
+    pub(crate) status: RoomStatus,
+    /// The house's pairing code.
+    pub(crate) pairing: Pairing,
+    /// The house's counters.
+    pub(crate) counters: Arc<RoomCounters>,
+}
+
+/// The hub of a room that has just been started.
+struct StartedHub {
+    entry: Arc<RoomEntry>,
+    task: JoinHandle<()>,
+    writer: HistoryWriter,
+}
+
+impl RoomStarter {
+    pub(crate) fn new(
+        state_file: &std::path::Path,
+        settings: Settings,
+        phase: watch::Receiver<ShutdownPhase>,
+    ) -> Self {
+        RoomStarter {
+            folder: RoomFolder::beside(state_file),
+            settings,
+            phase,
+        }
+    }
+
+    /// Locks and loads all rooms other than the house room.
+    pub(crate) async fn open_all(state_file: PathBuf) -> Vec<OpenedRoom> {
+        let open = move || RoomFolder::beside(&state_file).open_all(std::time::SystemTime::now());
+        spawn_blocking(open).await.unwrap_or_default()
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        *self.phase.borrow() == ShutdownPhase::Running
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        // An error means that `run` has returned.
+        *self.phase.borrow() == ShutdownPhase::Stopped || self.phase.has_changed().is_err()
+    }
+
+    async fn start(
+        &self,
+        id: RoomId,
+        pairing: Pairing,
+        store: Store,
+        state: StartState,
+    ) -> Option<StartedHub> {
+        let path = self.folder.state_file(&id);
+        let (history, writer) = spawn_blocking(move || History::load(&path)).await.ok()?;
+        let counters = Arc::new(RoomCounters::default());
+        let phase = self.phase.clone();
+        let (hub, task) = Hub::start(
+            state,
+            store,
+            self.settings,
+            counters.clone(),
+            history,
+            phase,
+        );
+        let status = RoomStatus::Running(hub);
+        let entry = Arc::new(RoomEntry::new(id, status, pairing, counters));
+        Some(StartedHub {
+            entry,
+            task,
+            writer,
+        })
+    }
+}
+
+impl Rooms {
+    /// The house room, and the other rooms as found at the start. Members that the house lacks are removed from the others before
+    /// this function returns.
+    pub(crate) async fn start(
+        house: StartedHouse,
+        opened: Vec<OpenedRoom>,
+        starter: RoomStarter,
+    ) -> Self {
+        let StartedHouse {
+            status,
+            pairing,
+            counters,
+        } = house;
+        let house = RoomEntry::new(RoomId::house(), status, pairing, counters);
+        let members = house.hub().map(HouseMembers::of);
+        let rooms = Rooms {
+            registry: Arc::new(Registry {
+                house: Arc::new(house),
+                others: watch::Sender::new(Arc::new([])),
+                starter,
+                passwords: Passwords::default(),
+                seats: Seats::default(),
+                reservations: Reservations::default(),
+                news: watch::Sender::new(LibraryNews::default()),
+                library: OnceLock::new(),
+                members: watch::Sender::new(members.unwrap_or_default()),
+                removed_by: Mutex::default(),
+                tuned_by: Mutex::default(),
+                tasks: Mutex::default(),
+                has_failed: watch::Sender::new(false),
+            }),
+        };
+        for room in opened {
+            rooms.start_opened(room).await;
+        }
+        rooms
+    }
+
+    /// Starts a room that was found at the start.
+    async fn start_opened(&self, OpenedRoom { id, store, loaded }: OpenedRoom) {
+        let pairing = self.new_pairing();
+        let (damage, store) = match (store, loaded) {
+            (Some(store), Ok(state)) => {
+                match self
+                    .registry
+                    .starter
+                    .start(id.clone(), pairing, store, state)
+                    .await
+                {
+                    Some(started) => return self.add(started).await,
+                    None => ("its history cannot be loaded".to_owned(), None),
+                }
+            }
+            (store, Err(why)) => {
+                let path = self.registry.starter.folder.state_file(&id);
+                tracing::error!(
+                    "THE STATE FILE {} OF A ROOM IS DAMAGED: {why}. It stays unchanged, and every command in this room is refused. \
+                     Repair it, or move it away.",
+                    path.display()
+                );
+                (why, store)
+            }
+            (None, Ok(_)) => ("the file cannot be locked".to_owned(), None),
+        };
+        let pairing = self.new_pairing();
+        self.insert_damaged(id, pairing, damage, store);
+    }
+
+    /// Adds a damaged room to the list. It holds the lock of its file.
+    fn insert_damaged(&self, id: RoomId, pairing: Pairing, damage: String, store: Option<Store>) {
+        let status = RoomStatus::Damaged(damage);
+        let entry = RoomEntry::new(id, status, pairing, Arc::default());
+        *entry.damaged_store() = store;
+        self.insert(Arc::new(entry));
+    }
+
+    /// A pairing code for another room.
+    pub(super) fn new_pairing(&self) -> Pairing {
+        let entries = self.entries();
+        let taken: Vec<_> = entries.iter().map(|entry| entry.pairing.code()).collect();
+        self.registry.house.pairing.for_another_room(&taken)
+    }
+
+    /// Starts a room that was just made.
+    pub(super) async fn start_made(
+        &self,
+        id: RoomId,
+        store: Store,
+        state: StartState,
+    ) -> Option<Arc<RoomEntry>> {
+        let pairing = self.new_pairing();
+        let started = self
+            .registry
+            .starter
+            .start(id, pairing, store, state)
+            .await?;
+        let entry = started.entry.clone();
+        self.add(started).await;
+        Some(entry)
+    }
+
+    /// Adds a room that has just been started to the list, once it has only members that are paired with the house: a later device
+    /// may get the member id of one that the house has lost.
+    async fn add(
+        &self,
+        StartedHub {
+            entry,
+            task,
+            writer,
+        }: StartedHub,
+    ) {
+        self.supervise(entry.clone(), task);
+        let Some(hub) = entry.hub() else { return };
+        if let Err(error) = self.update_members(hub).await {
+            tracing::error!(
+                "room {} cannot be updated, and every command in it is refused: {error}",
+                entry.id
+            );
+            entry
+                .is_removed
+                .store(true, std::sync::atomic::Ordering::Relaxed);
+            return self.insert_damaged(
+                entry.id.clone(),
+                self.new_pairing(),
+                error.to_string(),
+                None,
+            );
+        }
+        self.write_history(writer);
+        self.follow(entry.clone());
+        self.insert(entry);
+    }
+
+    /// Runs the task that writes the history of a room, once the library has started.
+    fn write_history(&self, writer: HistoryWriter) {
+        let rooms = self.clone();
+        self.spawn(async move {
+            let library = rooms.library().await;
+            if let Some(library) = library {
+                writer.run(library).await;
+            }
+        });
+    }
+
+    /// Tells the rooms that the library has started.
+    pub(crate) fn set_library(&self, library: Arc<Library>) {
+        // Called once.
+        let _ = self.registry.library.set(library);
+        self.registry.news.send_modify(|_| {});
+        tokio::spawn(self.clone().watch_members());
+        tokio::spawn(self.clone().broadcast_list());
+    }
+
+    /// The library, once it has started; `None` if the server shuts down before.
+    async fn library(&self) -> Option<Arc<Library>> {
+        let mut news = self.registry.news.subscribe();
+        let mut phase = self.registry.starter.phase.clone();
+        loop {
+            if let Some(library) = self.registry.library.get() {
+                return Some(library.clone());
+            }
+            tokio::select! {
+                changed = news.changed() => changed.ok()?,
+                _ = phase.wait_for(|phase| *phase == ShutdownPhase::Stopped) => return None,
+            }
+        }
+    }
+}

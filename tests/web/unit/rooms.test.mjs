@@ -1,0 +1,46 @@
+// The addresses of rooms, and the list of rooms.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { text } from '../../../static/js/language/texts.js';
+import { HOUSE, roomIdAt, roomPageUrl, roomPath } from '../../../static/js/net/room-address.js';
+import { hasSeveralRooms, playedText, roomName } from '../../../static/js/room/room-list.js';
+
+test('a room has its requests and its page below the house', () => {
+  assert.equal(roomPath('/play', HOUSE), '/play');
+  assert.equal(roomPath('/events?role=remote', 'k3'), '/rooms/k3/events?role=remote');
+  assert.equal(roomPageUrl(HOUSE, 'http://10.0.0.2:8080/'), 'http://10.0.0.2:8080/');
+  assert.equal(roomPageUrl('k3', 'http://10.0.0.2/music/'), 'http://10.0.0.2/music/rooms/k3/');
+});
+
+test('the address of a page says which room it is in', () => {
+  const cases = [
+    ['http://10.0.0.2/', 'http://10.0.0.2/', HOUSE],
+    ['http://10.0.0.2/?screen', 'http://10.0.0.2/', HOUSE],
+    ['http://10.0.0.2/rooms/k3/?screen', 'http://10.0.0.2/', 'k3'],
+    ['http://10.0.0.2/rooms/k3/#queue', 'http://10.0.0.2/', 'k3'],
+    ['http://10.0.0.2/music/rooms/k3/', 'http://10.0.0.2/music/', 'k3'],
+    // The base path of the server looks like a room.
+    ['http://10.0.0.2/rooms/k3/', 'http://10.0.0.2/rooms/k3/', HOUSE],
+    ['http://10.0.0.2/rooms/k3/rooms/k4/', 'http://10.0.0.2/rooms/k3/', 'k4'],
+  ];
+  for (const [url, houseUrl, expected] of cases) assert.equal(roomIdAt(/** @type {string} */ (url), /** @type {string} */ (houseUrl)), expected, url);
+});
+
+const row = (/** @type {object} */ change) => /** @type {any} */ ({ roomId: 'k3', name: 'Garden', locked: false, listeners: 0, current: null, mode: 'paused', ...change });
+
+test('rooms are named by the list, and by their id without it', () => {
+  assert.equal(roomName([row({})], 'k3'), 'Garden');
+  assert.equal(roomName([], 'k3'), 'k3');
+  assert.equal(roomName([row({ roomId: HOUSE, name: 'House' })], HOUSE), text('rooms.house'));
+  assert.equal(roomName([row({ roomId: HOUSE, name: 'Kitchen' })], HOUSE), 'Kitchen');
+  assert.deepEqual([hasSeveralRooms([]), hasSeveralRooms([row({})]), hasSeveralRooms([row({}), row({})])], [false, false, true]);
+});
+
+test('what a room plays is named as far as it is known', () => {
+  const played = (/** @type {object | null} */ current) => playedText(row({ current }));
+  assert.equal(played({ trackId: 'a', title: 'Porch Swing', artist: 'Porch Quartet' }), 'Porch Swing · Porch Quartet');
+  assert.equal(played({ trackId: 'a', title: 'Porch Swing', artist: null }), 'Porch Swing');
+  assert.equal(played({ trackId: 'a', title: null, artist: null }), '');
+  assert.equal(played(null), '');
+});
