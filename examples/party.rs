@@ -47,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 5.0, value_parser = minutes)]
     minutes: f64,
 
-    /// How often each phone votes, on average. With 0, nobody votes, and the house rules do not change
+    /// How often each phone votes, on average. With 0, no phone votes, and the house rules do not change
     #[arg(long, value_name = "COUNT", default_value_t = 6)]
     votes_per_minute: u32,
 
@@ -67,7 +67,7 @@ pub(crate) struct Args {
     #[arg(long, requires = "url")]
     code: Option<String>,
 
-    /// How often each phone sends a chat message, on average; it reacts six times as often. With 0, nobody talks
+    /// How often each phone sends a chat message, on average; it reacts six times as often. With 0, no phone sends any
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
     messages_per_minute: u32,
 

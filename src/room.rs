@@ -18,7 +18,7 @@
 //! | start lead | the time from a command to the start of playback that the command causes; within this time, the event of the start reaches all listeners |
 //! | segue | the announcement that next-up starts when the current track ends; the announced time is the *promised* start |
 //! | absence | the recorded place in the queue of tracks that the catalog no longer has; if the tracks come back, they return there |
-//! | pick | a track that somebody has asked for; the picks directly follow the current track in the ring |
+//! | pick | a track that a member has asked for; the picks directly follow the current track in the ring |
 //! | nudge | the command that makes a track the first pick, so that it becomes next-up |
 //! | host | a device that may change the rules |
 //! | DJ | the one device that may control while the rules say so |

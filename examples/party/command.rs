@@ -39,7 +39,7 @@ pub(super) enum Command {
     },
     Rules(Value),
     MakeHost(String),
-    /// `None` for nobody.
+    /// `None` for no DJ.
     Dj(Option<String>),
     RandomDj,
     VoteDj(Option<String>),

@@ -116,13 +116,13 @@ impl Context {
         COMMAND_INTERVAL * self.plan.phones
     }
 
-    /// The mean time between two votes of one phone; `None` if nobody votes.
+    /// The mean time between two votes of one phone; `None` if no phone votes.
     pub(super) fn vote_interval(&self) -> Option<Duration> {
         let per_minute = self.plan.votes_per_minute;
         (per_minute > 0).then(|| Duration::from_secs(60) / per_minute)
     }
 
-    /// The mean time between two chat messages of one phone; `None` if nobody talks.
+    /// The mean time between two chat messages of one phone; `None` if no phone sends any.
     pub(super) fn message_interval(&self) -> Option<Duration> {
         let per_minute = self.plan.messages_per_minute;
         (per_minute > 0).then(|| Duration::from_secs(60) / per_minute)

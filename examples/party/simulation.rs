@@ -80,9 +80,9 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     /// The server's `--leave-grace-ms`: how long a phone may be offline before it leaves the room.
     pub(crate) leave_grace: Duration,
-    /// How often each phone votes. With 0, nobody votes, and the rules do not change.
+    /// How often each phone votes. With 0, no phone votes, and the rules do not change.
     pub(crate) votes_per_minute: u32,
-    /// How often each phone sends a chat message. With 0, nobody talks.
+    /// How often each phone sends a chat message. With 0, no phone sends any.
     pub(crate) messages_per_minute: u32,
     /// Whether no other client uses the server, so that every event has a known cause.
     pub(crate) exclusive: bool,

@@ -2,7 +2,7 @@
 
 use crate::room::{DurableState, MemberId, Refusal};
 
-/// A sentence that names who may, or says that nobody may.
+/// Words a refusal: names the members who may do it, or says that no member may.
 pub(super) fn sentence(refusal: Refusal, room: &DurableState) -> String {
     let hosts: Vec<_> = room.hosts.iter().map(|host| name(room, *host)).collect();
     let hosts = match &hosts[..] {

@@ -18,7 +18,7 @@ struct HostBody {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DjBody {
-    /// Required; `null` for nobody.
+    /// Required; `null` for no DJ.
     #[serde(deserialize_with = "Option::deserialize")]
     pub(super) member_id: Option<MemberId>,
 }
@@ -29,7 +29,7 @@ pub(super) fn hosts(body: &[u8]) -> Result<Control, ApiError> {
     Ok(Control::ChangeHosts { member_id, host })
 }
 
-/// `POST /dj`: makes a device DJ, or nobody.
+/// `POST /dj`: makes a device DJ, or removes the DJ.
 pub(super) fn dj(body: &[u8]) -> Result<Control, ApiError> {
     let DjBody { member_id } = from_json(body)?;
     Ok(Control::ChangeDj { member_id })

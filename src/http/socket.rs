@@ -388,7 +388,7 @@ impl Socket {
             return;
         }
         self.receive_buffer = wanted;
-        self.set_option(|stream| SockRef::from(stream).set_recv_buffer_size(wanted));
+        self.set_option(|stream| set_receive_buffer(stream, wanted));
     }
 
     /// Fails if the client has closed the connection. hyper itself detects the end only while it waits for a request; see
@@ -423,6 +423,15 @@ impl Socket {
             tracing::debug!("cannot set an option of a socket: {error}");
         }
     }
+}
+
+/// Sets SO_RCVBUF to `wanted` bytes, but to two segments at least: while the receive window is smaller than a segment, the sender
+/// waits 200 ms and more before each one (RFC 9293, section 3.8.6.2.1). Segments of the loopback interface, which a reverse proxy
+/// on the same machine uses, have 64 KB.
+fn set_receive_buffer(stream: &TcpStream, wanted: usize) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let segment_size = socket.tcp_mss()?;
+    socket.set_recv_buffer_size(wanted.max(2 * segment_size as usize))
 }
 
 /// Whether an error means that the client stopped responding. In the local network, the kernel reports an unreachable host
@@ -508,5 +517,26 @@ impl Write for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_small_receive_buffer_still_holds_two_segments() -> io::Result<()> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let _client = TcpStream::connect(listener.local_addr()?).await?;
+        let (stream, _) = listener.accept().await?;
+        set_receive_buffer(&stream, 4_096)?;
+        let socket = SockRef::from(&stream);
+        let segment_size = socket.tcp_mss()? as usize;
+        assert!(
+            segment_size > 4_096,
+            "the loopback interface has large segments"
+        );
+        assert!(socket.recv_buffer_size()? >= 2 * segment_size);
+        Ok(())
     }
 }

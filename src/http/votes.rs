@@ -14,7 +14,7 @@ struct TrackVoteBody {
     up: bool,
 }
 
-/// `POST /vote-dj`: votes for a DJ, or for nobody.
+/// `POST /vote-dj`: votes for a DJ, or for no DJ.
 pub(super) fn vote_dj(body: &[u8]) -> Result<Control, ApiError> {
     let DjBody { member_id } = from_json(body)?;
     Ok(Control::VoteDj { member_id })

@@ -119,9 +119,9 @@ pub enum Control {
         /// Whether the device is to be host.
         host: bool,
     },
-    /// Make a device DJ, or nobody.
+    /// Make a device DJ, or remove the DJ.
     ChangeDj {
-        /// The device; `None` for nobody.
+        /// The device; `None` for no DJ.
         member_id: Option<MemberId>,
     },
     /// Make one of the listeners DJ, by chance.
@@ -131,7 +131,7 @@ pub enum Control {
     },
     /// Vote for a DJ.
     VoteDj {
-        /// The device that is to be DJ; `None` for nobody.
+        /// The device that is to be DJ; `None` for no DJ.
         member_id: Option<MemberId>,
     },
     /// Vote for skipping the current track, or take the vote back.

@@ -56,7 +56,7 @@ pub enum AdvanceReason {
     Removed,
 }
 
-/// Why another device became DJ, or nobody.
+/// Why another device became DJ, or the DJ was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DjReason {
@@ -68,7 +68,7 @@ pub enum DjReason {
     Random,
     /// Enough listeners have voted for the device.
     Elected,
-    /// Enough listeners have voted for nobody, a host removed the DJ, or the DJ stepped down.
+    /// Enough listeners have voted for no DJ, a host removed the DJ, or the DJ stepped down.
     Removed,
     /// The DJ was not connected for too long.
     Gone,
@@ -173,7 +173,7 @@ pub enum EventKind {
     RulesChanged { changed: RulesChange },
     /// A device became host, or is host no more.
     HostsChanged { member_id: MemberId, host: bool },
-    /// Another device became DJ, or nobody.
+    /// Another device became DJ, or the DJ was removed.
     DjChanged {
         member_id: Option<MemberId>,
         reason: DjReason,

@@ -26,7 +26,7 @@ pub enum Action<'a> {
     ChangeRules,
     /// Make a device host, or end that.
     ChangeHosts,
-    /// Make a device DJ, or nobody.
+    /// Make a device DJ, or remove the DJ.
     ChangeDj,
     /// Choose a DJ at random.
     ChooseDj,

@@ -289,7 +289,7 @@ mod tests {
     }
 
     proptest! {
-        /// Nobody's second before anybody's first, and so on, for the picks that wait when nothing has been played.
+        /// The first pick of each member, then the second of each member, and so on, for the picks that wait when nothing has been played.
         #[test]
         fn turns_are_fair(owners in prop::collection::vec(1..6u32, 0..40)) {
             let mut line = Line::default();

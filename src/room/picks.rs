@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{MemberId, TrackId};
 use super::state::DurableState;
 
-/// A track that somebody has asked for.
+/// A track that a member has asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pick {

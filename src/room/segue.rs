@@ -104,7 +104,7 @@ impl Transition {
     }
 }
 
-/// Whether the two end times differ by so much that the length of the track must have changed. Both in milliseconds.
+/// Whether the two end times differ by enough that the length of the track must have changed. Both in milliseconds.
 fn has_length_changed(ends_at_ms: f64, promised_ms: f64) -> bool {
     (ends_at_ms - promised_ms).abs() > MIN_LENGTH_CONTRADICTION_SEC * 1e3
 }

@@ -131,10 +131,10 @@ pub struct DurableState {
     /// Who may do what.
     #[serde(default)]
     pub rules: Rules,
-    /// The device that may control while the rules say so; `None` for nobody.
+    /// The DJ, which alone may control while the rules say so; `None` if there is no DJ.
     #[serde(default)]
     pub dj: Option<MemberId>,
-    /// The devices that have voted for a DJ, each with whom it wants; `None` for nobody.
+    /// The devices that have voted for a DJ, each with its candidate; `None` is a vote for no DJ.
     #[serde(default)]
     pub dj_votes: Arc<BTreeMap<MemberId, Option<MemberId>>>,
     /// The devices that want to skip the current track.

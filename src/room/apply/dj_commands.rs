@@ -1,4 +1,4 @@
-//! The commands that make a device DJ, or nobody.
+//! The commands that make a device DJ or remove the DJ.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::super::id::MemberId;
 use super::super::transition::Transition;
 
 impl Transition {
-    /// Makes a device DJ, or nobody, at the request of a host or of the DJ.
+    /// Makes a device DJ, or removes the DJ, at the request of a host or of the DJ.
     pub(super) fn change_dj(
         &mut self,
         member: MemberId,

@@ -1,5 +1,5 @@
 //! Votes: for a DJ, for skipping the current track, and for picks. A vote stands until it is changed. The votes are counted only
-//! when one is cast, so that nobody decides by leaving.
+//! when one is cast, so that no listener decides by leaving.
 
 use std::sync::Arc;
 

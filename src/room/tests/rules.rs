@@ -355,7 +355,7 @@ fn votes_of_devices_that_do_not_listen_do_not_count() {
     assert_eq!(
         run(&mut room, Command::Depart { member, how }),
         [""; 0],
-        "nobody decides by leaving"
+        "a listener that leaves must not change the result"
     );
     run(&mut room, pair(4));
     assert_eq!(send(&mut room, 4, vote.clone()), ["vote.cast"]);

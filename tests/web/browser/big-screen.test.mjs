@@ -130,11 +130,11 @@ test('a display shows the room in texts that can be read from afar', (t) =>
 const LONG_ADDRESS = 'living-room-server.fritz.box:8080/rooms/k3b9x7q2/';
 
 test('a long address is shown complete, also while the library is empty', (t) =>
-  withRoom(t, browser, { fill: async () => {}, names: ['Wall'] }, async ([wall]) => {
+  withRoom(t, browser, { fill: async () => {}, names: ['Wall'] }, async ([wall], server) => {
     await wall.page.route(/\/qr$/, (route) =>
       route.request().method() === 'HEAD' ? route.fulfill({ status: 200, headers: { 'Lockstep-Url': `http://${LONG_ADDRESS}` } }) : route.continue());
-    await wall.press('Settings');
-    await wall.press('Big screen');
+    // A window in fullscreen could not be resized.
+    await wall.page.goto(`${server.url()}?screen`);
     await waitForScreen(wall, true);
     await waitForText(wall, '#screen-address', LONG_ADDRESS);
     await waitForText(wall, '#screen-title', 'Nothing to play yet');
