@@ -239,7 +239,7 @@ impl BarrierWaits {
             }
             "stalled" => {
                 let last_progress = device
-                    .last_certain_progress
+                    .last_certain_progress(Instant::now())
                     .map_or(barrier.since, |at| at.max(barrier.since));
                 (last_progress.elapsed() + PROGRESS_MARGIN < STALL_TIMEOUT).then(|| {
                     let time = last_progress.elapsed();

@@ -17,6 +17,9 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 /// the response.
 const MAX_ARRIVALS: usize = 256;
 
+/// An event of the server may have been caused before progress that the simulation observed up to this time earlier.
+const RACE_MARGIN: Duration = Duration::from_secs(1);
+
 /// What the simulation knows of one device.
 #[derive(Debug)]
 pub(super) struct DeviceRecord {
@@ -29,8 +32,9 @@ pub(super) struct DeviceRecord {
     /// The last time at which the device made progress: it received bytes of a track that it had not received since the
     /// barrier opened, or it changed an acknowledgement.
     pub(super) last_progress: Option<Instant>,
-    /// Like `last_progress`, but for progress that the server must have seen at about the same time.
-    pub(super) last_certain_progress: Option<Instant>,
+    /// The times of progress that the server must have seen at about the same time: those within [`RACE_MARGIN`], and the last
+    /// one before.
+    certain_progress: VecDeque<Instant>,
     /// Whether the device has asked to be unpaired.
     pub(super) leaving: bool,
     /// Every track that the device has ever tried to acknowledge, or has claimed to play when it opened a stream.
@@ -46,6 +50,28 @@ pub(super) struct DeviceRecord {
     event_count: u64,
     /// The event count and the arrival time of the last events received.
     arrivals: VecDeque<(u64, Instant)>,
+}
+
+impl DeviceRecord {
+    fn record_certain_progress(&mut self, at: Instant) {
+        let times = &mut self.certain_progress;
+        times.push_back(at);
+        // The second one is old enough to answer for the time before.
+        while times
+            .get(1)
+            .is_some_and(|second| at.duration_since(*second) > RACE_MARGIN)
+        {
+            times.pop_front();
+        }
+    }
+
+    /// The last progress that the server must have seen before it sent an event that arrives at `now`.
+    pub(super) fn last_certain_progress(&self, now: Instant) -> Option<Instant> {
+        let times = self.certain_progress.iter().rev();
+        times
+            .copied()
+            .find(|at| now.duration_since(*at) > RACE_MARGIN)
+    }
 }
 
 /// An accepted command whose last event is on its way to the streams.
@@ -75,7 +101,7 @@ impl DeviceRecords {
             offline_since: Instant::now(),
             returned_after_grace: None,
             last_progress: None,
-            last_certain_progress: None,
+            certain_progress: VecDeque::new(),
             leaving: false,
             ready_claims: BTreeSet::new(),
             acks: BTreeMap::new(),
@@ -140,7 +166,7 @@ impl DeviceRecords {
                 device.last_progress = Some(Instant::now());
             }
             if first {
-                device.last_certain_progress = Some(Instant::now());
+                device.record_certain_progress(Instant::now());
             }
         });
     }
@@ -171,7 +197,7 @@ impl DeviceRecords {
                 device.last_progress = Some(Instant::now());
             }
             if certain {
-                device.last_certain_progress = Some(Instant::now());
+                device.record_certain_progress(Instant::now());
             }
         });
     }

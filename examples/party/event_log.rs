@@ -320,13 +320,17 @@ impl EventLog {
         }
     }
 
-    /// Checks that each upload became a pick of its device, unless another device has chosen the new track first.
+    /// Checks that each upload became a pick of its device, unless another device has chosen the new track first, or the rules
+    /// limited picks meanwhile.
     pub(super) fn check_picks_of_uploads(
         &self,
         finished: &[FinishedUpload],
         checks: &mut InvariantChecks,
     ) {
         for upload in finished {
+            if self.were_picks_limited(upload.begun_after, upload.picked_until) {
+                continue;
+            }
             let is_chosen = |event: &LoggedEvent| {
                 let payload = event.payload();
                 match event.name.as_str() {
@@ -344,6 +348,26 @@ impl EventLog {
                 format!("{upload:?} was not picked")
             });
         }
+    }
+
+    /// Whether a rule limited the picks of guests at any time from one state to another.
+    fn were_picks_limited(&self, from: u64, to: u64) -> bool {
+        let mut limits = (json!("everyone"), json!(0));
+        let mut are_limited = false;
+        for (count, event) in self.events.range(..=to) {
+            if *count > from {
+                are_limited |= limits != (json!("everyone"), json!(0));
+            }
+            if event.name == "rules.changed" {
+                let changed = &event.payload()["changed"];
+                for (limit, name) in [(&mut limits.0, "picks"), (&mut limits.1, "maxPicks")] {
+                    if let Some(value) = changed.get(name) {
+                        *limit = value.clone();
+                    }
+                }
+            }
+        }
+        are_limited || limits != (json!("everyone"), json!(0))
     }
 
     /// Checks that barriers skip members that are not ready only after `start-now`, or directly after one of the

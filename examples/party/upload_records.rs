@@ -7,6 +7,8 @@ use super::device_records::Member;
 pub(super) struct FinishedUpload {
     pub(super) track: String,
     pub(super) member: Member,
+    /// The event count of a state before the upload.
+    pub(super) begun_after: u64,
     /// The event count of a state after the upload: at this event at the latest, the track was picked.
     pub(super) picked_until: u64,
 }

@@ -37,6 +37,8 @@ pub(super) struct Upload {
     bytes: Vec<u8>,
     /// The id of the track that the upload must become; `None` for an upload that is no music.
     track: Option<String>,
+    /// The event count of a state before the upload.
+    begun_after: u64,
     /// Whether the phone has asked to cancel the upload.
     is_cancelled: bool,
 }
@@ -64,6 +66,7 @@ pub(super) async fn upload_repeatedly(device: &CheckedDevice, mut rng: StdRng) {
 }
 
 async fn begin(device: &CheckedDevice, rng: &mut StdRng) -> Option<Upload> {
+    let begun_after = device.check_snapshot().await?;
     let is_music = rng.random_bool(0.6);
     let bytes = match is_music {
         true => song(rng, device),
@@ -88,6 +91,7 @@ async fn begin(device: &CheckedDevice, rng: &mut StdRng) -> Option<Upload> {
         path,
         bytes,
         track,
+        begun_after,
         is_cancelled: false,
     })
 }
@@ -214,6 +218,7 @@ async fn finish(device: &CheckedDevice, upload: &Upload, arrived: usize) -> Opti
     let finished = FinishedUpload {
         track: track.clone(),
         member: device.member.clone(),
+        begun_after: upload.begun_after,
         picked_until: device.check_snapshot().await?,
     };
     recorder.lock().uploads.finished.push(finished);
