@@ -46,7 +46,7 @@ fn sort_order() -> impl Strategy<Value = SortOrder> {
 /// The track of a vote: mostly a pick.
 fn voted_track() -> impl Strategy<Value = TrackRef> + Clone {
     prop_oneof![
-        6 => (0..TRACKS).prop_map(TrackRef::Pick),
+        6 => (0..TRACKS).prop_map(TrackRef::NthPick),
         1 => track(),
     ]
 }

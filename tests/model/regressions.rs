@@ -95,3 +95,20 @@ fn a_promised_gain_is_kept_if_the_catalog_changes_after_the_start() {
     ]);
     assert_eq!(coverage.promised_gains_kept, 1);
 }
+
+/// Found in a core with a bug: a pick that had stayed first because its start was promised kept its place before one with more votes.
+#[test]
+fn going_back_sorts_the_picks_behind_a_promised_one() {
+    replay(&[
+        AddListeners(3),
+        ChangeRules(0, 6),
+        Leave(0),
+        Pick(0, NextUp, Number(2)),
+        AllAcknowledge(NextUp),
+        Leave(0),
+        LateAck(0, 0),
+        Play(0, 0.0),
+        VotePick(0, NthPick(5), true),
+        Previous(0),
+    ]);
+}

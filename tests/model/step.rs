@@ -95,7 +95,7 @@ pub(crate) enum TrackRef {
     NextUp,
     Number(u8),
     /// The pick at this place, modulo the number of picks.
-    Pick(u8),
+    NthPick(u8),
 }
 
 /// The steps as a call of `replay`, formatted as in `regressions`.

@@ -119,7 +119,7 @@ impl World {
             TrackRef::Current => self.room.current_track_id(),
             TrackRef::NextUp => self.room.next_up_id(),
             TrackRef::Number(n) => Some(TrackId(n.into())),
-            TrackRef::Pick(n) => {
+            TrackRef::NthPick(n) => {
                 let picks = &self.room.durable.picks;
                 let pick = picks.get(usize::from(n) % picks.len().max(1));
                 pick.map(|pick| pick.track_id)

@@ -56,7 +56,8 @@ impl Transition {
         Ok(())
     }
 
-    /// Makes a pick the first one, without moving it in the ring. Pins it if the rules determine the order.
+    /// Makes a pick that directly follows the current track the first one. If the rules determine the order, pins it, and sorts the
+    /// others: the start of a pick that was promised until now may have kept one in front.
     pub(super) fn make_first_pick(&mut self, track_id: TrackId) {
         let durable = &mut self.room.durable;
         let is_pinned = durable.rules.order != PickOrder::First;
@@ -64,8 +65,9 @@ impl Transition {
             pick.pinned = is_pinned;
             Arc::make_mut(&mut durable.picks).insert(0, pick);
         }
-        if !is_pinned {
-            self.keep_order_of_arrival();
+        match is_pinned {
+            true => self.sort_picks(),
+            false => self.keep_order_of_arrival(),
         }
     }
 

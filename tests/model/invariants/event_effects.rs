@@ -221,7 +221,7 @@ impl<'a> EventReplay<'a> {
                 anchor_position_sec,
             } => self.parked(*anchor_position_sec),
             EventKind::QueueAdvanced { track_id, reason } => {
-                self.advanced(*reason);
+                self.advanced(*reason, after);
                 self.visible.skip_votes.clear();
                 self.stop_at(0.0);
                 assert_eq!(
@@ -271,7 +271,7 @@ impl<'a> EventReplay<'a> {
     }
 
     /// Applies the change of the ring and of the picks by `queue.advanced`.
-    fn advanced(&mut self, reason: AdvanceReason) {
+    fn advanced(&mut self, reason: AdvanceReason, after: &Room) {
         let visible = &mut self.visible;
         let (expected_reason, is_removal) = match self.expectation.command {
             Command::EndOfTrack { .. } => (AdvanceReason::Ended, false),
@@ -297,13 +297,12 @@ impl<'a> EventReplay<'a> {
                 }
                 Control::Previous => {
                     assert_eq!(reason, AdvanceReason::Previous);
-                    let mut pick = self.pick(self.visible.ring[0], self.visible.picked_by);
-                    pick.pinned = self.visible.rules.order != PickOrder::First;
-                    let visible = &mut self.visible;
-                    visible.ring.rotate_right(1);
-                    visible.take_current_from_picks();
-                    visible.picks.insert(0, pick);
-                    visible.picked_by = None;
+                    let pick = self.pick(self.visible.ring[0], self.visible.picked_by);
+                    self.visible.ring.rotate_right(1);
+                    self.visible.take_current_from_picks();
+                    self.visible.picked_by = None;
+                    self.insert_first_pick(pick, after);
+                    self.visible.place_picks();
                     return;
                 }
                 other => panic!("{other:?} does not advance the queue"),
@@ -341,9 +340,8 @@ impl<'a> EventReplay<'a> {
                 assert_eq!(*payload, json!({ "trackId": track_id }));
                 picks.retain(|pick| pick.track_id != *track_id);
                 let pick = old_pick(*track_id).cloned();
-                let mut pick = pick.unwrap_or_else(|| self.pick(*track_id, Some(member)));
-                pick.pinned = self.visible.rules.order != PickOrder::First;
-                self.visible.picks.insert(0, pick);
+                let pick = pick.unwrap_or_else(|| self.pick(*track_id, Some(member)));
+                self.insert_first_pick(pick, after);
             }
             Control::Pick { track_ids } => {
                 let mut added = Vec::new();
@@ -433,6 +431,16 @@ impl<'a> EventReplay<'a> {
             let position_sec = self.clamp(playback.position_sec);
             self.stop_at(position_sec);
             self.visible.gain_db = playback.gain_db;
+        }
+    }
+
+    /// Puts a pick before the others. Pins it if the rules determine the order, and sorts the others.
+    fn insert_first_pick(&mut self, mut pick: Pick, after: &Room) {
+        pick.pinned = self.visible.rules.order != PickOrder::First;
+        let is_pinned = pick.pinned;
+        self.visible.picks.insert(0, pick);
+        if is_pinned {
+            self.sort_picks(after);
         }
     }
 

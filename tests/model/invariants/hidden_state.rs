@@ -111,7 +111,9 @@ impl Expectation<'_> {
         let durable = &self.room.durable;
         let mut expected = self.room.live.dj_cooldowns.as_ref().clone();
         match self.command {
-            Command::Leave { member } | Command::Unpair { target: member, .. } => {
+            Command::Leave { member }
+            | Command::Expel { member, .. }
+            | Command::Unpair { target: member, .. } => {
                 expected.remove(member);
             }
             Command::Control {
