@@ -189,12 +189,18 @@ fn remove_steps(mut failure: Failure, run: impl Fn(&[Step]) -> Coverage) -> Fail
     failure
 }
 
+/// The value of `LOCKSTEP_MODEL_STEPS`.
+pub(super) fn requested_steps() -> Option<u64> {
+    let text = std::env::var("LOCKSTEP_MODEL_STEPS").ok()?;
+    Some(
+        text.parse()
+            .expect("LOCKSTEP_MODEL_STEPS is a number of steps"),
+    )
+}
+
 #[test]
 fn random_histories_keep_the_invariants() {
-    let checked = std::env::var("LOCKSTEP_MODEL_STEPS").map_or(40_000, |text| {
-        text.parse()
-            .expect("LOCKSTEP_MODEL_STEPS is a number of steps")
-    });
+    let checked = requested_steps().unwrap_or(40_000);
     let coverage = search(checked, replay).unwrap_or_else(|Failure { message, steps }| {
         panic!("{message}\n\n{}", format_as_regression(&steps))
     });
