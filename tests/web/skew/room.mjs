@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startServer } from '../support/server.mjs';
 import { wav } from './music.mjs';
+import { openOtherRoom } from './other-room.mjs';
 import { openSlowProxy } from './slow-proxy.mjs';
 import { openSkewPhone } from './phones.mjs';
 import { openRemote } from './remote.mjs';
@@ -27,8 +28,9 @@ const WAIT_TIMEOUT_MS = 30_000;
  * @param {boolean} [options.lastIsLate] the last phone opens the page but does not join
  * @param {readonly import('./webdriver-phones.mjs').Engine[]} [options.engines] of the phones; Chromium if absent. Others have no
  *   simulated network
+ * @param {boolean} [options.hasOtherRoom] phones listen in another room of the server, too
  */
-export async function openRoom({ speakers, phones: count, tracks, network, lastIsLate = false, engines = [] }) {
+export async function openRoom({ speakers, phones: count, tracks, network, lastIsLate = false, engines = [], hasOtherRoom = false }) {
   const server = await startServer({
     fill: (folder) => Promise.all(Object.entries(tracks).map(([name, track]) => writeFile(join(folder, `${name}.wav`), wav(track)))),
   });
@@ -36,8 +38,10 @@ export async function openRoom({ speakers, phones: count, tracks, network, lastI
   const proxies = [];
   /** @type {import('./phones.mjs').SkewPhone[]} */
   const phones = [];
+  let otherRoom = /** @type {{close: () => Promise<void>} | null} */ (null);
 
   async function end() {
+    await otherRoom?.close();
     await Promise.all(phones.map((phone) => phone.close()));
     for (const proxy of proxies) proxy.close();
     await server.remove();
@@ -73,6 +77,7 @@ export async function openRoom({ speakers, phones: count, tracks, network, lastI
       await phone.join(/** @type {string} */ (NAMES[phoneIndex]));
       await phone.waitForStoredTracks(Object.keys(tracks).length);
     }
+    if (hasOtherRoom) otherRoom = await openOtherRoom(server.url());
   } catch (error) {
     await end();
     throw error;

@@ -108,6 +108,7 @@ async function measure(key) {
         network: hasJitter ? JITTER : scenario.network === 'cuttable' ? NO_LATENCY : null,
         lastIsLate: scenario.lastIsLate,
         engines: scenario.engines,
+        hasOtherRoom: scenario.hasOtherRoom,
       });
       const measurement = await Promise.race([scenario.measure(room, attempt), interruption]);
       const measurements = isMeasurement(measurement) ? [{ of: row, measurement }] : Object.entries(measurement).map(([name, one]) => ({ of: partOf(name), measurement: one }));

@@ -35,6 +35,7 @@ import { music, pureTone } from './music.mjs';
  * @property {boolean} [lastIsLate] the last phone joins during the measurement
  * @property {boolean} [needsNewRoom] each measurement needs a new room
  * @property {readonly import('./webdriver-phones.mjs').Engine[]} [engines] of the phones, if not all are Chromium
+ * @property {boolean} [hasOtherRoom] two muted phones listen in another room of the server
  * @property {number} [maxCpuWaitShare] the limit above which a recording is discarded, if not the usual one
  * @property {number} [maxMeasurements] limit for scenarios that need few measurements or take long
  */
@@ -76,6 +77,7 @@ export const songs = () => ({ 'Song 1': music(SONG_SEC, 1), 'Song 2': music(SONG
 /** @type {Record<string, Scenario>} */
 export const SCENARIOS = {
   start: { name: 'start', measure: start },
+  rooms: { name: 'start, while another room plays', measure: start, hasOtherRoom: true, maxCpuWaitShare: 0.3 },
   jitter: { name: 'start, jitter', measure: start, network: 'jitter' },
   seek: { name: 'seek', measure: seek },
   pause: { name: 'pause and play', measure: pauseAndPlay },
