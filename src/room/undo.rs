@@ -9,7 +9,6 @@ use super::event::{AdvanceReason, EventKind};
 use super::id::{MemberId, TrackId};
 use super::pick_order::PickPlaces;
 use super::picks::{self, Pick};
-use super::rules::PickOrder;
 use super::state::DurableState;
 use super::transition::Transition;
 
@@ -33,8 +32,6 @@ pub struct Undo {
     pub picked_by: Option<MemberId>,
     /// See [`PrivateState`](super::PrivateState).
     pub pick_places: Arc<PickPlaces>,
-    /// The order by which `picks` are sorted; `None` if they must be sorted again, because a device that has voted was removed.
-    pub order: Option<PickOrder>,
     /// The event of the change.
     pub event: EventKind,
     /// `None` if the change did not concern playback.
@@ -78,7 +75,6 @@ impl Transition {
             picks: before.picks.clone(),
             picked_by: before.picked_by,
             pick_places: pick_places.clone(),
-            order: Some(before.rules.order),
             event: kind.clone(),
             playback: changes_track.then_some(UndoPlayback {
                 position_sec: self.start_position_sec,
@@ -110,10 +106,9 @@ impl Transition {
         durable.queue_index = undo.queue_index;
         durable.picked_by = undo.picked_by;
         self.room.private.pick_places = undo.pick_places.clone();
-        let has_new_votes = self.keep_votes(&voted);
-        if has_new_votes || undo.order != Some(self.room.durable.rules.order) {
-            self.sort_picks();
-        }
+        self.keep_votes(&voted);
+        // Since the change, the order of the rules, votes or the promised start may have changed.
+        self.sort_picks();
         if let Some(playback) = undo.playback {
             Arc::make_mut(&mut self.room.live.decoded_lengths).forget_shortening();
             self.stop_at(playback.position_sec);
@@ -127,30 +122,22 @@ impl Transition {
         Ok(())
     }
 
-    /// Gives the picks the votes of `voted`, the picks before the undo, because votes are not undone. Returns whether any has
-    /// changed.
-    fn keep_votes(&mut self, voted: &[Pick]) -> bool {
+    /// Gives the picks the votes of `voted`, the picks before the undo, because votes are not undone.
+    fn keep_votes(&mut self, voted: &[Pick]) {
         let durable = &mut self.room.durable;
-        let mut has_changed = false;
         for pick in voted {
             if let Some(at) = durable.pick_position(pick.track_id) {
                 if durable.picks[at].votes != pick.votes {
                     Arc::make_mut(&mut durable.picks)[at].votes = pick.votes.clone();
-                    has_changed = true;
                 }
             }
         }
-        has_changed
     }
 
     /// Removes an unpaired device from the state that an undo would restore.
     pub(super) fn forget_device_in_undo(&mut self, member: MemberId) {
         if let Some(undo) = &mut self.room.live.undo {
             let undo = Arc::make_mut(undo);
-            let has_voted = |pick: &Pick| pick.votes.contains(&member);
-            if undo.picks.iter().any(has_voted) {
-                undo.order = None;
-            }
             picks::forget_device(member, &mut undo.picks, &mut undo.picked_by);
         }
     }

@@ -339,9 +339,10 @@ type DeviceKey = (
 type RolesKey = (bool, bool, bool, u8, u8, u8, i64);
 
 /// The rules that change, and for each pick, its rank by arrival, its turn from the lowest one, and whether it is pinned.
-type RulesKey = (u8, u8, Vec<(usize, i64, bool)>);
+type RulesKey = (u8, u8, PlacesKey);
+type PlacesKey = Vec<(usize, i64, bool)>;
 
-fn places_key(picks: &[Pick], places: &PickPlaces) -> Vec<(usize, i64, bool)> {
+fn places_key(picks: &[Pick], places: &PickPlaces) -> PlacesKey {
     let lowest = places.values().map(|place| place.turn).min().unwrap_or(0);
     let rank = |arrival| {
         let earlier = places.values().filter(|place| place.arrival < arrival);
@@ -365,7 +366,7 @@ type OwnedPicks = (u8, bool);
 
 /// What an undo would restore: the ring, as places in the present ring; the number of picks; the time that is left; the position of
 /// the track, if it would start; the name of the event; and the places of the picks.
-type UndoKey = (Vec<usize>, usize, i64, Option<i64>, &'static str, RulesKey);
+type UndoKey = (Vec<usize>, usize, i64, Option<i64>, &'static str, PlacesKey);
 
 fn owned_picks(member: MemberId, picks: &[Pick], picked_by: Option<MemberId>) -> OwnedPicks {
     let mask = picks.iter().enumerate().fold(0, |mask, (at, pick)| {
@@ -466,13 +467,16 @@ fn key(state: &SearchState) -> StateKey {
                 .playback
                 .map(|playback| (playback.position_sec * 1e3) as i64);
             let left_ms = from_now(undo.at_ms + UNDO_PERIOD_MS).max(-1);
-            let rules = (
-                0,
-                undo.order.map_or(3, |order| order as u8),
-                places_key(&undo.picks, &undo.pick_places),
-            );
+            let pick_places = places_key(&undo.picks, &undo.pick_places);
             let name = undo.event.name();
-            (places, undo.picks.len(), left_ms, position_ms, name, rules)
+            (
+                places,
+                undo.picks.len(),
+                left_ms,
+                position_ms,
+                name,
+                pick_places,
+            )
         }),
         rules: (
             durable.rules.control as u8,

@@ -112,3 +112,25 @@ fn going_back_sorts_the_picks_behind_a_promised_one() {
         Previous(0),
     ]);
 }
+
+/// Found in a core with a bug: the undo of a pick restored an order that only a promise before the restart had permitted.
+#[test]
+fn undo_sorts_the_picks_if_a_promised_start_has_ended() {
+    replay(&[
+        AddListeners(3),
+        EndOfTrack,
+        ChangeRules(9, 6),
+        AllAcknowledge(NextUp),
+        Leave(0),
+        Next(0),
+        Next(0),
+        Ack(0, Current, false),
+        DecodedAck(5, Current, 0),
+        Pick(0, NextUp, Number(2)),
+        VotePick(0, NthPick(1), true),
+        ChangeRules(0, 5),
+        Restart(false),
+        Pick(2, Number(0), Current),
+        Undo(8),
+    ]);
+}

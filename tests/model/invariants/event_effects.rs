@@ -418,11 +418,8 @@ impl<'a> EventReplay<'a> {
                 pick.votes.clone_from(&present.votes);
             }
         }
-        let has_votes_changed = self.visible.picks != *undo.picks;
-        if has_votes_changed || undo.order != Some(self.visible.rules.order) {
-            self.sort_picks(after);
-            self.visible.place_picks();
-        }
+        self.sort_picks(after);
+        self.visible.place_picks();
         self.visible.picked_by = undo.picked_by;
         if undo.playback.is_some() {
             self.visible.skip_votes.clear();

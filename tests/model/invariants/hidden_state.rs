@@ -83,7 +83,6 @@ impl Expectation<'_> {
                 picks: durable.picks.clone(),
                 picked_by: durable.picked_by,
                 pick_places: self.room.private.pick_places.clone(),
-                order: Some(durable.rules.order),
                 event: event.unwrap_or(EventKind::QueueUndone {}),
                 playback: names.contains(&"queue.advanced").then(|| UndoPlayback {
                     position_sec: self.room.position_sec(self.context.now_ms),
@@ -97,11 +96,7 @@ impl Expectation<'_> {
         undo.picked_by = undo.picked_by.filter(is_paired);
         for pick in Arc::make_mut(&mut undo.picks) {
             pick.by = pick.by.filter(is_paired);
-            if !pick.votes.iter().all(is_paired) {
-                pick.votes.retain(is_paired);
-                // The picks must be sorted again.
-                undo.order = None;
-            }
+            pick.votes.retain(is_paired);
         }
         Some(undo)
     }
