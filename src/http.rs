@@ -4,10 +4,12 @@
 mod app;
 mod assets;
 mod body;
+mod call;
 mod compare;
 mod connection_settings;
 mod connections;
 mod control;
+mod dispatch;
 mod downloads;
 mod encoding;
 mod error;

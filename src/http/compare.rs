@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use hyper::Response;
 use serde_json::json;
 
+use super::call::Call;
 use super::error::ApiError;
-use super::routes::Call;
 use super::{Body, json, sync};
 use crate::hub::{Accepted, Hub};
 use crate::room::{Command, ComparisonMethod, MemberId, Mode};

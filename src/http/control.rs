@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::body::from_json;
+use super::call::Call;
 use super::error::ApiError;
 use super::gate::PairedDevice;
-use super::routes::Call;
 use super::{Body, json};
 use crate::hub::{Accepted, HubError};
 use crate::library::Reporter;

@@ -8,9 +8,9 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{HeaderMap, Response};
 
 use super::body::full;
+use super::call::Call;
 use super::error::ApiError;
 use super::gate::PairedDevice;
-use super::routes::Call;
 use super::{Body, json};
 use crate::history::HistoryEntry;
 

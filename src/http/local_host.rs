@@ -4,8 +4,8 @@ use hyper::Response;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::call::Call;
 use super::error::ApiError;
-use super::routes::Call;
 use super::{Body, json};
 use crate::hub::{Accepted, Hub};
 use crate::room::{Command, MemberId, Room};

@@ -7,9 +7,9 @@ use hyper::{Response, StatusCode};
 use serde_json::json;
 
 use super::body::from_json;
+use super::call::Call;
 use super::error::ApiError;
 use super::gate::PairedDevice;
-use super::routes::Call;
 use super::{Body, empty, json};
 use crate::hub::Accepted;
 use crate::library::Reporter;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
+use super::call::Call;
 use super::error::ApiError;
 use super::listen::ListenSocketKind;
-use super::routes::Call;
 use super::{App, Body, full};
 use crate::hub::View;
 use crate::metrics::{MetricType, MetricsText, RoomLabel};

@@ -6,9 +6,9 @@ use hyper::header::{HeaderValue, SET_COOKIE};
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
+use super::call::Call;
 use super::error::ApiError;
 use super::gate::PairedDevice;
-use super::routes::Call;
 use super::{Body, empty, gate, json, permission};
 use crate::base_path::BasePath;
 use crate::hub::Accepted;

@@ -4,8 +4,8 @@ use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use tokio::task::spawn_blocking;
 
+use super::call::Call;
 use super::error::ApiError;
-use super::routes::Call;
 use super::{Body, full, gate, https_setup};
 use crate::address::{self, Scheme};
 

@@ -7,8 +7,9 @@ use hyper::{Response, StatusCode};
 use serde_json::json;
 
 use super::body::from_json;
+use super::call::{Call, is_navigation};
+use super::dispatch::redirect;
 use super::error::ApiError;
-use super::routes::{Call, is_navigation, redirect};
 use super::sync::no_content;
 use super::{Body, gate, json};
 use crate::hub::Accepted;

@@ -20,7 +20,7 @@ use super::connections::ConnectionSlot;
 use super::error::ApiError;
 use super::listen::{AcceptedSocket, AcceptedStream, ListenSockets};
 use super::socket::{Socket, Transport};
-use super::{connection_settings, routes, unread_body};
+use super::{connection_settings, dispatch, unread_body};
 use crate::hub::{Hub, ShutdownPhase};
 
 /// The timeout for the responses in progress to finish after the shutdown has begun.
@@ -143,7 +143,7 @@ fn serve_connection(
         let (app, info) = (app.clone(), info.clone());
         // hyper keeps the allocation of the service's future until the connection ends. Boxed, the future of 2 KB is freed after
         // the response, which is most of what an open event stream needs besides hyper's buffers.
-        Box::pin(async move { Ok::<_, Infallible>(routes::answer(&app, &info, request).await) })
+        Box::pin(async move { Ok::<_, Infallible>(dispatch::answer(&app, &info, request).await) })
     });
     let connection = connection_settings::http1_builder().serve_connection(socket, service);
     let connection = connections.watch(connection);

@@ -5,9 +5,9 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
+use super::call::Call;
 use super::error::{ApiError, sentence};
 use super::gate::PairedDevice;
-use super::routes::Call;
 use super::{App, Body, empty, full, json, pair};
 use crate::clock;
 use crate::hub::Hub;

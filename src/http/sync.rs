@@ -9,9 +9,9 @@ use hyper::{Response, StatusCode};
 use serde_json::json;
 
 use super::body::from_json;
+use super::call::Call;
 use super::error::ApiError;
 use super::gate::PairedDevice;
-use super::routes::Call;
 use super::{Body, empty, json};
 use crate::library::rfc3339;
 use crate::room::{Command, ComparisonMethod, DeviceKind, MAX_SPEAKER_DELAY_MS, MemberId};

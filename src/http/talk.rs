@@ -4,9 +4,9 @@ use hyper::{Response, StatusCode};
 use serde_json::json;
 
 use super::body::from_json;
+use super::call::Call;
 use super::error::ApiError;
 use super::gate::PairedDevice;
-use super::routes::Call;
 use super::{Body, empty, json, permission};
 use crate::clean_text::clean_line;
 use crate::hub::{Emoji, MAX_MESSAGE_CHARS};

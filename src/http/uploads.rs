@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 pub(super) use self::method_override::override_method;
+use super::call::Call;
 use super::error::ApiError;
 use super::gate::PairedDevice;
-use super::routes::Call;
 use super::{Body, empty, json, permission};
 use crate::library::rfc3339;
 use crate::percent::percent_decoded;

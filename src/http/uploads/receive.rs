@@ -10,9 +10,9 @@ use bytes::Bytes;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
+use super::super::call::Call;
 use super::super::error::ApiError;
 use super::super::gate::PairedDevice;
-use super::super::routes::Call;
 use super::tus::Checksum;
 use crate::upload_service::run_blocking;
 use crate::uploads::{UploadError, Writer};
