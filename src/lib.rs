@@ -268,7 +268,7 @@ async fn start(
     };
     let awaited = awaited_tracks(loaded.as_ref().ok(), &other_rooms);
     let scanner = open_scanner(config, awaited, &metrics).await?;
-    let (store, loaded) = if config.reset_state {
+    let (store, mut loaded) = if config.reset_state {
         // Only after the audio folder was opened successfully, so that a start with a wrong folder changes nothing.
         let reset = set_state_aside(store, config).await?;
         other_rooms = RoomStarter::open_all(config.state_file.clone()).await;
@@ -276,6 +276,9 @@ async fn start(
     } else {
         (store, loaded)
     };
+    if let Ok(house) = &mut loaded {
+        skip_member_ids(house, &other_rooms);
+    }
     let shutdown_phase = watch::Sender::new(ShutdownPhase::Running);
     // A partial index would remove tracks from the queue of a room that was built from a complete index, and the places of tracks
     // that may return.
@@ -336,6 +339,14 @@ fn awaited_tracks(house: Option<&StartState>, others: &[OpenedRoom]) -> Vec<Trac
     states
         .flat_map(|state| state.room.awaited_track_ids())
         .collect()
+}
+
+/// Makes the ids of new devices unlike those of the members of other rooms, also if the house has lost some of them, for example
+/// because its state file was restored from a backup. So no device has the rights of another one.
+fn skip_member_ids(house: &mut StartState, others: &[OpenedRoom]) {
+    let numbers = others.iter().map(OpenedRoom::last_member);
+    let last = &mut house.room.private.last_member;
+    *last = numbers.fold(*last, u32::max);
 }
 
 /// Whether a room has no tracks yet and expects none back, so that a partial index does no harm.

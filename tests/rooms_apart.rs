@@ -268,21 +268,67 @@ async fn reset_of_the_state_moves_all_rooms_aside() {
 }
 
 #[tokio::test]
-async fn a_device_with_the_id_of_a_lost_one_is_not_in_its_rooms() {
-    let mut server = TestServer::start().await;
+async fn a_new_device_never_has_the_rights_of_a_lost_one() {
+    let setup = Setup::long_tracks();
+    let folder = room_folder(&setup);
+    fs::create_dir(&folder).unwrap();
+    let disk = FaultyDisk::under(&folder);
+    let mut server = setup.env(disk.environment()).start().await;
     let ann = Phone::pair(&server).await;
     let room = make_room(&ann, "Garden").await;
     server.stop().await;
     fs::remove_file(server.setup().state_file()).unwrap();
+    // The room cannot remove the lost device.
+    disk.inject("write", Fault::Fail(NO_SPACE));
     server.restart().await;
     let other = Phone::pair(&server).await;
-    assert_eq!(other.member, ann.member);
+    server.stop().await;
+    disk.clear("write");
+    server.restart().await;
+    let other = other.clone_for_server(&server);
     other
         .get(&format!("/rooms/{room}/snapshot"))
         .await
         .expect_problem(403);
     let garden = enter(&other, &server, &room).await;
     assert_eq!(garden.view["hosts"], json!([]));
+    assert!(garden.view["clients"][&ann.member].is_null());
+}
+
+/// The room must remove a device that the house has removed, and cannot.
+#[tokio::test]
+async fn a_room_with_a_full_disk_at_a_start_runs_and_recovers() {
+    let setup = Setup::long_tracks();
+    let folder = room_folder(&setup);
+    fs::create_dir(&folder).unwrap();
+    let disk = FaultyDisk::under(&folder);
+    let mut server = setup.env(disk.environment()).start().await;
+    let ann = Phone::pair(&server).await;
+    let ben = Phone::pair(&server).await;
+    let room = make_room(&ann, "Garden").await;
+    enter(&ben, &server, &room).await;
+    disk.inject("write", Fault::Fail(NO_SPACE));
+    let unpair = ann.request(Method::POST, "/unpair");
+    ask(unpair.json(&json!({ "memberId": ben.member })))
+        .await
+        .expect(200);
+    server.stop().await;
+    server.restart().await;
+    let mut ann = ann.clone_for_server(&server);
+    let mut garden = in_room(&ann, &server, &room).await;
+    assert!(!garden.view["clients"][&ben.member].is_null());
+    let count = garden.event_count();
+    let refused = garden.try_command("/next", count, &Value::Null).await;
+    assert_eq!(refused.expect_problem(503)["code"], "not-written");
+    disk.clear("write");
+    // Causes another update at once.
+    make_names_known(&mut ann).await;
+    until("the room to remove the device", async || {
+        garden.view = garden.snapshot().await;
+        garden.view["clients"][&ben.member].is_null()
+    })
+    .await;
+    garden.next().await;
 }
 
 #[tokio::test]

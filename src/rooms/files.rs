@@ -32,6 +32,13 @@ impl OpenedRoom {
     pub(crate) fn state(&self) -> Option<&StartState> {
         self.loaded.as_ref().ok()
     }
+
+    /// The largest number of a member that the room has had. The house gives no device such a number: it may have lost the member,
+    /// which the room lists until it has been removed.
+    pub(crate) fn last_member(&self) -> u32 {
+        self.state()
+            .map_or(0, |state| state.room.private.last_member)
+    }
 }
 
 /// The folder of the rooms beside the state file of the house room.

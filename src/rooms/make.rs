@@ -107,7 +107,7 @@ async fn remove_running(entry: &RoomEntry, hub: &Hub) -> Result<(), RoomError> {
 /// Sets the file of a damaged room aside.
 async fn set_damaged_aside(entry: &RoomEntry, why: &str) -> Result<(), RoomError> {
     let store = entry.damaged_store().take();
-    // The file of a room that runs in another server, or whose changes cannot be written, stays.
+    // The file of a room that runs in another server stays.
     let store = store.ok_or_else(|| RoomError::Damaged(why.to_owned()))?;
     let moved = spawn_blocking(move || (store.set_aside(), store)).await;
     let (moved, store) = moved.map_err(io::Error::other)?;

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 
 use super::files::RoomFolder;
 use super::follow::{HouseMembers, LibraryNews};
@@ -18,6 +20,9 @@ use crate::library::Library;
 use crate::metrics::RoomCounters;
 use crate::pairing::Pairing;
 use crate::store::Store;
+
+/// The longest wait for the first updates of the rooms at a start.
+const UPDATE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What every hub is started with.
 #[derive(Debug)]
@@ -103,8 +108,7 @@ impl RoomStarter {
 }
 
 impl Rooms {
-    /// The house room, and the other rooms as found at the start. Members that the house lacks are removed from the others before
-    /// this function returns.
+    /// The house room, and the other rooms as found at the start. Those whose disks work are up to date when this function returns.
     pub(crate) async fn start(
         house: StartedHouse,
         opened: Vec<OpenedRoom>,
@@ -134,14 +138,25 @@ impl Rooms {
                 has_failed: watch::Sender::new(false),
             }),
         };
+        let mut first_updates = Vec::new();
         for room in opened {
-            rooms.start_opened(room).await;
+            first_updates.extend(rooms.start_opened(room).await);
         }
+        let updated = async {
+            for first_update in first_updates {
+                first_update.await;
+            }
+        };
+        // A disk that hangs must not delay the other rooms.
+        let _ = timeout(UPDATE_TIMEOUT, updated).await;
         rooms
     }
 
-    /// Starts a room that was found at the start.
-    async fn start_opened(&self, OpenedRoom { id, store, loaded }: OpenedRoom) {
+    /// Starts a room that was found at the start. Returns what [`Rooms::add`] returns; `None` for a damaged room.
+    async fn start_opened(
+        &self,
+        OpenedRoom { id, store, loaded }: OpenedRoom,
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
         let pairing = self.new_pairing();
         let (damage, store) = match (store, loaded) {
             (Some(store), Ok(state)) => {
@@ -151,7 +166,7 @@ impl Rooms {
                     .start(id.clone(), pairing, store, state)
                     .await
                 {
-                    Some(started) => return self.add(started).await,
+                    Some(started) => return Some(self.add(started)),
                     None => ("its history cannot be loaded".to_owned(), None),
                 }
             }
@@ -168,6 +183,7 @@ impl Rooms {
         };
         let pairing = self.new_pairing();
         self.insert_damaged(id, pairing, damage, store);
+        None
     }
 
     /// Adds a damaged room to the list. It holds the lock of its file.
@@ -199,40 +215,29 @@ impl Rooms {
             .start(id, pairing, store, state)
             .await?;
         let entry = started.entry.clone();
+        // The hosts of the house have their rights then.
         self.add(started).await;
         Some(entry)
     }
 
-    /// Adds a room that has just been started to the list, once it has only members that are paired with the house: a later device
-    /// may get the member id of one that the house has lost.
-    async fn add(
+    /// Adds a room that has just been started to the list, and keeps it up to date. The returned future resolves after the first
+    /// update.
+    ///
+    /// The room may still list members that the house lacks, and does so while its disk is full. They have no rights: a member that
+    /// the house lacks has no token, and no later device gets its id ([`OpenedRoom::last_member`]).
+    fn add(
         &self,
         StartedHub {
             entry,
             task,
             writer,
         }: StartedHub,
-    ) {
+    ) -> impl Future<Output = ()> + Send + use<> {
         self.supervise(entry.clone(), task);
-        let Some(hub) = entry.hub() else { return };
-        if let Err(error) = self.update_members(hub).await {
-            tracing::error!(
-                "room {} cannot be updated, and every command in it is refused: {error}",
-                entry.id
-            );
-            entry
-                .is_removed
-                .store(true, std::sync::atomic::Ordering::Relaxed);
-            return self.insert_damaged(
-                entry.id.clone(),
-                self.new_pairing(),
-                error.to_string(),
-                None,
-            );
-        }
         self.write_history(writer);
-        self.follow(entry.clone());
+        let first_update = self.follow(entry.clone());
         self.insert(entry);
+        first_update
     }
 
     /// Runs the task that writes the history of a room, once the library has started.
