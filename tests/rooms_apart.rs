@@ -9,10 +9,12 @@
 pub mod common;
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::faulty_disk::{Fault, FaultyDisk};
+use common::fifo::{open_if_being_read, put_fifo};
 use common::phone::{Phone, ask, durable_state, http};
 use common::{Setup, TestServer, until};
 use reqwest::Method;
@@ -136,11 +138,16 @@ async fn rename_while_blocked(phone: &Phone, server: &TestServer, room: &str) {
     };
     let local = common::phone::local_client(server);
     let url = format!("http://localhost/rooms/{room}/name");
-    let blocked = local.post(url).json(&json!({ "name": "Terrace" })).send();
-    let blocked = tokio::spawn(blocked);
+    let blocked = tokio::spawn(async move {
+        // The request below may have reserved the name at this moment.
+        let rename = || local.post(&url).json(&json!({ "name": "Terrace" }));
+        while ask(rename()).await.status == 422 {}
+    });
     until("the name to be reserved", async || {
-        let refused = ask(name("house", "terrace")).await;
-        refused.status == 422
+        // Refused for its password if the name is free.
+        let body = json!({ "name": "terrace", "password": "x".repeat(1000) });
+        let refused = ask(phone.request(Method::POST, "/rooms").json(&body)).await;
+        refused.expect_problem(422)["code"] == "name-taken"
     })
     .await;
     ask(name("house", "Villa")).await.expect(204);
@@ -293,6 +300,50 @@ async fn a_new_device_never_has_the_rights_of_a_lost_one() {
     let garden = enter(&other, &server, &room).await;
     assert_eq!(garden.view["hosts"], json!([]));
     assert!(garden.view["clients"][&ann.member].is_null());
+}
+
+/// The house, which has lost its state, must not wait for the room, and gives a new device the id of a member that only the room has.
+#[tokio::test]
+async fn a_room_whose_file_hangs_at_a_start_delays_no_other() {
+    let mut server = TestServer::start().await;
+    let ann = Phone::pair(&server).await;
+    let room = make_room(&ann, "Garden").await;
+    server.stop().await;
+    let file = room_folder(server.setup()).join(format!("{room}.json"));
+    let state = fs::read(&file).unwrap();
+    fs::remove_file(server.setup().state_file()).unwrap();
+    put_fifo(&file);
+    server.restart().await;
+
+    let mut other = Phone::pair(&server).await;
+    assert_eq!(other.member, ann.member);
+    other.next().await;
+    let kitchen = make_room(&other, "Kitchen").await;
+    in_room(&other, &server, &kitchen).await.next().await;
+    let snapshot = format!("/rooms/{room}/snapshot");
+    let problem = other.get(&snapshot).await.expect_problem(503);
+    assert_eq!(problem["code"], "room-opening");
+    let health = http().get(server.url(&format!("/rooms/{room}/healthz")));
+    ask(health).await.expect_problem(503);
+    let row = async || {
+        let rows = other.get("/rooms").await.expect(200).json();
+        let mut rows = rows.as_array().unwrap().iter();
+        rows.find(|row| row["roomId"] == *room).unwrap().clone()
+    };
+    assert_eq!(row().await["opening"], true);
+
+    let mut hanging = open_if_being_read(&file).unwrap();
+    hanging.write_all(&state).unwrap();
+    drop(hanging);
+    until("the room to open", async || {
+        row().await["opening"].is_null()
+    })
+    .await;
+    assert_eq!(row().await["name"], "Garden");
+    // The new device is not the lost one.
+    other.get(&snapshot).await.expect_problem(403);
+    let garden = enter(&other, &server, &room).await;
+    assert_eq!(garden.view["hosts"], json!([]));
 }
 
 /// The room must remove a device that the house has removed, and cannot.

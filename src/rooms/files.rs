@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::RoomId;
 use crate::data_files::{DataFiles, flush_folder, folder_of};
+use crate::history::{History, HistoryHandle, HistoryWriter};
 use crate::hub::StartState;
 use crate::store::{LoadedState, Store};
 
@@ -21,23 +22,29 @@ const FOLDER_MODE: u32 = 0o700;
 #[derive(Debug)]
 pub(crate) struct OpenedRoom {
     pub(super) id: RoomId,
+    pub(super) content: Result<LoadedRoom, Damage>,
+}
+
+/// What a room is started with.
+#[derive(Debug)]
+pub(super) struct LoadedRoom {
+    pub(super) store: Store,
+    pub(super) state: StartState,
+    pub(super) history: (HistoryHandle, HistoryWriter),
+}
+
+/// Why a room cannot be started.
+#[derive(Debug)]
+pub(super) struct Damage {
+    pub(super) why: String,
     /// `None` if the file cannot be locked.
     pub(super) store: Option<Store>,
-    /// The state, or a description of the damage.
-    pub(super) loaded: Result<StartState, String>,
 }
 
 impl OpenedRoom {
     /// The state, unless it is damaged.
-    pub(crate) fn state(&self) -> Option<&StartState> {
-        self.loaded.as_ref().ok()
-    }
-
-    /// The largest number of a member that the room has had. The house gives no device such a number: it may have lost the member,
-    /// which the room lists until it has been removed.
-    pub(crate) fn last_member(&self) -> u32 {
-        self.state()
-            .map_or(0, |state| state.room.private.last_member)
+    pub(super) fn state(&self) -> Option<&StartState> {
+        self.content.as_ref().ok().map(|loaded| &loaded.state)
     }
 }
 
@@ -63,8 +70,8 @@ impl RoomFolder {
         }
     }
 
-    /// Locks and loads all rooms. Those that nobody has entered for a long time are set aside instead. Blocks.
-    pub(super) fn open_all(&self, now: SystemTime) -> Vec<OpenedRoom> {
+    /// The ids of all rooms. Blocks.
+    pub(super) fn list(&self) -> Vec<RoomId> {
         let mut ids: Vec<RoomId> = match fs::read_dir(&self.0) {
             Ok(entries) => entries
                 .flatten()
@@ -81,56 +88,55 @@ impl RoomFolder {
             }
         };
         ids.sort();
-        let opened = ids.into_iter().filter_map(|id| self.open(id, now));
-        opened.collect()
+        ids
     }
 
-    fn open(&self, id: RoomId, now: SystemTime) -> Option<OpenedRoom> {
-        let store = match Store::open(&self.state_file(&id)) {
-            Ok(store) => store,
-            Err(error) => {
-                return Some(OpenedRoom {
-                    id,
-                    store: None,
-                    loaded: Err(error.to_string()),
-                });
-            }
-        };
-        let loaded = match store.load() {
-            LoadedState::Valid(state) => {
-                let (room, profile) = *state;
-                Ok(StartState { room, profile })
-            }
-            LoadedState::Missing => {
-                // The server never writes an empty file, and a link may lead nowhere.
-                tracing::warn!("the state file of room {id} is empty, so there is no such room");
-                return None;
-            }
-            LoadedState::Damaged(why) => Err(why),
-        };
-        if let Ok(state) = &loaded {
-            if has_expired(state.profile.access.entered_at, now) {
-                match store.set_aside() {
-                    Ok(aside) => {
-                        let aside = aside.unwrap_or_default();
-                        tracing::info!(
-                            "nobody has entered room {id} for 30 days, so it was removed; its state was moved to {}",
-                            aside.display()
-                        );
+    /// Locks and loads a room. One that nobody has entered for a long time is set aside instead. Blocks.
+    pub(super) fn open(&self, id: RoomId, now: SystemTime) -> Option<OpenedRoom> {
+        let path = self.state_file(&id);
+        let damaged = |why: String, store| Err(Damage { why, store });
+        let content = match Store::open(&path) {
+            Ok(store) => match store.load() {
+                LoadedState::Valid(state) => {
+                    let (room, profile) = *state;
+                    if has_expired(profile.access.entered_at, now) && is_set_aside(&id, &store) {
                         return None;
                     }
-                    Err(error) => {
-                        tracing::warn!("room {id} has expired and cannot be removed: {error}")
-                    }
+                    Ok(LoadedRoom {
+                        store,
+                        state: StartState { room, profile },
+                        history: History::load(&path),
+                    })
                 }
-            }
-        }
-        Some(OpenedRoom {
-            id,
-            store: Some(store),
-            loaded,
-        })
+                LoadedState::Missing => {
+                    // The server never writes an empty file, and a link may lead nowhere.
+                    tracing::warn!(
+                        "the state file of room {id} is empty, so there is no such room"
+                    );
+                    return None;
+                }
+                LoadedState::Damaged(why) => damaged(why, Some(store)),
+            },
+            Err(error) => damaged(error.to_string(), None),
+        };
+        Some(OpenedRoom { id, content })
     }
+}
+
+/// Moves the file of an expired room aside. Returns whether that has succeeded.
+fn is_set_aside(id: &RoomId, store: &Store) -> bool {
+    let set_aside = store.set_aside();
+    match &set_aside {
+        Ok(aside) => {
+            let aside = aside.clone().unwrap_or_default();
+            tracing::info!(
+                "nobody has entered room {id} for 30 days, so it was removed; its state was moved to {}",
+                aside.display()
+            );
+        }
+        Err(error) => tracing::warn!("room {id} has expired and cannot be removed: {error}"),
+    }
+    set_aside.is_ok()
 }
 
 /// Seconds since 1970 (UTC).

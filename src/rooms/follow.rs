@@ -14,7 +14,7 @@ use crate::library::ScanProgress;
 use crate::room::{Client, Command, MemberId, Rejection, TrackCatalog};
 
 /// The time between a failed update of a room and the next attempt.
-const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the rooms must know of the library. Only the newest matters.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +41,10 @@ impl HouseMembers {
             clients: room.durable.clients.clone(),
             hosts: room.durable.hosts.clone(),
         }
+    }
+
+    pub(super) fn has(&self, member: MemberId) -> bool {
+        self.clients.contains_key(&member)
     }
 
     fn is_same(&self, other: &Self) -> bool {

@@ -9,12 +9,13 @@ use std::time::SystemTime;
 use tokio::task::spawn_blocking;
 use unicode_normalization::UnicodeNormalization;
 
-use super::files::unix_seconds;
+use super::files::{LoadedRoom, unix_seconds};
 use super::password::{HashError, MAX_PASSWORD};
 use super::reservations::Change;
 use super::{RoomEntry, RoomId, RoomStatus, Rooms};
 use crate::clean_text::clean_line;
 use crate::clock;
+use crate::history::History;
 use crate::hub::{Accepted, Hub, HubError, StartState};
 use crate::pairing::PairingError;
 use crate::room::{self, ApplyContext, Client, Command, MemberId, Room};
@@ -63,6 +64,9 @@ pub enum RoomError {
     /// The state file is damaged. Contains a description of the damage.
     #[error("{0}")]
     Damaged(String),
+    /// The file of the room, or the folder of the rooms, has not been read since the start.
+    #[error("the server is still reading its rooms; try again in a moment")]
+    Opening,
     /// The room's hub did not accept the change.
     #[error(transparent)]
     Hub(#[from] HubError),
@@ -129,6 +133,7 @@ impl RoomEntry {
         match &self.status {
             RoomStatus::Running(hub) => Ok(hub),
             RoomStatus::Damaged(why) => Err(RoomError::Damaged(why.clone())),
+            RoomStatus::Opening => Err(RoomError::Opening),
         }
     }
 }
@@ -155,6 +160,9 @@ impl Rooms {
         password: Option<String>,
     ) -> Result<Arc<RoomEntry>, RoomError> {
         let name = clean_name(name)?;
+        if !self.are_listed() {
+            return Err(RoomError::Opening);
+        }
         let reserved = self.registry.reservations.begin(|changes| {
             self.check_free(&name, None, changes)?;
             self.check_number(maker, changes)?;
@@ -184,7 +192,7 @@ impl Rooms {
         let folder = self.registry.starter.folder.clone();
         let id = reserved.id().clone();
         let path = folder.state_file(&id);
-        let create = move || -> io::Result<(Store, StartState)> {
+        let create = move || -> io::Result<LoadedRoom> {
             folder.create()?;
             let store = Store::open(&path).map_err(io::Error::other)?;
             if let Err(error) = store.save(&state.room, &state.profile) {
@@ -192,15 +200,18 @@ impl Rooms {
                 let _ = store.remove();
                 return Err(error);
             }
-            Ok((store, state))
+            Ok(LoadedRoom {
+                history: History::load(&path),
+                store,
+                state,
+            })
         };
         let created = spawn_blocking(create)
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)));
-        let (store, state) =
+        let room =
             created.inspect_err(|error| tracing::error!("a room cannot be stored: {error}"))?;
-        let started = self.start_made(id.clone(), store, state).await;
-        let started = started.ok_or(HubError::Closing)?;
+        let started = self.start_made(id.clone(), room).await;
         tracing::info!("{maker} made room {id}");
         Ok(started)
     }
@@ -362,6 +373,7 @@ impl Rooms {
             match &entry.status {
                 RoomStatus::Running(hub) => remove_running(&entry, hub).await?,
                 RoomStatus::Damaged(why) => set_damaged_aside(&entry, why).await?,
+                RoomStatus::Opening => return Err(RoomError::Opening),
             }
             rooms.take_out(&entry.id);
             tracing::info!("room {} was removed", entry.id);
