@@ -9,6 +9,7 @@
 //! | How is a room made, renamed, locked and removed? | `make.rs` |
 //! | Where do the state files lie, and how is one loaded? | `files.rs` |
 //! | How are the rooms found at a start, and what if a file system hangs? | `opening.rs` |
+//! | When has a room expired? | `expiry.rs` |
 //! | How does a room begin to run? | `start.rs` |
 //! | How do changes of the library and of the paired devices reach the other rooms? | `follow.rs` |
 //! | Which names and places are taken by changes under way? | `reservations.rs` |
@@ -16,6 +17,7 @@
 //! | What does the list of rooms contain, and when is it broadcast? | `list.rs` |
 //! | How are passwords hashed and checked? | `password.rs` |
 
+mod expiry;
 mod files;
 mod follow;
 mod list;

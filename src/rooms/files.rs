@@ -3,16 +3,15 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use super::RoomId;
+use super::expiry::has_expired;
 use crate::data_files::{DataFiles, flush_folder, folder_of};
 use crate::history::{History, HistoryHandle, HistoryWriter};
 use crate::hub::StartState;
 use crate::store::{LoadedState, Store};
 
-/// A room that no device has entered for this long is removed at a start.
-const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// What follows the id in the name of a state file.
 const SUFFIX: &str = ".json";
 /// The permissions of the folder.
@@ -91,7 +90,7 @@ impl RoomFolder {
         ids
     }
 
-    /// Locks and loads a room. One that nobody has entered for a long time is set aside instead. Blocks.
+    /// Locks and loads a room. One that nobody has used for a long time is set aside instead. Blocks.
     pub(super) fn open(&self, id: RoomId, now: SystemTime) -> Option<OpenedRoom> {
         let path = self.state_file(&id);
         let damaged = |why: String, store| Err(Damage { why, store });
@@ -130,22 +129,11 @@ fn is_set_aside(id: &RoomId, store: &Store) -> bool {
         Ok(aside) => {
             let aside = aside.clone().unwrap_or_default();
             tracing::info!(
-                "nobody has entered room {id} for 30 days, so it was removed; its state was moved to {}",
+                "nobody has used room {id} for 30 days, so it was removed; its state was moved to {}",
                 aside.display()
             );
         }
         Err(error) => tracing::warn!("room {id} has expired and cannot be removed: {error}"),
     }
     set_aside.is_ok()
-}
-
-/// Seconds since 1970 (UTC).
-pub(super) fn unix_seconds(now: SystemTime) -> u64 {
-    now.duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
-}
-
-/// Whether nobody has entered for [`LIFETIME`]. The time in the file may be in the future if the machine's clock was wrong.
-fn has_expired(entered_at: u64, now: SystemTime) -> bool {
-    unix_seconds(now).saturating_sub(entered_at) > LIFETIME.as_secs()
 }

@@ -9,7 +9,8 @@ use std::time::SystemTime;
 use tokio::task::spawn_blocking;
 use unicode_normalization::UnicodeNormalization;
 
-use super::files::{LoadedRoom, unix_seconds};
+use super::expiry::unix_seconds;
+use super::files::LoadedRoom;
 use super::password::{HashError, MAX_PASSWORD};
 use super::reservations::Change;
 use super::{RoomEntry, RoomId, RoomStatus, Rooms};
@@ -28,8 +29,6 @@ const MAX_ROOMS: usize = 16;
 const MAX_ROOMS_PER_DEVICE: usize = 3;
 /// The longest name, in characters.
 const MAX_NAME: usize = 40;
-/// How long the recorded time of the last entry is precise enough, in seconds.
-const ENTRY_PRECISION_SEC: u64 = 24 * 60 * 60;
 
 /// Why a room was not made or changed.
 #[derive(Debug, thiserror::Error)]
@@ -408,27 +407,10 @@ impl Rooms {
     pub async fn admit(&self, entry: &RoomEntry, member: MemberId) -> Result<Accepted, RoomError> {
         let hub = entry.running()?;
         let client = self.client(member).ok_or(HubError::Closing)?;
-        self.record_entry(entry);
+        self.record_use(entry);
         let accepted = hub.submit(Command::Admit { member, client }).await?;
         // The house may have removed or renamed the device meanwhile.
         self.update_members(hub).await?;
         Ok(accepted)
-    }
-
-    /// Records that a device has entered, once a day. Does not wait for the write.
-    pub fn record_entry(&self, entry: &RoomEntry) {
-        let Some(hub) = entry.hub().filter(|_| !entry.id.is_house()).cloned() else {
-            return;
-        };
-        let now = unix_seconds(SystemTime::now());
-        let recorded = hub.view().profile.access.entered_at;
-        if now.abs_diff(recorded) > ENTRY_PRECISION_SEC {
-            tokio::spawn(async move {
-                // If the write fails, the next entry records it.
-                let _ = hub
-                    .change_profile(move |profile| profile.access.entered_at = now)
-                    .await;
-            });
-        }
     }
 }

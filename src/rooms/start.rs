@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::expiry::CHECK_INTERVAL;
 use super::files::{Damage, LoadedRoom, OpenedRoom, RoomFolder};
 use super::follow::{HouseMembers, LibraryNews};
 use super::opening::FoundRooms;
@@ -229,6 +230,7 @@ impl Rooms {
         self.registry.news.send_modify(|_| {});
         tokio::spawn(self.clone().watch_members());
         tokio::spawn(self.clone().broadcast_list());
+        tokio::spawn(self.clone().record_uses(CHECK_INTERVAL));
     }
 
     /// The library, once it has started; `None` if the server shuts down before.

@@ -1,0 +1,169 @@
+//! When a room was last used, and whether it has expired.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::sleep;
+
+use super::{RoomEntry, Rooms};
+
+/// A room that no device has used for this long is removed at a start.
+const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How old the recorded time may become while the room is used: each record is a write.
+const PRECISION: Duration = Duration::from_secs(24 * 60 * 60);
+/// The time between two checks of which rooms are used.
+pub(super) const CHECK_INTERVAL: Duration = PRECISION;
+
+/// Seconds since 1970 (UTC).
+pub(super) fn unix_seconds(now: SystemTime) -> u64 {
+    now.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// Whether nobody has used a room for [`LIFETIME`]. The recorded time may be in the future if the machine's clock was wrong.
+pub(super) fn has_expired(recorded_at: u64, now: SystemTime) -> bool {
+    unix_seconds(now).saturating_sub(recorded_at) > LIFETIME.as_secs()
+}
+
+/// Whether the use of a room must be recorded again. A recorded time in the future is replaced, because the room would expire late.
+fn is_outdated(recorded_at: u64, now: u64) -> bool {
+    now.abs_diff(recorded_at) > PRECISION.as_secs()
+}
+
+impl Rooms {
+    /// Records that a device has entered a room or follows it, once a day. Does not wait for the write.
+    pub fn record_use(&self, entry: &RoomEntry) {
+        let Some(hub) = entry.hub().filter(|_| !entry.id.is_house()).cloned() else {
+            return;
+        };
+        let now = unix_seconds(SystemTime::now());
+        if is_outdated(hub.view().profile.access.entered_at, now) {
+            tokio::spawn(async move {
+                // If the write fails, the next use is recorded.
+                let _ = hub
+                    .change_profile(move |profile| profile.access.entered_at = now)
+                    .await;
+            });
+        }
+    }
+
+    /// Records the use of the rooms that devices follow, at each `interval`: a stream may be open for longer than [`LIFETIME`].
+    pub(super) async fn record_uses(self, interval: Duration) {
+        loop {
+            sleep(interval).await;
+            for entry in self.others().iter() {
+                if entry.hub().is_some_and(|hub| hub.view().is_followed()) {
+                    self.record_use(entry);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::{Notify, watch};
+
+    use super::super::{FoundRooms, RoomStarter, RoomStatus, StartedHouse};
+    use super::*;
+    use crate::history::History;
+    use crate::hub::{EventQueue, Hub, Settings, ShutdownPhase, StartState, SubscribeRequest};
+    use crate::pairing::Pairing;
+    use crate::room::{Client, DurableState, MemberId, Room};
+    use crate::store::Store;
+    use crate::wire::Role;
+
+    const DAY: u64 = 24 * 60 * 60;
+
+    #[test]
+    fn a_room_expires_thirty_days_after_its_last_use() {
+        let now = UNIX_EPOCH + Duration::from_secs(100 * DAY);
+        for (recorded_at, expected) in [
+            (69 * DAY, true),
+            (70 * DAY, false),
+            (100 * DAY, false),
+            (200 * DAY, false),
+        ] {
+            assert_eq!(has_expired(recorded_at, now), expected, "{recorded_at}");
+        }
+    }
+
+    #[test]
+    fn use_is_recorded_once_a_day_and_after_a_wrong_clock() {
+        for (recorded_at, expected) in [
+            (98 * DAY, true),
+            (99 * DAY, false),
+            (100 * DAY, false),
+            (102 * DAY, true),
+        ] {
+            assert_eq!(
+                is_outdated(recorded_at, 100 * DAY),
+                expected,
+                "{recorded_at}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_open_stream_is_recorded_again_and_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state.json");
+        let settings = Settings {
+            has_timed_starts: true,
+            leave_grace: Duration::ZERO,
+        };
+        let member = MemberId(1);
+        let room = Room::default();
+        let durable = DurableState {
+            clients: Arc::new([(member, Client::default())].into()),
+            ..room.durable
+        };
+        let state = StartState {
+            room: Room::restore(durable, room.private),
+            ..StartState::default()
+        };
+        let (_running, phase) = watch::channel(ShutdownPhase::Running);
+        let store = Store::open(&file).unwrap();
+        let (history, _writer) = History::load(&file);
+        let counters = Arc::default();
+        let (house, _) = Hub::start(state, store, settings, counters, history, phase.clone());
+        let house = StartedHouse {
+            status: RoomStatus::Running(house),
+            pairing: Pairing::new(None),
+            counters: Arc::default(),
+        };
+        let starter = RoomStarter::new(&file, settings, phase);
+        let rooms = Rooms::start(house, FoundRooms::default(), starter).await;
+        let entry = rooms.make(member, "Garden", None).await.unwrap();
+        let hub = entry.hub().unwrap();
+        let request = SubscribeRequest {
+            member,
+            role: Role::Remote,
+            last_event_id: None,
+            playback: None,
+            peer_vanished: Default::default(),
+            queue: Arc::new(EventQueue::new(Arc::new(Notify::new()))),
+        };
+        let _stream = rooms.subscribe(&entry, hub, request).await.unwrap();
+        tokio::spawn(rooms.clone().record_uses(Duration::from_millis(1)));
+        for _ in 0..2 {
+            // As if this much time had passed.
+            hub.change_profile(|profile| profile.access.entered_at -= 2 * DAY)
+                .await
+                .unwrap();
+            let recorded = async {
+                loop {
+                    let change = hub.next_change();
+                    let recorded_at = hub.view().profile.access.entered_at;
+                    if !is_outdated(recorded_at, unix_seconds(SystemTime::now())) {
+                        break;
+                    }
+                    change.await;
+                }
+            };
+            let in_time = tokio::time::timeout(Duration::from_secs(30), recorded).await;
+            assert!(in_time.is_ok(), "the use was not recorded");
+        }
+    }
+}
