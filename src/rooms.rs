@@ -28,6 +28,8 @@ mod reservations;
 mod room_id;
 mod seats;
 mod start;
+#[cfg(test)]
+mod test_rooms;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;

@@ -61,17 +61,9 @@ impl Rooms {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use tokio::sync::{Notify, watch};
-
-    use super::super::{FoundRooms, RoomStarter, RoomStatus, StartedHouse};
+    use super::super::test_rooms::{TestRooms, subscription, until};
     use super::*;
-    use crate::history::History;
-    use crate::hub::{EventQueue, Hub, Settings, ShutdownPhase, StartState, SubscribeRequest};
-    use crate::pairing::Pairing;
-    use crate::room::{Client, DurableState, MemberId, Room};
-    use crate::store::Store;
+    use crate::room::MemberId;
     use crate::wire::Role;
 
     const DAY: u64 = 24 * 60 * 60;
@@ -107,44 +99,12 @@ mod tests {
 
     #[tokio::test]
     async fn an_open_stream_is_recorded_again_and_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("state.json");
-        let settings = Settings {
-            has_timed_starts: true,
-            leave_grace: Duration::ZERO,
-        };
         let member = MemberId(1);
-        let room = Room::default();
-        let durable = DurableState {
-            clients: Arc::new([(member, Client::default())].into()),
-            ..room.durable
-        };
-        let state = StartState {
-            room: Room::restore(durable, room.private),
-            ..StartState::default()
-        };
-        let (_running, phase) = watch::channel(ShutdownPhase::Running);
-        let store = Store::open(&file).unwrap();
-        let (history, _writer) = History::load(&file);
-        let counters = Arc::default();
-        let (house, _) = Hub::start(state, store, settings, counters, history, phase.clone());
-        let house = StartedHouse {
-            status: RoomStatus::Running(house),
-            pairing: Pairing::new(None),
-            counters: Arc::default(),
-        };
-        let starter = RoomStarter::new(&file, settings, phase);
-        let rooms = Rooms::start(house, FoundRooms::default(), starter).await;
+        let test = TestRooms::with_devices([member]).await;
+        let rooms = &test.rooms;
         let entry = rooms.make(member, "Garden", None).await.unwrap();
         let hub = entry.hub().unwrap();
-        let request = SubscribeRequest {
-            member,
-            role: Role::Remote,
-            last_event_id: None,
-            playback: None,
-            peer_vanished: Default::default(),
-            queue: Arc::new(EventQueue::new(Arc::new(Notify::new()))),
-        };
+        let request = subscription(member, Role::Remote);
         let _stream = rooms.subscribe(&entry, hub, request).await.unwrap();
         tokio::spawn(rooms.clone().record_uses(Duration::from_millis(1)));
         for _ in 0..2 {
@@ -152,18 +112,11 @@ mod tests {
             hub.change_profile(|profile| profile.access.entered_at -= 2 * DAY)
                 .await
                 .unwrap();
-            let recorded = async {
-                loop {
-                    let change = hub.next_change();
-                    let recorded_at = hub.view().profile.access.entered_at;
-                    if !is_outdated(recorded_at, unix_seconds(SystemTime::now())) {
-                        break;
-                    }
-                    change.await;
-                }
-            };
-            let in_time = tokio::time::timeout(Duration::from_secs(30), recorded).await;
-            assert!(in_time.is_ok(), "the use was not recorded");
+            until(hub, |hub| {
+                let recorded_at = hub.view().profile.access.entered_at;
+                !is_outdated(recorded_at, unix_seconds(SystemTime::now()))
+            })
+            .await;
         }
     }
 }
