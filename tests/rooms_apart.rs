@@ -255,23 +255,28 @@ async fn a_room_that_nobody_has_entered_for_a_month_is_set_aside() {
 }
 
 #[tokio::test]
-async fn reset_of_the_state_moves_all_rooms_aside() {
-    let mut server = TestServer::start().await;
-    let ann = Phone::pair(&server).await;
-    let room = make_room(&ann, "Garden").await;
-    server.stop().await;
-    server
-        .restart_with(|setup| setup.flag("--reset-state"))
-        .await;
-    let ben = Phone::pair(&server).await;
-    let rows = ben.get("/rooms").await.expect(200).json();
-    assert_eq!(rows.as_array().unwrap().len(), 1);
-    let aside = server
-        .setup()
-        .folder()
-        .join("state/state.json.aside-1.rooms");
-    assert!(aside.join(format!("{room}.json")).exists());
-    assert!(!room_folder(server.setup()).exists());
+async fn reset_moves_all_rooms_aside_even_without_a_state_file() {
+    for has_state_file in [true, false] {
+        let mut server = TestServer::start().await;
+        let ann = Phone::pair(&server).await;
+        let room = make_room(&ann, "Garden").await;
+        server.stop().await;
+        if !has_state_file {
+            fs::remove_file(server.setup().state_file()).unwrap();
+        }
+        server
+            .restart_with(|setup| setup.flag("--reset-state"))
+            .await;
+        let ben = Phone::pair(&server).await;
+        let rows = ben.get("/rooms").await.expect(200).json();
+        assert_eq!(rows.as_array().unwrap().len(), 1);
+        let aside = server
+            .setup()
+            .folder()
+            .join("state/state.json.aside-1.rooms");
+        assert!(aside.join(format!("{room}.json")).exists());
+        assert!(!room_folder(server.setup()).exists());
+    }
 }
 
 #[tokio::test]
