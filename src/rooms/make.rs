@@ -339,19 +339,27 @@ impl Rooms {
         .await
     }
 
-    /// Gives a room another password, or none.
+    /// Gives a room another password, or none. Continues if the returned future is dropped.
     ///
     /// # Errors
     /// [`RoomError`]: the room keeps its password.
-    pub async fn lock(&self, entry: &RoomEntry, password: Option<String>) -> Result<(), RoomError> {
+    pub async fn lock(
+        &self,
+        entry: Arc<RoomEntry>,
+        password: Option<String>,
+    ) -> Result<(), RoomError> {
         if entry.id.is_house() {
             return Err(RoomError::House);
         }
-        let hub = entry.running()?;
-        let hash = self.hash(password).await?;
-        hub.change_profile(move |profile| profile.access.password_hash = hash)
-            .await?;
-        Ok(())
+        let rooms = self.clone();
+        finish(async move {
+            let hub = entry.running()?;
+            let hash = rooms.hash(password).await?;
+            hub.change_profile(move |profile| profile.access.password_hash = hash)
+                .await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Removes a room with its state file. Its streams end. The file of a damaged room is set aside. Continues if the returned
@@ -412,5 +420,23 @@ impl Rooms {
         // The house may have removed or renamed the device meanwhile.
         self.update_members(hub).await?;
         Ok(accepted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::super::test_rooms::{TestRooms, until};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_set_although_the_request_is_dropped() {
+        let maker = MemberId(1);
+        let test = TestRooms::with_devices([maker]).await;
+        let room = test.rooms.make(maker, "Cellar", None).await.unwrap();
+        let lock = test.rooms.lock(room.clone(), Some("tomato".into()));
+        assert!(lock.now_or_never().is_none());
+        until(room.hub().unwrap(), |hub| hub.view().profile.is_locked()).await;
     }
 }
