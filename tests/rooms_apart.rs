@@ -10,40 +10,15 @@ pub mod common;
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::faulty_disk::{Fault, FaultyDisk};
 use common::fifo::{open_if_being_read, put_fifo};
 use common::phone::{Phone, ask, durable_state, http};
+use common::rooms::{enter, in_room, make_room, make_room_with, room_folder};
 use common::{Setup, TestServer, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-async fn make_room(maker: &Phone, name: &str) -> String {
-    let request = maker.request(Method::POST, "/rooms");
-    let made = ask(request.json(&json!({ "name": name }))).await;
-    let made = made.expect(201).json();
-    made["roomId"].as_str().unwrap().to_owned()
-}
-
-/// A phone with the same token whose requests go to a room.
-async fn in_room(phone: &Phone, server: &TestServer, room: &str) -> Phone {
-    let mut phone = phone.clone_for_server(server);
-    phone.base_url = server.url(&format!("/rooms/{room}"));
-    phone.view = phone.snapshot().await;
-    phone
-}
-
-async fn enter(phone: &Phone, server: &TestServer, room: &str) -> Phone {
-    let entered = phone.post(&format!("/rooms/{room}/enter")).await;
-    entered.expect(200);
-    in_room(phone, server, room).await
-}
-
-fn room_folder(setup: &Setup) -> PathBuf {
-    setup.folder().join("state/state.json.rooms")
-}
 
 #[tokio::test]
 async fn damaged_file_of_one_room_refuses_alone_and_stays() {
@@ -485,12 +460,7 @@ async fn hosts_of_the_house_may_do_everything_in_each_room() {
     let mut ann = Phone::pair_as(&server, "Ann").await;
     let ben = Phone::pair_as(&server, "Ben").await;
     let cleo = Phone::pair_as(&server, "Cleo").await;
-    let made = ben.request(Method::POST, "/rooms");
-    let made = ask(made.json(&json!({ "name": "Cellar", "password": "tomato" }))).await;
-    let room = made.expect(201).json()["roomId"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let room = make_room_with(&ben, json!({ "name": "Cellar", "password": "tomato" })).await;
     let mut cellar = in_room(&ben, &server, &room).await;
     assert_eq!(cellar.view["hosts"], json!([ben.member]));
     cellar
