@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use common::faulty_disk::{Fault, FaultyDisk};
 use common::fifo::{open_if_being_read, put_fifo};
 use common::phone::{Phone, ask, durable_state, http};
+use common::raw::request_with_small_receive_buffer;
 use common::rooms::{enter, in_room, make_room, make_room_with, room_folder};
 use common::{Setup, TestServer, until};
 use reqwest::Method;
@@ -138,6 +139,52 @@ async fn make_names_known(phone: &mut Phone) {
         phone.snapshot().await["clients"][&phone.member]["name"],
         "Annie"
     );
+}
+
+/// The stream of the phone is never read, and a barrier waits for the phone, which fetches nothing.
+#[tokio::test]
+async fn a_stuck_phone_in_one_room_does_not_delay_another() {
+    let server = TestServer::start().await;
+    let mut ann = Phone::pair_and_listen(&server).await;
+    let mut ben = Phone::pair_and_listen(&server).await;
+    let stuck = Phone::pair(&server).await;
+    let room = make_room(&stuck, "Garden").await;
+    let mut garden = enter(&ann, &server, &room).await;
+    garden.open_stream_at("/events?role=remote").await;
+    let events = format!("/rooms/{room}/events");
+    let _unread = request_with_small_receive_buffer(server.address(), &events, &stuck.token).await;
+    let is_listening = |view: &Value| !view["live"]["listeners"][&stuck.member].is_null();
+    garden
+        .wait_until("the stuck phone to listen", is_listening)
+        .await;
+    garden.play(0.0).await;
+    assert_eq!(garden.barrier_members(), [stuck.member.as_str()]);
+    // More events than the stream's connection holds.
+    let flood = tokio::spawn(async move {
+        for command_index in 0.. {
+            let track = garden.track_after_current(2 + command_index % 2);
+            garden.nudge(&track).await;
+        }
+    });
+
+    ann.wait_until("both phones to listen", |view| {
+        view["live"]["listeners"].as_object().unwrap().len() == 2
+    })
+    .await;
+    for _ in 0..3 {
+        ann.next().await;
+        let track = ann.current_track();
+        assert_eq!(ann.barrier_members().len(), 2);
+        ann.ack(&track).await;
+        ben.ack(&track).await;
+        ann.wait_until("playback to start", |view| {
+            view["playState"]["mode"] == "playing"
+        })
+        .await;
+    }
+    flood.abort();
+    let garden = in_room(&ann, &server, &room).await;
+    assert_eq!(garden.barrier_members(), [stuck.member.as_str()]);
 }
 
 #[tokio::test]

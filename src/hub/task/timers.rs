@@ -152,11 +152,14 @@ impl HubTask {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::sync::{mpsc, watch};
 
-    use super::super::super::{Settings, View, signals};
+    use super::super::super::{Settings, ShutdownPhase, View, signals};
+    use super::super::Inputs;
     use super::*;
     use crate::room::{Client, DurableState, MemberId, Room};
     use crate::room_profile::RoomProfile;
@@ -185,6 +188,48 @@ mod tests {
         let (signals, _pending_signals) = signals::channel();
         let plays = mpsc::channel(1).0;
         HubTask::new(views, store, settings, Arc::default(), plays, signals)
+    }
+
+    /// Counts how often a future is polled.
+    async fn count_polls(future: impl Future<Output = ()>, polls: Arc<AtomicUsize>) {
+        let mut future = std::pin::pin!(future);
+        poll_fn(|cx| {
+            polls.fetch_add(1, Ordering::Relaxed);
+            future.as_mut().poll(cx)
+        })
+        .await;
+    }
+
+    /// The task reads the clock of the machine, so a timer that fires too early would fire again and again.
+    #[tokio::test(start_paused = true)]
+    async fn idle_room_does_not_wake_for_most_of_a_day() {
+        let (_requests, requests) = mpsc::channel(1);
+        let (_pings, pings) = mpsc::channel(1);
+        let (_phase, phase) = watch::channel(ShutdownPhase::Running);
+        let (signals, pending_signals) = signals::channel();
+        let task = HubTask {
+            signals,
+            ..task(None)
+        };
+        let inputs = Inputs {
+            requests,
+            pings,
+            signals: pending_signals,
+            phase,
+        };
+        let polls = Arc::<AtomicUsize>::default();
+        tokio::spawn(count_polls(task.run(inputs), polls.clone()));
+        let after = async |duration| {
+            tokio::time::advance(duration).await;
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            polls.load(Ordering::Relaxed)
+        };
+        let at_start = after(Duration::ZERO).await;
+        assert!(at_start > 0);
+        let later = after(Duration::from_secs(23 * 60 * 60)).await;
+        assert_eq!(later, at_start);
     }
 
     #[tokio::test]
