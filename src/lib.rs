@@ -81,7 +81,7 @@ use library::{Library, LibraryOptions, ScanProgress, Scanner};
 use metrics::{Metrics, RoomCounters};
 use pairing::Pairing;
 use room::{TrackCatalog, TrackId};
-use rooms::{OpenedRoom, RoomStarter, RoomStatus, Rooms, StartedHouse};
+use rooms::{FoundRooms, RoomStarter, RoomStatus, Rooms, StartedHouse};
 use store::{LoadedState, Store, StoreError};
 use tls::{Tls, TlsError};
 use upload_service::UploadService;
@@ -263,27 +263,28 @@ async fn start(
         max_connections: descriptors::max_connections(config.max_connections as usize),
     };
     let mut other_rooms = match config.reset_state {
-        true => Vec::new(),
-        false => RoomStarter::open_all(config.state_file.clone()).await,
+        true => FoundRooms::default(),
+        false => FoundRooms::find(config.state_file.clone()).await,
     };
     let awaited = awaited_tracks(loaded.as_ref().ok(), &other_rooms);
     let scanner = open_scanner(config, awaited, &metrics).await?;
-    let (store, loaded) = if config.reset_state {
+    let (store, mut loaded) = if config.reset_state {
         // Only after the audio folder was opened successfully, so that a start with a wrong folder changes nothing.
         let reset = set_state_aside(store, config).await?;
-        other_rooms = RoomStarter::open_all(config.state_file.clone()).await;
+        other_rooms = FoundRooms::find(config.state_file.clone()).await;
         reset
     } else {
         (store, loaded)
     };
+    if let Ok(house) = &mut loaded {
+        skip_member_ids(house, &other_rooms);
+    }
     let shutdown_phase = watch::Sender::new(ShutdownPhase::Running);
     // A partial index would remove tracks from the queue of a room that was built from a complete index, and the places of tracks
     // that may return.
     let accepts_partial_index = loaded.as_ref().is_ok_and(has_no_queue)
-        && other_rooms
-            .iter()
-            .filter_map(OpenedRoom::state)
-            .all(has_no_queue);
+        && other_rooms.is_complete()
+        && other_rooms.states().all(has_no_queue);
     let catalog = usable_catalog(&scanner, accepts_partial_index);
     let room = start_room(loaded, store, &catalog, config, &shutdown_phase).await?;
     let starter = RoomStarter::new(
@@ -329,13 +330,20 @@ async fn start(
     })
 }
 
-/// The current tracks and the picks of all rooms.
-fn awaited_tracks(house: Option<&StartState>, others: &[OpenedRoom]) -> Vec<TrackId> {
-    let others = others.iter().filter_map(OpenedRoom::state);
-    let states = house.into_iter().chain(others);
+/// The current tracks and the picks of all rooms that are known.
+fn awaited_tracks(house: Option<&StartState>, others: &FoundRooms) -> Vec<TrackId> {
+    let states = house.into_iter().chain(others.states());
     states
         .flat_map(|state| state.room.awaited_track_ids())
         .collect()
+}
+
+/// Makes the ids of new devices unlike those of the members of other rooms, also if the house has lost some of them, for example
+/// because its state file was restored from a backup. So no device has the rights of another one.
+fn skip_member_ids(house: &mut StartState, others: &FoundRooms) {
+    let numbers = others.states().map(|state| state.room.private.last_member);
+    let last = &mut house.room.private.last_member;
+    *last = numbers.fold(*last, u32::max);
 }
 
 /// Whether a room has no tracks yet and expects none back, so that a partial index does no harm.

@@ -30,7 +30,8 @@ pub struct RoomAccess {
     /// The Argon2id hash of the password, as a PHC string; `None` without a password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_hash: Option<String>,
-    /// The day on which a device last entered, as the time of day at which it was recorded, in seconds since 1970 (UTC).
+    /// The day on which a device last entered or followed the room, as the time at which that was recorded, in seconds since 1970
+    /// (UTC).
     pub entered_at: u64,
 }
 

@@ -7,7 +7,9 @@
 //! | question | file |
 //! | --- | --- |
 //! | How is a room made, renamed, locked and removed? | `make.rs` |
-//! | Where do the state files lie, and which are opened at a start? | `files.rs` |
+//! | Where do the state files lie, and how is one loaded? | `files.rs` |
+//! | How are the rooms found at a start, and what if a file system hangs? | `opening.rs` |
+//! | When has a room expired? | `expiry.rs` |
 //! | How does a room begin to run? | `start.rs` |
 //! | How do changes of the library and of the paired devices reach the other rooms? | `follow.rs` |
 //! | Which names and places are taken by changes under way? | `reservations.rs` |
@@ -15,15 +17,19 @@
 //! | What does the list of rooms contain, and when is it broadcast? | `list.rs` |
 //! | How are passwords hashed and checked? | `password.rs` |
 
+mod expiry;
 mod files;
 mod follow;
 mod list;
 mod make;
+mod opening;
 mod password;
 mod reservations;
 mod room_id;
 mod seats;
 mod start;
+#[cfg(test)]
+mod test_rooms;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
@@ -42,9 +48,9 @@ use crate::pairing::Pairing;
 use crate::room::{MemberId, TrackId};
 use crate::store::Store;
 
-pub(crate) use self::files::OpenedRoom;
 pub(crate) use self::follow::LibraryNews;
 pub use self::make::RoomError;
+pub(crate) use self::opening::FoundRooms;
 pub use self::room_id::{HOUSE, RoomId};
 pub(crate) use self::start::{RoomStarter, StartedHouse};
 
@@ -60,6 +66,8 @@ pub enum RoomStatus {
     Running(Hub),
     /// The state file is damaged. Contains a description of the damage.
     Damaged(String),
+    /// The state file has not been read since the start. The entry is replaced once it has.
+    Opening,
 }
 
 /// One room.
@@ -104,11 +112,11 @@ impl RoomEntry {
         store.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The hub; `None` if the state file is damaged.
+    /// The hub; `None` if the state file is damaged, or is still being read.
     pub fn hub(&self) -> Option<&Hub> {
         match &self.status {
             RoomStatus::Running(hub) => Some(hub),
-            RoomStatus::Damaged(_) => None,
+            RoomStatus::Damaged(_) | RoomStatus::Opening => None,
         }
     }
 }
@@ -143,6 +151,8 @@ struct Registry {
     tasks: Mutex<Vec<JoinHandle<()>>>,
     /// Turns true if the hub of another room ends although it should not.
     has_failed: watch::Sender<bool>,
+    /// Whether the list has all rooms; `false` until their folder has been read.
+    is_listed: AtomicBool,
 }
 
 impl Rooms {
@@ -169,14 +179,14 @@ impl Rooms {
         self.registry.others.borrow().is_empty()
     }
 
-    /// All rooms, including those whose state file is damaged; the house room first.
+    /// All rooms, including those without a hub; the house room first.
     pub fn entries(&self) -> Vec<Arc<RoomEntry>> {
         let house = self.registry.house.clone();
         let others = self.others();
         [house].into_iter().chain(others.iter().cloned()).collect()
     }
 
-    /// The hubs of the rooms whose state file is not damaged.
+    /// The hubs of the rooms that run.
     pub fn hubs(&self) -> Vec<Hub> {
         let entries = self.entries();
         let hubs = entries.iter().filter_map(|entry| entry.hub());
@@ -238,10 +248,11 @@ impl Rooms {
         }
     }
 
-    /// Adds a room to the list.
+    /// Adds a room to the list. It replaces one with the same id.
     fn insert(&self, entry: Arc<RoomEntry>) {
         self.registry.others.send_modify(|others| {
             let mut all = others.to_vec();
+            all.retain(|other| other.id != entry.id);
             all.push(entry);
             all.sort_by(|a, b| a.id.cmp(&b.id));
             *others = all.into();

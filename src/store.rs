@@ -222,41 +222,48 @@ impl Store {
         self.files.try_write(size.clamp(1, MAX_TRIAL_SIZE))
     }
 
-    /// Renames the state file, and the history and the folder of rooms beside it, to unused names in the same folder. Returns the new path of the state file. `None` if there is no state
-    /// file.
+    /// Renames the state file, and the history and the folder of rooms beside it, to unused names in the same folder: those name
+    /// devices of the old state. They may exist without a state file. Returns the new path of the first of them; `None` if there is
+    /// none.
     ///
     /// # Errors
     /// The error of the file system.
     pub fn set_aside(&self) -> io::Result<Option<PathBuf>> {
         let path = self.files.state_path();
-        if !path.try_exists()? {
-            return Ok(None);
-        }
+        let parts = [
+            (path.to_owned(), ""),
+            (self.files.history_path(), ".history"),
+            (self.files.rooms_path(), ".rooms"),
+        ];
+        let with_suffix = |path: &Path, suffix: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
         let mut number = 1;
         let aside = loop {
-            let mut name = path.as_os_str().to_owned();
-            name.push(format!(".aside-{number}"));
-            let candidate = PathBuf::from(name);
-            if !candidate.try_exists()? {
+            let candidate = with_suffix(path, &format!(".aside-{number}"));
+            let mut is_free = true;
+            for (_, suffix) in &parts {
+                is_free &= !with_suffix(&candidate, suffix).try_exists()?;
+            }
+            if is_free {
                 break candidate;
             }
             number += 1;
         };
-        fs::rename(path, &aside)?;
-        // The history and the other rooms name devices of the old state.
-        let others = [
-            (self.files.history_path(), ".history"),
-            (self.files.rooms_path(), ".rooms"),
-        ];
-        for (other, suffix) in others {
-            if other.try_exists()? {
-                let mut name = aside.as_os_str().to_owned();
-                name.push(suffix);
-                fs::rename(other, name)?;
+        let mut first = None;
+        for (part, suffix) in parts {
+            if part.try_exists()? {
+                let new_path = with_suffix(&aside, suffix);
+                fs::rename(part, &new_path)?;
+                first.get_or_insert(new_path);
             }
         }
-        flush_folder(folder_of(path))?;
-        Ok(Some(aside))
+        if first.is_some() {
+            flush_folder(folder_of(path))?;
+        }
+        Ok(first)
     }
 }
 

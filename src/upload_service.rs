@@ -290,8 +290,8 @@ impl UploadService {
     async fn sweep_at_intervals(self: &Arc<Self>) {
         loop {
             self.complete_received();
-            // As long as a room is damaged, it is unknown which tracks it needs.
-            if self.rooms.entries().iter().any(|room| room.hub().is_none()) {
+            // As long as a room is damaged or not loaded, it is unknown which tracks it needs.
+            if !self.rooms.are_known() {
                 sleep(SWEEP_INTERVAL).await;
                 continue;
             }

@@ -140,6 +140,9 @@ pub struct RoomRow {
     /// Whether the room's state file is damaged. Absent otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub damaged: bool,
+    /// Whether the room's state file has not been read since the start. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub opening: bool,
 }
 
 /// The current track of a room, in [`RoomRow`].

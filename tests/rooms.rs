@@ -9,20 +9,10 @@
 pub mod common;
 
 use common::phone::{Phone, ask, http, local_client, pair_with};
+use common::rooms::{enter, in_room, make_room, make_room_with, room_folder};
 use common::{Setup, TestServer, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-/// Makes a room, and returns its id.
-async fn make_room(maker: &Phone, name: &str) -> String {
-    make_room_with(maker, json!({ "name": name })).await
-}
-
-async fn make_room_with(maker: &Phone, body: Value) -> String {
-    let made = post(maker, "/rooms", &body).await.expect(201).json();
-    assert_eq!(made["name"], body["name"]);
-    made["roomId"].as_str().unwrap().to_owned()
-}
 
 async fn post(phone: &Phone, path: &str, body: &Value) -> common::client::HttpResponse {
     ask(phone.request(Method::POST, path).json(body)).await
@@ -30,23 +20,6 @@ async fn post(phone: &Phone, path: &str, body: &Value) -> common::client::HttpRe
 
 async fn list(phone: &Phone) -> Value {
     phone.get("/rooms").await.expect(200).json()
-}
-
-/// A phone with the same token whose requests go to a room. Its view is the room's snapshot.
-async fn in_room(phone: &Phone, server: &TestServer, room: &str) -> Phone {
-    let mut phone = phone.clone_for_server(server);
-    phone.base_url = server.url(&format!("/rooms/{room}"));
-    phone.view = phone.snapshot().await;
-    phone
-}
-
-async fn enter(phone: &Phone, server: &TestServer, room: &str) -> Phone {
-    let entered = phone.post(&format!("/rooms/{room}/enter")).await;
-    let entered = entered.expect(200).json();
-    assert_eq!(entered["memberId"], phone.member.as_str());
-    assert_eq!(entered["eventCount"], entered["snapshot"]["eventCount"]);
-    assert!(!entered["snapshot"]["clients"][&phone.member].is_null());
-    in_room(phone, server, room).await
 }
 
 #[tokio::test]
@@ -224,8 +197,7 @@ async fn a_locked_room_opens_to_its_password_or_its_code() {
 }
 
 fn room_file(server: &TestServer, room: &str) -> std::path::PathBuf {
-    let folder = server.setup().folder().join("state/state.json.rooms");
-    folder.join(format!("{room}.json"))
+    room_folder(server.setup()).join(format!("{room}.json"))
 }
 
 #[tokio::test]

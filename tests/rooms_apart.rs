@@ -9,39 +9,17 @@
 pub mod common;
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::faulty_disk::{Fault, FaultyDisk};
+use common::fifo::{open_if_being_read, put_fifo};
 use common::phone::{Phone, ask, durable_state, http};
+use common::raw::request_with_small_receive_buffer;
+use common::rooms::{enter, in_room, make_room, make_room_with, room_folder};
 use common::{Setup, TestServer, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-async fn make_room(maker: &Phone, name: &str) -> String {
-    let request = maker.request(Method::POST, "/rooms");
-    let made = ask(request.json(&json!({ "name": name }))).await;
-    let made = made.expect(201).json();
-    made["roomId"].as_str().unwrap().to_owned()
-}
-
-/// A phone with the same token whose requests go to a room.
-async fn in_room(phone: &Phone, server: &TestServer, room: &str) -> Phone {
-    let mut phone = phone.clone_for_server(server);
-    phone.base_url = server.url(&format!("/rooms/{room}"));
-    phone.view = phone.snapshot().await;
-    phone
-}
-
-async fn enter(phone: &Phone, server: &TestServer, room: &str) -> Phone {
-    let entered = phone.post(&format!("/rooms/{room}/enter")).await;
-    entered.expect(200);
-    in_room(phone, server, room).await
-}
-
-fn room_folder(setup: &Setup) -> PathBuf {
-    setup.folder().join("state/state.json.rooms")
-}
 
 #[tokio::test]
 async fn damaged_file_of_one_room_refuses_alone_and_stays() {
@@ -136,11 +114,16 @@ async fn rename_while_blocked(phone: &Phone, server: &TestServer, room: &str) {
     };
     let local = common::phone::local_client(server);
     let url = format!("http://localhost/rooms/{room}/name");
-    let blocked = local.post(url).json(&json!({ "name": "Terrace" })).send();
-    let blocked = tokio::spawn(blocked);
+    let blocked = tokio::spawn(async move {
+        // The request below may have reserved the name at this moment.
+        let rename = || local.post(&url).json(&json!({ "name": "Terrace" }));
+        while ask(rename()).await.status == 422 {}
+    });
     until("the name to be reserved", async || {
-        let refused = ask(name("house", "terrace")).await;
-        refused.status == 422
+        // Refused for its password if the name is free.
+        let body = json!({ "name": "terrace", "password": "x".repeat(1000) });
+        let refused = ask(phone.request(Method::POST, "/rooms").json(&body)).await;
+        refused.expect_problem(422)["code"] == "name-taken"
     })
     .await;
     ask(name("house", "Villa")).await.expect(204);
@@ -156,6 +139,52 @@ async fn make_names_known(phone: &mut Phone) {
         phone.snapshot().await["clients"][&phone.member]["name"],
         "Annie"
     );
+}
+
+/// The stream of the phone is never read, and a barrier waits for the phone, which fetches nothing.
+#[tokio::test]
+async fn a_stuck_phone_in_one_room_does_not_delay_another() {
+    let server = TestServer::start().await;
+    let mut ann = Phone::pair_and_listen(&server).await;
+    let mut ben = Phone::pair_and_listen(&server).await;
+    let stuck = Phone::pair(&server).await;
+    let room = make_room(&stuck, "Garden").await;
+    let mut garden = enter(&ann, &server, &room).await;
+    garden.open_stream_at("/events?role=remote").await;
+    let events = format!("/rooms/{room}/events");
+    let _unread = request_with_small_receive_buffer(server.address(), &events, &stuck.token).await;
+    let is_listening = |view: &Value| !view["live"]["listeners"][&stuck.member].is_null();
+    garden
+        .wait_until("the stuck phone to listen", is_listening)
+        .await;
+    garden.play(0.0).await;
+    assert_eq!(garden.barrier_members(), [stuck.member.as_str()]);
+    // More events than the stream's connection holds.
+    let flood = tokio::spawn(async move {
+        for command_index in 0.. {
+            let track = garden.track_after_current(2 + command_index % 2);
+            garden.nudge(&track).await;
+        }
+    });
+
+    ann.wait_until("both phones to listen", |view| {
+        view["live"]["listeners"].as_object().unwrap().len() == 2
+    })
+    .await;
+    for _ in 0..3 {
+        ann.next().await;
+        let track = ann.current_track();
+        assert_eq!(ann.barrier_members().len(), 2);
+        ann.ack(&track).await;
+        ben.ack(&track).await;
+        ann.wait_until("playback to start", |view| {
+            view["playState"]["mode"] == "playing"
+        })
+        .await;
+    }
+    flood.abort();
+    let garden = in_room(&ann, &server, &room).await;
+    assert_eq!(garden.barrier_members(), [stuck.member.as_str()]);
 }
 
 #[tokio::test]
@@ -248,41 +277,136 @@ async fn a_room_that_nobody_has_entered_for_a_month_is_set_aside() {
 }
 
 #[tokio::test]
-async fn reset_of_the_state_moves_all_rooms_aside() {
-    let mut server = TestServer::start().await;
-    let ann = Phone::pair(&server).await;
-    let room = make_room(&ann, "Garden").await;
-    server.stop().await;
-    server
-        .restart_with(|setup| setup.flag("--reset-state"))
-        .await;
-    let ben = Phone::pair(&server).await;
-    let rows = ben.get("/rooms").await.expect(200).json();
-    assert_eq!(rows.as_array().unwrap().len(), 1);
-    let aside = server
-        .setup()
-        .folder()
-        .join("state/state.json.aside-1.rooms");
-    assert!(aside.join(format!("{room}.json")).exists());
-    assert!(!room_folder(server.setup()).exists());
+async fn reset_moves_all_rooms_aside_even_without_a_state_file() {
+    for has_state_file in [true, false] {
+        let mut server = TestServer::start().await;
+        let ann = Phone::pair(&server).await;
+        let room = make_room(&ann, "Garden").await;
+        server.stop().await;
+        if !has_state_file {
+            fs::remove_file(server.setup().state_file()).unwrap();
+        }
+        server
+            .restart_with(|setup| setup.flag("--reset-state"))
+            .await;
+        let ben = Phone::pair(&server).await;
+        let rows = ben.get("/rooms").await.expect(200).json();
+        assert_eq!(rows.as_array().unwrap().len(), 1);
+        let aside = server
+            .setup()
+            .folder()
+            .join("state/state.json.aside-1.rooms");
+        assert!(aside.join(format!("{room}.json")).exists());
+        assert!(!room_folder(server.setup()).exists());
+    }
 }
 
 #[tokio::test]
-async fn a_device_with_the_id_of_a_lost_one_is_not_in_its_rooms() {
-    let mut server = TestServer::start().await;
+async fn a_new_device_never_has_the_rights_of_a_lost_one() {
+    let setup = Setup::long_tracks();
+    let folder = room_folder(&setup);
+    fs::create_dir(&folder).unwrap();
+    let disk = FaultyDisk::under(&folder);
+    let mut server = setup.env(disk.environment()).start().await;
     let ann = Phone::pair(&server).await;
     let room = make_room(&ann, "Garden").await;
     server.stop().await;
     fs::remove_file(server.setup().state_file()).unwrap();
+    // The room cannot remove the lost device.
+    disk.inject("write", Fault::Fail(NO_SPACE));
     server.restart().await;
     let other = Phone::pair(&server).await;
-    assert_eq!(other.member, ann.member);
+    server.stop().await;
+    disk.clear("write");
+    server.restart().await;
+    let other = other.clone_for_server(&server);
     other
         .get(&format!("/rooms/{room}/snapshot"))
         .await
         .expect_problem(403);
     let garden = enter(&other, &server, &room).await;
     assert_eq!(garden.view["hosts"], json!([]));
+    assert!(garden.view["clients"][&ann.member].is_null());
+}
+
+/// The house, which has lost its state, must not wait for the room, and gives a new device the id of a member that only the room has.
+#[tokio::test]
+async fn a_room_whose_file_hangs_at_a_start_delays_no_other() {
+    let mut server = TestServer::start().await;
+    let ann = Phone::pair(&server).await;
+    let room = make_room(&ann, "Garden").await;
+    server.stop().await;
+    let file = room_folder(server.setup()).join(format!("{room}.json"));
+    let state = fs::read(&file).unwrap();
+    fs::remove_file(server.setup().state_file()).unwrap();
+    put_fifo(&file);
+    server.restart().await;
+
+    let mut other = Phone::pair(&server).await;
+    assert_eq!(other.member, ann.member);
+    other.next().await;
+    let kitchen = make_room(&other, "Kitchen").await;
+    in_room(&other, &server, &kitchen).await.next().await;
+    let snapshot = format!("/rooms/{room}/snapshot");
+    let problem = other.get(&snapshot).await.expect_problem(503);
+    assert_eq!(problem["code"], "room-opening");
+    let health = http().get(server.url(&format!("/rooms/{room}/healthz")));
+    ask(health).await.expect_problem(503);
+    let row = async || {
+        let rows = other.get("/rooms").await.expect(200).json();
+        let mut rows = rows.as_array().unwrap().iter();
+        rows.find(|row| row["roomId"] == *room).unwrap().clone()
+    };
+    assert_eq!(row().await["opening"], true);
+
+    let mut hanging = open_if_being_read(&file).unwrap();
+    hanging.write_all(&state).unwrap();
+    drop(hanging);
+    until("the room to open", async || {
+        row().await["opening"].is_null()
+    })
+    .await;
+    assert_eq!(row().await["name"], "Garden");
+    // The new device is not the lost one.
+    other.get(&snapshot).await.expect_problem(403);
+    let garden = enter(&other, &server, &room).await;
+    assert_eq!(garden.view["hosts"], json!([]));
+}
+
+/// The room must remove a device that the house has removed, and cannot.
+#[tokio::test]
+async fn a_room_with_a_full_disk_at_a_start_runs_and_recovers() {
+    let setup = Setup::long_tracks();
+    let folder = room_folder(&setup);
+    fs::create_dir(&folder).unwrap();
+    let disk = FaultyDisk::under(&folder);
+    let mut server = setup.env(disk.environment()).start().await;
+    let ann = Phone::pair(&server).await;
+    let ben = Phone::pair(&server).await;
+    let room = make_room(&ann, "Garden").await;
+    enter(&ben, &server, &room).await;
+    disk.inject("write", Fault::Fail(NO_SPACE));
+    let unpair = ann.request(Method::POST, "/unpair");
+    ask(unpair.json(&json!({ "memberId": ben.member })))
+        .await
+        .expect(200);
+    server.stop().await;
+    server.restart().await;
+    let mut ann = ann.clone_for_server(&server);
+    let mut garden = in_room(&ann, &server, &room).await;
+    assert!(!garden.view["clients"][&ben.member].is_null());
+    let count = garden.event_count();
+    let refused = garden.try_command("/next", count, &Value::Null).await;
+    assert_eq!(refused.expect_problem(503)["code"], "not-written");
+    disk.clear("write");
+    // Causes another update at once.
+    make_names_known(&mut ann).await;
+    until("the room to remove the device", async || {
+        garden.view = garden.snapshot().await;
+        garden.view["clients"][&ben.member].is_null()
+    })
+    .await;
+    garden.next().await;
 }
 
 #[tokio::test]
@@ -383,12 +507,7 @@ async fn hosts_of_the_house_may_do_everything_in_each_room() {
     let mut ann = Phone::pair_as(&server, "Ann").await;
     let ben = Phone::pair_as(&server, "Ben").await;
     let cleo = Phone::pair_as(&server, "Cleo").await;
-    let made = ben.request(Method::POST, "/rooms");
-    let made = ask(made.json(&json!({ "name": "Cellar", "password": "tomato" }))).await;
-    let room = made.expect(201).json()["roomId"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let room = make_room_with(&ben, json!({ "name": "Cellar", "password": "tomato" })).await;
     let mut cellar = in_room(&ben, &server, &room).await;
     assert_eq!(cellar.view["hosts"], json!([ben.member]));
     cellar

@@ -8,32 +8,16 @@
 
 pub mod common;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use common::music::put_wav;
 use common::phone::ask;
+use common::raw::request_with_small_receive_buffer;
 use common::{Phone, Setup, TestServer, in_time, preload};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
-
-/// Sends a request on a socket with a small receive buffer.
-async fn request_with_small_receive_buffer(
-    address: SocketAddr,
-    path: &str,
-    token: &str,
-) -> TcpStream {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    let mut stream = socket.connect(address).await.unwrap();
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    stream
-}
+use tokio::io::AsyncReadExt;
 
 #[tokio::test]
 async fn listeners_that_never_read_are_disconnected() {

@@ -248,6 +248,7 @@ impl From<RoomError> for ApiError {
             }
             RoomError::Gone => ApiError::NO_SUCH_ROOM,
             RoomError::Damaged(why) => ApiError::damaged(false, &why),
+            RoomError::Opening => ApiError::Unavailable("room-opening", sentence(&error)),
             RoomError::Hub(error) => error.into(),
             RoomError::Io(_) => ApiError::Unavailable("not-written", sentence(&error)),
         }

@@ -57,7 +57,7 @@ pub(super) async fn stream(
             .rooms
             .subscribe(paired.room, paired.hub, subscription)
             .await?;
-        paired.rooms.record_entry(paired.room);
+        paired.rooms.record_use(paired.room);
         connection.begin_event_stream();
         EventBody {
             queue,

@@ -13,7 +13,7 @@ use crate::address::{self, Scheme};
 use crate::hub::{Accepted, Hub};
 use crate::pairing;
 use crate::room::{MemberId, TokenHash};
-use crate::rooms::{RoomEntry, RoomStatus, Rooms};
+use crate::rooms::{RoomEntry, RoomError, RoomStatus, Rooms};
 
 /// The cookie that carries a device's token.
 pub(super) const COOKIE_NAME: &str = "clientId";
@@ -162,7 +162,7 @@ impl PairedDevice<'_> {
 ///
 /// # Errors
 /// 401 without a valid token; 403 if the device has not entered the room; 500 for any token if the state file of the house room is
-/// damaged, because that file contains the hashes of the valid tokens, and 500 if that of the room is.
+/// damaged, because that file contains the hashes of the valid tokens; those of [`hub`].
 pub(super) fn authenticate<'a>(
     rooms: &'a Rooms,
     room: &'a RoomEntry,
@@ -232,11 +232,12 @@ pub(super) fn authenticate_connection<'a>(
 /// The hub of `room`.
 ///
 /// # Errors
-/// 500 if the state file is damaged.
+/// 500 if the state file is damaged, 503 if it is still being read.
 pub(super) fn hub(room: &RoomEntry) -> Result<&Hub, ApiError> {
     match &room.status {
         RoomStatus::Running(hub) => Ok(hub),
         RoomStatus::Damaged(why) => Err(ApiError::damaged(room.id.is_house(), why)),
+        RoomStatus::Opening => Err(RoomError::Opening.into()),
     }
 }
 

@@ -13,7 +13,7 @@ use super::{App, Body, full};
 use crate::hub::View;
 use crate::metrics::{MetricType, MetricsText, RoomLabel};
 use crate::room::Mode;
-use crate::rooms::RoomEntry;
+use crate::rooms::{RoomEntry, RoomStatus};
 use crate::wire::{Role, Snapshot};
 
 /// Answers with all metrics. Those of a room have the label `room` as soon as there is more than one room.
@@ -64,7 +64,11 @@ fn write_server(app: &App, rooms: &[(RoomLabel, &Arc<RoomEntry>)], text: &mut Me
         "1 if the state file is damaged, so that all commands are refused.",
     );
     for (room, entry) in rooms {
-        damaged.room_sample(room, &[], f64::from(entry.hub().is_none()));
+        damaged.room_sample(
+            room,
+            &[],
+            f64::from(matches!(entry.status, RoomStatus::Damaged(_))),
+        );
     }
     text.family(
         "lockstep_library_tracks",

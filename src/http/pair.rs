@@ -196,7 +196,7 @@ pub(super) fn is_window_open(call: &Call<'_>) -> bool {
             let is_for_all = room.durable.rules.invite == Access::Everyone;
             is_for_all && !room.live.any_paired_since_start
         }
-        RoomStatus::Damaged(_) => true,
+        RoomStatus::Damaged(_) | RoomStatus::Opening => true,
     };
     call.app.has_pairing_window && call.room.id.is_house() && none_paired_since_start
 }

@@ -119,7 +119,7 @@ pub(super) async fn rename(call: Call<'_>) -> HandlerResult {
 pub(super) async fn lock(call: Call<'_>) -> HandlerResult {
     let room = find_managed(&call)?;
     let LockRoomRequest { password } = call.body.read_json().await?;
-    let locked = call.app.rooms.lock(&room, password).await;
+    let locked = call.app.rooms.lock(room.clone(), password).await;
     locked.map_err(|error| ApiError::from(error).in_room(&room))?;
     Ok(no_content())
 }

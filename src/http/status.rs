@@ -11,12 +11,12 @@ use super::gate::PairedDevice;
 use super::{App, Body, empty, full, json, pair};
 use crate::clock;
 use crate::hub::Hub;
-use crate::rooms::RoomStatus;
+use crate::rooms::{RoomError, RoomStatus};
 
 /// `GET /healthz`: 200 while the room accepts commands.
 ///
 /// # Errors
-/// 503 when the room's state file is damaged or cannot be written, or the server is shutting down.
+/// 503 when the room's state file is damaged, still being read or cannot be written, or the server is shutting down.
 pub(super) async fn healthz(call: Call<'_>) -> Result<Response<Body>, ApiError> {
     match &call.room.status {
         RoomStatus::Running(hub) if hub.is_alive() => {
@@ -34,6 +34,7 @@ pub(super) async fn healthz(call: Call<'_>) -> Result<Response<Body>, ApiError> 
             ));
         }
         RoomStatus::Damaged(why) => return Err(ApiError::unhealthy(call.room.id.is_house(), why)),
+        RoomStatus::Opening => return Err(RoomError::Opening.into()),
     }
     let mut response = Response::new(full("ok"));
     let media_type = HeaderValue::from_static("text/plain; charset=utf-8");

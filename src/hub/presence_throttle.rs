@@ -33,6 +33,9 @@ pub(super) struct PresenceThrottle {
     sync_broadcast_at: Instant,
     devices_changed: bool,
     measurements_changed: bool,
+    /// Whether a stream began with other content than that of the last broadcast, so that the next broadcast is needed even if it
+    /// repeats the last one.
+    must_repeat: bool,
 }
 
 impl PresenceThrottle {
@@ -44,7 +47,17 @@ impl PresenceThrottle {
             sync_broadcast_at: now,
             devices_changed: false,
             measurements_changed: false,
+            must_repeat: false,
         }
+    }
+
+    /// Records that a stream begins with `live`.
+    pub(super) fn record_first_message(&mut self, live: &LiveView) {
+        self.must_repeat |= !self.was_sent(live);
+    }
+
+    fn was_sent(&self, live: &LiveView) -> bool {
+        live.listeners == self.last_sent && live.dj_cooldown.keys().eq(&self.last_cooling_down)
     }
 
     /// Records that the connected devices may have changed in more than their sync measurements.
@@ -66,14 +79,15 @@ impl PresenceThrottle {
         }
     }
 
-    /// The name of the event to broadcast; `None` if the last broadcast had the same content. The seconds of the cooldowns pass
+    /// The name of the event to broadcast; `None` if all streams have the same content already. The seconds of the cooldowns pass
     /// without an event. Clears the recorded changes.
     pub(super) fn take_event_name(&mut self, live: &LiveView) -> Option<&'static str> {
         (self.devices_changed, self.measurements_changed) = (false, false);
         let devices = &live.listeners;
-        if !live.dj_cooldown.keys().eq(&self.last_cooling_down) {
+        let has_same_cooldowns = live.dj_cooldown.keys().eq(&self.last_cooling_down);
+        if self.must_repeat || !has_same_cooldowns {
             Some("presence")
-        } else if *devices == self.last_sent {
+        } else if self.was_sent(live) {
             None
         } else if presence_fields(devices).eq(presence_fields(&self.last_sent)) {
             Some("progress")
@@ -87,6 +101,7 @@ impl PresenceThrottle {
         let interval = |shortest: Duration, bytes_per_sec: f64| {
             shortest.max(Duration::from_secs_f64(bytes as f64 / bytes_per_sec))
         };
+        self.must_repeat = false;
         self.last_sent = live.listeners;
         self.last_cooling_down = live.dj_cooldown.into_keys().collect();
         self.broadcast_at = now + interval(MIN_INTERVAL, MAX_BYTES_PER_SEC);
@@ -133,6 +148,22 @@ mod tests {
             dj_cooldown: BTreeMap::new(),
             listeners: members.zip(devices.iter().cloned()).collect(),
         }
+    }
+
+    /// A device leaves, another device's stream begins, and the first device comes back before the next broadcast.
+    #[test]
+    fn what_was_broadcast_is_repeated_for_a_stream_that_began_between() {
+        let now = Instant::now();
+        let mut throttle = PresenceThrottle::new(now);
+        let (one, two) = (listener(None), listener(None));
+        let (before, between) = (devices(&[one.clone(), two]), devices(&[one]));
+        throttle.record_sent(before.clone(), 0, now);
+        throttle.record_first_message(&before);
+        assert_eq!(throttle.take_event_name(&before), None);
+        throttle.record_first_message(&between);
+        assert_eq!(throttle.take_event_name(&before), Some("presence"));
+        throttle.record_sent(before.clone(), 0, now);
+        assert_eq!(throttle.take_event_name(&before), None);
     }
 
     #[test]

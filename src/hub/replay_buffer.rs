@@ -9,6 +9,8 @@ use crate::wire::Message;
 const MAX_EVENTS: usize = 1024;
 /// The most bytes in the buffer.
 const MAX_BYTES: usize = 4 << 20;
+/// The most bytes while the room is idle, so that idle rooms need little memory. A device that missed more gets a snapshot.
+const MAX_IDLE_BYTES: usize = 512 << 10;
 
 /// The last events as messages. If the buffer exceeds a bound, the oldest events are evicted.
 #[derive(Debug, Default)]
@@ -24,7 +26,19 @@ impl ReplayBuffer {
     pub(super) fn push(&mut self, event_count: u64, message: Message) {
         self.bytes += message.text().len();
         self.events.push_back((event_count, message));
-        while self.events.len() > MAX_EVENTS || self.bytes > MAX_BYTES {
+        self.evict_above(MAX_BYTES);
+    }
+
+    /// Releases memory because the room is idle.
+    pub(super) fn shrink(&mut self) {
+        if self.bytes > MAX_IDLE_BYTES {
+            self.evict_above(MAX_IDLE_BYTES);
+            self.events.shrink_to_fit();
+        }
+    }
+
+    fn evict_above(&mut self, max_bytes: usize) {
+        while self.events.len() > MAX_EVENTS || self.bytes > max_bytes {
             let Some((_, oldest)) = self.events.pop_front() else {
                 break;
             };
@@ -90,5 +104,14 @@ mod tests {
         assert_eq!(large.since(7).map(|all| all.len()), Some(2));
         assert!(large.since(6).is_none());
         assert!(large.bytes <= MAX_BYTES);
+    }
+
+    #[test]
+    fn shrinking_keeps_the_newest_events() {
+        let mut buffer = buffer(0..10, MAX_IDLE_BYTES / 4);
+        buffer.shrink();
+        assert_eq!(buffer.since(7).map(|all| all.len()), Some(2));
+        assert!(buffer.since(6).is_none());
+        assert!(buffer.bytes <= MAX_IDLE_BYTES);
     }
 }

@@ -30,6 +30,11 @@ impl View {
         }
     }
 
+    /// Whether a device has an event stream, or is expected back.
+    pub fn is_followed(&self) -> bool {
+        !self.room.live.listeners.is_empty() || !self.connected.remotes.is_empty()
+    }
+
     /// The tracks that devices are downloading.
     pub fn downloading_tracks(&self) -> impl Iterator<Item = TrackId> {
         self.connected

@@ -3,15 +3,15 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use super::RoomId;
+use super::expiry::has_expired;
 use crate::data_files::{DataFiles, flush_folder, folder_of};
+use crate::history::{History, HistoryHandle, HistoryWriter};
 use crate::hub::StartState;
 use crate::store::{LoadedState, Store};
 
-/// A room that no device has entered for this long is removed at a start.
-const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// What follows the id in the name of a state file.
 const SUFFIX: &str = ".json";
 /// The permissions of the folder.
@@ -21,16 +21,29 @@ const FOLDER_MODE: u32 = 0o700;
 #[derive(Debug)]
 pub(crate) struct OpenedRoom {
     pub(super) id: RoomId,
+    pub(super) content: Result<LoadedRoom, Damage>,
+}
+
+/// What a room is started with.
+#[derive(Debug)]
+pub(super) struct LoadedRoom {
+    pub(super) store: Store,
+    pub(super) state: StartState,
+    pub(super) history: (HistoryHandle, HistoryWriter),
+}
+
+/// Why a room cannot be started.
+#[derive(Debug)]
+pub(super) struct Damage {
+    pub(super) why: String,
     /// `None` if the file cannot be locked.
     pub(super) store: Option<Store>,
-    /// The state, or a description of the damage.
-    pub(super) loaded: Result<StartState, String>,
 }
 
 impl OpenedRoom {
     /// The state, unless it is damaged.
-    pub(crate) fn state(&self) -> Option<&StartState> {
-        self.loaded.as_ref().ok()
+    pub(super) fn state(&self) -> Option<&StartState> {
+        self.content.as_ref().ok().map(|loaded| &loaded.state)
     }
 }
 
@@ -56,8 +69,8 @@ impl RoomFolder {
         }
     }
 
-    /// Locks and loads all rooms. Those that nobody has entered for a long time are set aside instead. Blocks.
-    pub(super) fn open_all(&self, now: SystemTime) -> Vec<OpenedRoom> {
+    /// The ids of all rooms. Blocks.
+    pub(super) fn list(&self) -> Vec<RoomId> {
         let mut ids: Vec<RoomId> = match fs::read_dir(&self.0) {
             Ok(entries) => entries
                 .flatten()
@@ -74,65 +87,53 @@ impl RoomFolder {
             }
         };
         ids.sort();
-        let opened = ids.into_iter().filter_map(|id| self.open(id, now));
-        opened.collect()
+        ids
     }
 
-    fn open(&self, id: RoomId, now: SystemTime) -> Option<OpenedRoom> {
-        let store = match Store::open(&self.state_file(&id)) {
-            Ok(store) => store,
-            Err(error) => {
-                return Some(OpenedRoom {
-                    id,
-                    store: None,
-                    loaded: Err(error.to_string()),
-                });
-            }
-        };
-        let loaded = match store.load() {
-            LoadedState::Valid(state) => {
-                let (room, profile) = *state;
-                Ok(StartState { room, profile })
-            }
-            LoadedState::Missing => {
-                // The server never writes an empty file, and a link may lead nowhere.
-                tracing::warn!("the state file of room {id} is empty, so there is no such room");
-                return None;
-            }
-            LoadedState::Damaged(why) => Err(why),
-        };
-        if let Ok(state) = &loaded {
-            if has_expired(state.profile.access.entered_at, now) {
-                match store.set_aside() {
-                    Ok(aside) => {
-                        let aside = aside.unwrap_or_default();
-                        tracing::info!(
-                            "nobody has entered room {id} for 30 days, so it was removed; its state was moved to {}",
-                            aside.display()
-                        );
+    /// Locks and loads a room. One that nobody has used for a long time is set aside instead. Blocks.
+    pub(super) fn open(&self, id: RoomId, now: SystemTime) -> Option<OpenedRoom> {
+        let path = self.state_file(&id);
+        let damaged = |why: String, store| Err(Damage { why, store });
+        let content = match Store::open(&path) {
+            Ok(store) => match store.load() {
+                LoadedState::Valid(state) => {
+                    let (room, profile) = *state;
+                    if has_expired(profile.access.entered_at, now) && is_set_aside(&id, &store) {
                         return None;
                     }
-                    Err(error) => {
-                        tracing::warn!("room {id} has expired and cannot be removed: {error}")
-                    }
+                    Ok(LoadedRoom {
+                        store,
+                        state: StartState { room, profile },
+                        history: History::load(&path),
+                    })
                 }
-            }
-        }
-        Some(OpenedRoom {
-            id,
-            store: Some(store),
-            loaded,
-        })
+                LoadedState::Missing => {
+                    // The server never writes an empty file, and a link may lead nowhere.
+                    tracing::warn!(
+                        "the state file of room {id} is empty, so there is no such room"
+                    );
+                    return None;
+                }
+                LoadedState::Damaged(why) => damaged(why, Some(store)),
+            },
+            Err(error) => damaged(error.to_string(), None),
+        };
+        Some(OpenedRoom { id, content })
     }
 }
 
-/// Seconds since 1970 (UTC).
-pub(super) fn unix_seconds(now: SystemTime) -> u64 {
-    now.duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
-}
-
-/// Whether nobody has entered for [`LIFETIME`]. The time in the file may be in the future if the machine's clock was wrong.
-fn has_expired(entered_at: u64, now: SystemTime) -> bool {
-    unix_seconds(now).saturating_sub(entered_at) > LIFETIME.as_secs()
+/// Moves the file of an expired room aside. Returns whether that has succeeded.
+fn is_set_aside(id: &RoomId, store: &Store) -> bool {
+    let set_aside = store.set_aside();
+    match &set_aside {
+        Ok(aside) => {
+            let aside = aside.clone().unwrap_or_default();
+            tracing::info!(
+                "nobody has used room {id} for 30 days, so it was removed; its state was moved to {}",
+                aside.display()
+            );
+        }
+        Err(error) => tracing::warn!("room {id} has expired and cannot be removed: {error}"),
+    }
+    set_aside.is_ok()
 }

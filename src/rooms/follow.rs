@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
 use super::{RoomEntry, Rooms};
@@ -14,7 +14,7 @@ use crate::library::ScanProgress;
 use crate::room::{Client, Command, MemberId, Rejection, TrackCatalog};
 
 /// The time between a failed update of a room and the next attempt.
-const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the rooms must know of the library. Only the newest matters.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +43,10 @@ impl HouseMembers {
         }
     }
 
+    pub(super) fn has(&self, member: MemberId) -> bool {
+        self.clients.contains_key(&member)
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.clients, &other.clients) && Arc::ptr_eq(&self.hosts, &other.hosts)
     }
@@ -54,17 +58,24 @@ impl Rooms {
         &self.registry.news
     }
 
-    /// Runs the task that keeps a room up to date. A room whose disk hangs delays no other.
-    pub(super) fn follow(&self, entry: Arc<RoomEntry>) {
+    /// Runs the task that keeps a room up to date. A room whose disk hangs delays no other. The returned future resolves after the
+    /// first update, which may have failed.
+    pub(super) fn follow(&self, entry: Arc<RoomEntry>) -> impl Future<Output = ()> + Send + use<> {
         let rooms = self.clone();
+        let (first_update, updated) = oneshot::channel();
         self.spawn(async move {
             if let Some(hub) = entry.hub() {
-                rooms.keep_up_to_date(hub).await;
+                rooms.keep_up_to_date(hub, first_update).await;
             }
         });
+        async {
+            // An error means that the task has ended.
+            let _ = updated.await;
+        }
     }
 
-    async fn keep_up_to_date(&self, hub: &Hub) {
+    async fn keep_up_to_date(&self, hub: &Hub, first_update: oneshot::Sender<()>) {
+        let mut first_update = Some(first_update);
         let mut news = self.registry.news.subscribe();
         let mut members = self.registry.members.subscribe();
         let mut follower = LibraryFollower::default();
@@ -74,6 +85,10 @@ impl Rooms {
             let mut updated = follower.update(hub, newest).await;
             if updated.is_ok() {
                 updated = self.update_members(hub).await;
+            }
+            if let Some(first_update) = first_update.take() {
+                // Nobody may wait any more.
+                let _ = first_update.send(());
             }
             let retry = async {
                 match updated {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{RoomEntry, Rooms};
+use super::{RoomEntry, RoomStatus, Rooms};
 use crate::room::Mode;
 use crate::wire::{CurrentTrack, RoomRow};
 
@@ -30,7 +30,8 @@ impl Rooms {
                 listeners: 0,
                 current: None,
                 mode: Mode::Paused,
-                damaged: true,
+                damaged: matches!(entry.status, RoomStatus::Damaged(_)),
+                opening: matches!(entry.status, RoomStatus::Opening),
             };
         };
         let view = hub.view();
@@ -50,6 +51,7 @@ impl Rooms {
             }),
             mode: view.room.durable.play_state.mode,
             damaged: false,
+            opening: false,
         }
     }
 

@@ -9,12 +9,14 @@ use std::time::SystemTime;
 use tokio::task::spawn_blocking;
 use unicode_normalization::UnicodeNormalization;
 
-use super::files::unix_seconds;
+use super::expiry::unix_seconds;
+use super::files::LoadedRoom;
 use super::password::{HashError, MAX_PASSWORD};
 use super::reservations::Change;
 use super::{RoomEntry, RoomId, RoomStatus, Rooms};
 use crate::clean_text::clean_line;
 use crate::clock;
+use crate::history::History;
 use crate::hub::{Accepted, Hub, HubError, StartState};
 use crate::pairing::PairingError;
 use crate::room::{self, ApplyContext, Client, Command, MemberId, Room};
@@ -27,8 +29,6 @@ const MAX_ROOMS: usize = 16;
 const MAX_ROOMS_PER_DEVICE: usize = 3;
 /// The longest name, in characters.
 const MAX_NAME: usize = 40;
-/// How long the recorded time of the last entry is precise enough, in seconds.
-const ENTRY_PRECISION_SEC: u64 = 24 * 60 * 60;
 
 /// Why a room was not made or changed.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,9 @@ pub enum RoomError {
     /// The state file is damaged. Contains a description of the damage.
     #[error("{0}")]
     Damaged(String),
+    /// The file of the room, or the folder of the rooms, has not been read since the start.
+    #[error("the server is still reading its rooms; try again in a moment")]
+    Opening,
     /// The room's hub did not accept the change.
     #[error(transparent)]
     Hub(#[from] HubError),
@@ -107,7 +110,7 @@ async fn remove_running(entry: &RoomEntry, hub: &Hub) -> Result<(), RoomError> {
 /// Sets the file of a damaged room aside.
 async fn set_damaged_aside(entry: &RoomEntry, why: &str) -> Result<(), RoomError> {
     let store = entry.damaged_store().take();
-    // The file of a room that runs in another server, or whose changes cannot be written, stays.
+    // The file of a room that runs in another server stays.
     let store = store.ok_or_else(|| RoomError::Damaged(why.to_owned()))?;
     let moved = spawn_blocking(move || (store.set_aside(), store)).await;
     let (moved, store) = moved.map_err(io::Error::other)?;
@@ -129,6 +132,7 @@ impl RoomEntry {
         match &self.status {
             RoomStatus::Running(hub) => Ok(hub),
             RoomStatus::Damaged(why) => Err(RoomError::Damaged(why.clone())),
+            RoomStatus::Opening => Err(RoomError::Opening),
         }
     }
 }
@@ -155,6 +159,9 @@ impl Rooms {
         password: Option<String>,
     ) -> Result<Arc<RoomEntry>, RoomError> {
         let name = clean_name(name)?;
+        if !self.are_listed() {
+            return Err(RoomError::Opening);
+        }
         let reserved = self.registry.reservations.begin(|changes| {
             self.check_free(&name, None, changes)?;
             self.check_number(maker, changes)?;
@@ -184,7 +191,7 @@ impl Rooms {
         let folder = self.registry.starter.folder.clone();
         let id = reserved.id().clone();
         let path = folder.state_file(&id);
-        let create = move || -> io::Result<(Store, StartState)> {
+        let create = move || -> io::Result<LoadedRoom> {
             folder.create()?;
             let store = Store::open(&path).map_err(io::Error::other)?;
             if let Err(error) = store.save(&state.room, &state.profile) {
@@ -192,15 +199,18 @@ impl Rooms {
                 let _ = store.remove();
                 return Err(error);
             }
-            Ok((store, state))
+            Ok(LoadedRoom {
+                history: History::load(&path),
+                store,
+                state,
+            })
         };
         let created = spawn_blocking(create)
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)));
-        let (store, state) =
+        let room =
             created.inspect_err(|error| tracing::error!("a room cannot be stored: {error}"))?;
-        let started = self.start_made(id.clone(), store, state).await;
-        let started = started.ok_or(HubError::Closing)?;
+        let started = self.start_made(id.clone(), room).await;
         tracing::info!("{maker} made room {id}");
         Ok(started)
     }
@@ -329,19 +339,27 @@ impl Rooms {
         .await
     }
 
-    /// Gives a room another password, or none.
+    /// Gives a room another password, or none. Continues if the returned future is dropped.
     ///
     /// # Errors
     /// [`RoomError`]: the room keeps its password.
-    pub async fn lock(&self, entry: &RoomEntry, password: Option<String>) -> Result<(), RoomError> {
+    pub async fn lock(
+        &self,
+        entry: Arc<RoomEntry>,
+        password: Option<String>,
+    ) -> Result<(), RoomError> {
         if entry.id.is_house() {
             return Err(RoomError::House);
         }
-        let hub = entry.running()?;
-        let hash = self.hash(password).await?;
-        hub.change_profile(move |profile| profile.access.password_hash = hash)
-            .await?;
-        Ok(())
+        let rooms = self.clone();
+        finish(async move {
+            let hub = entry.running()?;
+            let hash = rooms.hash(password).await?;
+            hub.change_profile(move |profile| profile.access.password_hash = hash)
+                .await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Removes a room with its state file. Its streams end. The file of a damaged room is set aside. Continues if the returned
@@ -362,6 +380,7 @@ impl Rooms {
             match &entry.status {
                 RoomStatus::Running(hub) => remove_running(&entry, hub).await?,
                 RoomStatus::Damaged(why) => set_damaged_aside(&entry, why).await?,
+                RoomStatus::Opening => return Err(RoomError::Opening),
             }
             rooms.take_out(&entry.id);
             tracing::info!("room {} was removed", entry.id);
@@ -396,27 +415,28 @@ impl Rooms {
     pub async fn admit(&self, entry: &RoomEntry, member: MemberId) -> Result<Accepted, RoomError> {
         let hub = entry.running()?;
         let client = self.client(member).ok_or(HubError::Closing)?;
-        self.record_entry(entry);
+        self.record_use(entry);
         let accepted = hub.submit(Command::Admit { member, client }).await?;
         // The house may have removed or renamed the device meanwhile.
         self.update_members(hub).await?;
         Ok(accepted)
     }
+}
 
-    /// Records that a device has entered, once a day. Does not wait for the write.
-    pub fn record_entry(&self, entry: &RoomEntry) {
-        let Some(hub) = entry.hub().filter(|_| !entry.id.is_house()).cloned() else {
-            return;
-        };
-        let now = unix_seconds(SystemTime::now());
-        let recorded = hub.view().profile.access.entered_at;
-        if now.abs_diff(recorded) > ENTRY_PRECISION_SEC {
-            tokio::spawn(async move {
-                // If the write fails, the next entry records it.
-                let _ = hub
-                    .change_profile(move |profile| profile.access.entered_at = now)
-                    .await;
-            });
-        }
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::super::test_rooms::{TestRooms, until};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_set_although_the_request_is_dropped() {
+        let maker = MemberId(1);
+        let test = TestRooms::with_devices([maker]).await;
+        let room = test.rooms.make(maker, "Cellar", None).await.unwrap();
+        let lock = test.rooms.lock(room.clone(), Some("tomato".into()));
+        assert!(lock.now_or_never().is_none());
+        until(room.hub().unwrap(), |hub| hub.view().profile.is_locked()).await;
     }
 }

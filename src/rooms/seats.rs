@@ -67,7 +67,8 @@ impl Rooms {
             .or_else(|| self.registry.house.hub().cloned())
     }
 
-    /// Begins an event stream in a room. A listener's streams in other rooms end before.
+    /// Begins an event stream in a room. Then a listener's streams in other rooms end: not before, because the room may refuse the
+    /// device.
     ///
     /// # Errors
     /// Those of [`Hub::subscribe`].
@@ -80,18 +81,20 @@ impl Rooms {
         if request.role == Role::Remote {
             return self.begin(hub, request).await;
         }
-        let seat = self.registry.seats.of(request.member);
+        let member = request.member;
+        let seat = self.registry.seats.of(member);
         let _moving = seat.moving.lock().await;
+        let stream = self.begin(hub, request).await?;
         let last_room = seat.room().clone();
         for other in self.entries() {
             if other.id != entry.id {
                 let was_here = last_room.as_ref() == Some(&other.id);
-                self.end_listening(&other, request.member, was_here, &entry.id)
+                self.end_listening(&other, member, was_here, &entry.id)
                     .await;
             }
         }
         *seat.room() = Some(entry.id.clone());
-        self.begin(hub, request).await
+        Ok(stream)
     }
 
     /// Begins a stream, unless the house has removed the device meanwhile.
@@ -133,5 +136,70 @@ impl Rooms {
                 ),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_rooms::{TestRooms, subscription, until};
+    use super::*;
+    use crate::hub::ShutdownPhase;
+
+    /// The device has not entered one room, and the other does not take streams any more.
+    #[tokio::test]
+    async fn a_room_that_refuses_a_device_does_not_take_it_from_another() {
+        let (member, maker) = (MemberId(1), MemberId(2));
+        let test = TestRooms::with_devices([member, maker]).await;
+        let rooms = &test.rooms;
+        let house = rooms.house().hub().unwrap();
+        let garden = rooms.make(maker, "Garden", None).await.unwrap();
+        let gone = rooms.make(member, "Gone", None).await.unwrap();
+        let listen = async |entry: &RoomEntry| {
+            let request = subscription(member, Role::Listener);
+            rooms.subscribe(entry, entry.hub().unwrap(), request).await
+        };
+        let _stream = listen(rooms.house()).await.unwrap();
+        until(house, |house| house.is_listening(member)).await;
+        rooms.remove(gone.clone()).await.unwrap();
+        for refusing in [&garden, &gone] {
+            listen(refusing).await.unwrap_err();
+            assert!(house.is_listening(member), "room {}", refusing.id);
+            assert_eq!(
+                rooms.registry.seats.last_room(member),
+                Some(RoomId::house())
+            );
+        }
+        let _stream = listen(rooms.house()).await.unwrap();
+        rooms.admit(&garden, member).await.unwrap();
+        let _moved = listen(&garden).await.unwrap();
+        until(house, |house| !house.is_listening(member)).await;
+    }
+
+    #[tokio::test]
+    async fn no_device_moves_while_the_server_shuts_down() {
+        let member = MemberId(1);
+        let test = TestRooms::with_devices([member]).await;
+        let rooms = &test.rooms;
+        let house = rooms.house().hub().unwrap();
+        let garden = rooms.make(member, "Garden", None).await.unwrap();
+        let hub = garden.hub().unwrap();
+        let request = subscription(member, Role::Listener);
+        let _stream = rooms
+            .subscribe(rooms.house(), house, request)
+            .await
+            .unwrap();
+        until(house, |house| house.is_listening(member)).await;
+        test.phase.send_replace(ShutdownPhase::Draining);
+        // The phase reaches each hub by itself.
+        let refused = async || {
+            let request = subscription(member, Role::Remote);
+            hub.subscribe(request).await.is_err()
+        };
+        while !refused().await {
+            tokio::task::yield_now().await;
+        }
+        let request = subscription(member, Role::Listener);
+        rooms.subscribe(&garden, hub, request).await.unwrap_err();
+        assert!(house.is_listening(member));
     }
 }

@@ -1,23 +1,29 @@
 //! Starts the hub of a room, with its history and the tasks that keep the room up to date.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-use super::files::RoomFolder;
+use super::expiry::CHECK_INTERVAL;
+use super::files::{Damage, LoadedRoom, OpenedRoom, RoomFolder};
 use super::follow::{HouseMembers, LibraryNews};
+use super::opening::FoundRooms;
 use super::password::Passwords;
 use super::reservations::Reservations;
 use super::seats::Seats;
-use super::{OpenedRoom, Registry, RoomEntry, RoomId, RoomStatus, Rooms};
-use crate::history::{History, HistoryWriter};
-use crate::hub::{Hub, Settings, ShutdownPhase, StartState};
+use super::{Registry, RoomEntry, RoomId, RoomStatus, Rooms};
+use crate::history::HistoryWriter;
+use crate::hub::{Hub, Settings, ShutdownPhase};
 use crate::library::Library;
 use crate::metrics::RoomCounters;
 use crate::pairing::Pairing;
 use crate::store::Store;
+
+/// The longest wait for the first updates of the rooms at a start.
+const UPDATE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What every hub is started with.
 #[derive(Debug)]
@@ -39,8 +45,8 @@ pub(crate) struct StartedHouse {
 }
 
 /// The hub of a room that has just been started.
-struct StartedHub {
-    entry: Arc<RoomEntry>,
+pub(super) struct StartedHub {
+    pub(super) entry: Arc<RoomEntry>,
     task: JoinHandle<()>,
     writer: HistoryWriter,
 }
@@ -58,12 +64,6 @@ impl RoomStarter {
         }
     }
 
-    /// Locks and loads all rooms other than the house room.
-    pub(crate) async fn open_all(state_file: PathBuf) -> Vec<OpenedRoom> {
-        let open = move || RoomFolder::beside(&state_file).open_all(std::time::SystemTime::now());
-        spawn_blocking(open).await.unwrap_or_default()
-    }
-
     pub(super) fn is_running(&self) -> bool {
         *self.phase.borrow() == ShutdownPhase::Running
     }
@@ -73,15 +73,12 @@ impl RoomStarter {
         *self.phase.borrow() == ShutdownPhase::Stopped || self.phase.has_changed().is_err()
     }
 
-    async fn start(
-        &self,
-        id: RoomId,
-        pairing: Pairing,
-        store: Store,
-        state: StartState,
-    ) -> Option<StartedHub> {
-        let path = self.folder.state_file(&id);
-        let (history, writer) = spawn_blocking(move || History::load(&path)).await.ok()?;
+    fn start(&self, id: RoomId, pairing: Pairing, room: LoadedRoom) -> StartedHub {
+        let LoadedRoom {
+            store,
+            state,
+            history: (history, writer),
+        } = room;
         let counters = Arc::new(RoomCounters::default());
         let phase = self.phase.clone();
         let (hub, task) = Hub::start(
@@ -94,20 +91,19 @@ impl RoomStarter {
         );
         let status = RoomStatus::Running(hub);
         let entry = Arc::new(RoomEntry::new(id, status, pairing, counters));
-        Some(StartedHub {
+        StartedHub {
             entry,
             task,
             writer,
-        })
+        }
     }
 }
 
 impl Rooms {
-    /// The house room, and the other rooms as found at the start. Members that the house lacks are removed from the others before
-    /// this function returns.
+    /// The house room, and the other rooms as found at the start. Those whose disks work are up to date when this function returns.
     pub(crate) async fn start(
         house: StartedHouse,
-        opened: Vec<OpenedRoom>,
+        found: FoundRooms,
         starter: RoomStarter,
     ) -> Self {
         let StartedHouse {
@@ -132,42 +128,44 @@ impl Rooms {
                 tuned_by: Mutex::default(),
                 tasks: Mutex::default(),
                 has_failed: watch::Sender::new(false),
+                is_listed: false.into(),
             }),
         };
-        for room in opened {
-            rooms.start_opened(room).await;
-        }
+        let FoundRooms { opened, rest } = found;
+        let started = opened
+            .into_iter()
+            .filter_map(|room| rooms.start_opened(room));
+        let first_updates: Vec<_> = started.map(|started| rooms.add(started)).collect();
+        rooms.start_later(rest);
+        let updated = async {
+            for first_update in first_updates {
+                first_update.await;
+            }
+        };
+        // A disk that hangs must not delay the other rooms.
+        let _ = timeout(UPDATE_TIMEOUT, updated).await;
         rooms
     }
 
-    /// Starts a room that was found at the start.
-    async fn start_opened(&self, OpenedRoom { id, store, loaded }: OpenedRoom) {
+    /// Starts a room that was found at the start, which the caller adds to the list. A damaged room is added to the list instead.
+    pub(super) fn start_opened(
+        &self,
+        OpenedRoom { id, content }: OpenedRoom,
+    ) -> Option<StartedHub> {
         let pairing = self.new_pairing();
-        let (damage, store) = match (store, loaded) {
-            (Some(store), Ok(state)) => {
-                match self
-                    .registry
-                    .starter
-                    .start(id.clone(), pairing, store, state)
-                    .await
-                {
-                    Some(started) => return self.add(started).await,
-                    None => ("its history cannot be loaded".to_owned(), None),
-                }
-            }
-            (store, Err(why)) => {
+        match content {
+            Ok(room) => Some(self.registry.starter.start(id, pairing, room)),
+            Err(Damage { why, store }) => {
                 let path = self.registry.starter.folder.state_file(&id);
                 tracing::error!(
                     "THE STATE FILE {} OF A ROOM IS DAMAGED: {why}. It stays unchanged, and every command in this room is refused. \
                      Repair it, or move it away.",
                     path.display()
                 );
-                (why, store)
+                self.insert_damaged(id, pairing, why, store);
+                None
             }
-            (None, Ok(_)) => ("the file cannot be locked".to_owned(), None),
-        };
-        let pairing = self.new_pairing();
-        self.insert_damaged(id, pairing, damage, store);
+        }
     }
 
     /// Adds a damaged room to the list. It holds the lock of its file.
@@ -186,53 +184,32 @@ impl Rooms {
     }
 
     /// Starts a room that was just made.
-    pub(super) async fn start_made(
-        &self,
-        id: RoomId,
-        store: Store,
-        state: StartState,
-    ) -> Option<Arc<RoomEntry>> {
-        let pairing = self.new_pairing();
-        let started = self
-            .registry
-            .starter
-            .start(id, pairing, store, state)
-            .await?;
+    pub(super) async fn start_made(&self, id: RoomId, room: LoadedRoom) -> Arc<RoomEntry> {
+        let started = self.registry.starter.start(id, self.new_pairing(), room);
         let entry = started.entry.clone();
+        // The hosts of the house have their rights then.
         self.add(started).await;
-        Some(entry)
+        entry
     }
 
-    /// Adds a room that has just been started to the list, once it has only members that are paired with the house: a later device
-    /// may get the member id of one that the house has lost.
-    async fn add(
+    /// Adds a room that has just been started to the list, and keeps it up to date. The returned future resolves after the first
+    /// update.
+    ///
+    /// The room may still list members that the house lacks, and does so while its disk is full. They have no rights: a member that
+    /// the house lacks has no token, and no later device gets its id (`skip_member_ids` in `lib.rs`).
+    pub(super) fn add(
         &self,
         StartedHub {
             entry,
             task,
             writer,
         }: StartedHub,
-    ) {
+    ) -> impl Future<Output = ()> + Send + use<> {
         self.supervise(entry.clone(), task);
-        let Some(hub) = entry.hub() else { return };
-        if let Err(error) = self.update_members(hub).await {
-            tracing::error!(
-                "room {} cannot be updated, and every command in it is refused: {error}",
-                entry.id
-            );
-            entry
-                .is_removed
-                .store(true, std::sync::atomic::Ordering::Relaxed);
-            return self.insert_damaged(
-                entry.id.clone(),
-                self.new_pairing(),
-                error.to_string(),
-                None,
-            );
-        }
         self.write_history(writer);
-        self.follow(entry.clone());
+        let first_update = self.follow(entry.clone());
         self.insert(entry);
+        first_update
     }
 
     /// Runs the task that writes the history of a room, once the library has started.
@@ -253,6 +230,7 @@ impl Rooms {
         self.registry.news.send_modify(|_| {});
         tokio::spawn(self.clone().watch_members());
         tokio::spawn(self.clone().broadcast_list());
+        tokio::spawn(self.clone().record_uses(CHECK_INTERVAL));
     }
 
     /// The library, once it has started; `None` if the server shuts down before.

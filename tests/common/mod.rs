@@ -18,6 +18,7 @@ pub mod network;
 pub mod phone;
 pub mod preload;
 pub mod raw;
+pub mod rooms;
 pub mod server;
 pub mod server_process;
 

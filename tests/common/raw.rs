@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::in_time;
 
@@ -79,4 +79,19 @@ pub async fn get(address: SocketAddr, path: &str, fields: &[&str]) -> RawRespons
         format!("GET {path} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n"),
     )
     .await
+}
+
+/// Sends a request on a socket with a small receive buffer.
+pub async fn request_with_small_receive_buffer(
+    address: SocketAddr,
+    path: &str,
+    token: &str,
+) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
 }

@@ -49,8 +49,10 @@ impl HubTask {
 
     /// The first message of a stream: the events after `last_event_id` if the replay buffer has all of them, otherwise a
     /// snapshot.
-    fn first_message(&self, last_event_id: Option<u64>) -> Message {
+    fn first_message(&mut self, last_event_id: Option<u64>) -> Message {
         let view = self.publish();
+        let live = view.live_of(&self.room);
+        self.throttle.record_first_message(&live);
         let mut first = vec![Message::retry(RECONNECT_DELAY)];
         match last_event_id.and_then(|id| self.replay_buffer.since(id)) {
             Some(missed) => first.extend(missed),
@@ -58,7 +60,6 @@ impl HubTask {
         }
         if last_event_id.is_some() {
             // Replayed events do not contain the live part of a snapshot, which may have changed while the stream was down.
-            let live = view.live_of(&self.room);
             let event_count = self.room.durable.event_count;
             first.push(Message::live("presence", &live, event_count));
         }

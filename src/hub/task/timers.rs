@@ -90,6 +90,9 @@ impl HubTask {
             true => MAX_IDLE_INTERVAL,
             false => MAX_CHECK_INTERVAL,
         };
+        if is_idle {
+            self.replay_buffer.shrink();
+        }
         let latest = now + interval;
         self.deadlines.check_at = next_deadline.map_or(latest, |next| next.min(latest));
         let (stalled, others): (Vec<_>, Vec<_>) = commands
@@ -149,37 +152,108 @@ impl HubTask {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::sync::{mpsc, watch};
 
-    use super::super::super::{Settings, View, signals};
+    use super::super::super::{Settings, ShutdownPhase, View, signals};
+    use super::super::Inputs;
     use super::*;
     use crate::room::{Client, DurableState, MemberId, Room};
     use crate::room_profile::RoomProfile;
     use crate::store::Store;
+    use crate::wire::Message;
     use crate::wire::Role;
 
-    #[tokio::test]
-    async fn dj_without_a_stream_is_gone_after_ten_minutes_of_pause() {
+    const MEMBER: MemberId = MemberId(1);
+
+    /// The task of a room with one client.
+    fn task(dj: Option<MemberId>) -> HubTask {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("state.json")).unwrap();
         let settings = Settings {
             has_timed_starts: true,
             leave_grace: Duration::ZERO,
         };
-        let member = MemberId(1);
         let room = Room::default();
         let durable = DurableState {
-            clients: Arc::new([(member, Client::default())].into()),
-            dj: Some(member),
+            clients: Arc::new([(MEMBER, Client::default())].into()),
+            dj,
             ..room.durable
         };
         let room = Room::restore(durable, room.private);
         let (views, _view) = watch::channel(View::new(room, RoomProfile::default(), true));
         let (signals, _pending_signals) = signals::channel();
         let plays = mpsc::channel(1).0;
-        let mut task = HubTask::new(views, store, settings, Arc::default(), plays, signals);
+        HubTask::new(views, store, settings, Arc::default(), plays, signals)
+    }
+
+    /// Counts how often a future is polled.
+    async fn count_polls(future: impl Future<Output = ()>, polls: Arc<AtomicUsize>) {
+        let mut future = std::pin::pin!(future);
+        poll_fn(|cx| {
+            polls.fetch_add(1, Ordering::Relaxed);
+            future.as_mut().poll(cx)
+        })
+        .await;
+    }
+
+    /// The task reads the clock of the machine, so a timer that fires too early would fire again and again.
+    #[tokio::test(start_paused = true)]
+    async fn idle_room_does_not_wake_for_most_of_a_day() {
+        let (_requests, requests) = mpsc::channel(1);
+        let (_pings, pings) = mpsc::channel(1);
+        let (_phase, phase) = watch::channel(ShutdownPhase::Running);
+        let (signals, pending_signals) = signals::channel();
+        let task = HubTask {
+            signals,
+            ..task(None)
+        };
+        let inputs = Inputs {
+            requests,
+            pings,
+            signals: pending_signals,
+            phase,
+        };
+        let polls = Arc::<AtomicUsize>::default();
+        tokio::spawn(count_polls(task.run(inputs), polls.clone()));
+        let after = async |duration| {
+            tokio::time::advance(duration).await;
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            polls.load(Ordering::Relaxed)
+        };
+        let at_start = after(Duration::ZERO).await;
+        assert!(at_start > 0);
+        let later = after(Duration::from_secs(23 * 60 * 60)).await;
+        assert_eq!(later, at_start);
+    }
+
+    #[tokio::test]
+    async fn idle_room_keeps_fewer_events_for_replay() {
+        let mut task = task(None);
+        for count in 0..100 {
+            let message = Message::live("event", &"x".repeat(32 << 10), count);
+            task.replay_buffer.push(count, message);
+        }
+        let now = Instant::now();
+        task.presence.open_stream(MEMBER, Role::Remote, None, now);
+        task.queue_due_commands();
+        assert!(task.replay_buffer.since(0).is_some());
+        task.presence.remove_device(MEMBER);
+        task.deadlines.check_now();
+        task.queue_due_commands();
+        assert!(task.replay_buffer.since(0).is_none());
+        assert!(task.replay_buffer.since(90).is_some());
+    }
+
+    #[tokio::test]
+    async fn dj_without_a_stream_is_gone_after_ten_minutes_of_pause() {
+        let member = MEMBER;
+        let mut task = task(Some(member));
         let ten_minutes_ago = Instant::now()
             .checked_sub(Duration::from_secs(600))
             .unwrap();

@@ -561,5 +561,6 @@ export const en = {
   'problem.not-room-host': 'Only a host of this room, or the phone that made it, may do this',
   'problem.state-damaged': '{detail}',
   'problem.not-written': '{detail}',
+  'problem.room-opening': 'The server is still reading its rooms; try again in a moment',
   'problem.server-closing': 'The server is closing',
 };

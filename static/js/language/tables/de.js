@@ -559,5 +559,6 @@ export const de = {
   'problem.not-room-host': 'Das darf nur ein Gastgeber dieses Raums oder das Handy, das ihn angelegt hat',
   'problem.state-damaged': 'Die Zustandsdatei des Servers ist beschädigt. Er meldet: {detail}',
   'problem.not-written': 'Der Server konnte nicht speichern. Er meldet: {detail}',
+  'problem.room-opening': 'Der Server liest seine Räume noch; versuche es gleich noch einmal',
   'problem.server-closing': 'Der Server wird beendet',
 };

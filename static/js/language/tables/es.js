@@ -559,5 +559,6 @@ export const es = {
   'problem.not-room-host': 'Solo puede hacerlo un anfitrión de esta sala o el teléfono que la creó',
   'problem.state-damaged': 'El archivo de estado del servidor está dañado. El servidor indica: {detail}',
   'problem.not-written': 'El servidor no ha podido guardar. Indica: {detail}',
+  'problem.room-opening': 'El servidor aún está leyendo sus salas; inténtalo de nuevo en un momento',
   'problem.server-closing': 'El servidor se está cerrando',
 };

@@ -559,5 +559,6 @@ export const fr = {
   'problem.not-room-host': 'Seul un hôte de cette salle, ou le téléphone qui l’a créée, peut le faire',
   'problem.state-damaged': 'Le fichier d’état du serveur est endommagé. Il indique : {detail}',
   'problem.not-written': 'Le serveur n’a pas pu enregistrer. Il indique : {detail}',
+  'problem.room-opening': 'Le serveur lit encore ses salles ; réessayez dans un instant',
   'problem.server-closing': 'Le serveur s’arrête',
 };

@@ -559,5 +559,6 @@ export const it = {
   'problem.not-room-host': 'Può farlo solo un host di questa stanza o il telefono che l’ha creata',
   'problem.state-damaged': 'Il file di stato del server è danneggiato. Il server indica: {detail}',
   'problem.not-written': 'Il server non è riuscito a salvare. Indica: {detail}',
+  'problem.room-opening': 'Il server sta ancora leggendo le sue stanze; riprova tra un momento',
   'problem.server-closing': 'Il server si sta chiudendo',
 };

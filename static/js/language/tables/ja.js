@@ -559,5 +559,6 @@ export const ja = {
   'problem.not-room-host': 'このルームのホストか、作成したスマホだけが操作できます',
   'problem.state-damaged': 'サーバーの状態ファイルが壊れています。サーバーの説明: {detail}',
   'problem.not-written': 'サーバーが保存できませんでした。サーバーの説明: {detail}',
+  'problem.room-opening': 'サーバーはまだルームを読み込んでいます。少し待ってからもう一度お試しください',
   'problem.server-closing': 'サーバーは終了中です',
 };

@@ -559,5 +559,6 @@ export const pl = {
   'problem.not-room-host': 'Może to zrobić tylko gospodarz tego pokoju albo telefon, który go utworzył',
   'problem.state-damaged': 'Plik stanu serwera jest uszkodzony. Serwer podaje: {detail}',
   'problem.not-written': 'Serwer nie mógł zapisać. Podaje: {detail}',
+  'problem.room-opening': 'Serwer wciąż odczytuje pokoje; spróbuj ponownie za chwilę',
   'problem.server-closing': 'Serwer kończy pracę',
 };

@@ -559,5 +559,6 @@ export const pt = {
   'problem.not-room-host': 'Só um anfitrião desta sala, ou o celular que a criou, pode fazer isso',
   'problem.state-damaged': 'O arquivo de estado do servidor está danificado. O servidor informa: {detail}',
   'problem.not-written': 'O servidor não conseguiu salvar. Ele informa: {detail}',
+  'problem.room-opening': 'O servidor ainda está lendo as salas; tente de novo em instantes',
   'problem.server-closing': 'O servidor está sendo encerrado',
 };

@@ -559,5 +559,6 @@ export const zh = {
   'problem.not-room-host': '只有这个房间的主持人或创建它的手机可以这样做',
   'problem.state-damaged': '服务器的状态文件已损坏。服务器说明：{detail}',
   'problem.not-written': '服务器无法保存。服务器说明：{detail}',
+  'problem.room-opening': '服务器仍在读取房间；请稍后重试',
   'problem.server-closing': '服务器正在关闭',
 };
