@@ -6,6 +6,8 @@ import { playedText, roomName, shownName } from '../room/room-list.js';
 import { memberName } from '../room/selectors.js';
 import { cloneTemplate, elementById, queryElement, setAttribute, setHidden, setMessage, setText } from './dom.js';
 import { createNewRoomForm, createRoomChanges, onSubmit } from './room-forms.js';
+import { isPermitted, setDisabledBecause, setPermitted } from './rules/reasons.js';
+import { createSecondPress } from './second-press.js';
 import { createSheet } from './sheets.js';
 
 /** @typedef {import('../net/room-address.js').RoomId} RoomId */
@@ -36,6 +38,9 @@ export function createRoomsSheet(options) {
   const passwordError = queryElement(passwordPart, '.error', HTMLElement);
   /** @type {ReturnType<typeof createRoomChanges> | null} */
   let changes = null;
+  /** @type {ReturnType<typeof createSecondPress<RoomId>>} */
+  const removal = createSecondPress(() => render(getState()));
+  removal.ignoreHeldKeys(list);
 
   const sheet = createSheet('rooms', () => {
     details.open = false;
@@ -105,6 +110,9 @@ export function createRoomsSheet(options) {
     const item = cloneTemplate('room-template');
     const form = queryElement(item, 'form', HTMLFormElement);
     onSubmit(form, () => enter(roomId, form));
+    queryElement(item, '.remove', HTMLButtonElement).addEventListener('click', (event) => {
+      if (removal.press(roomId, event)) void options.remove(roomId);
+    });
     item.dataset['room'] = roomId;
     return item;
   }
@@ -116,7 +124,7 @@ export function createRoomsSheet(options) {
     for (const [id, item] of items) if (!rooms.some((row) => row.roomId === id)) item.remove();
     rooms.forEach((row, i) => {
       const item = items.get(row.roomId) ?? createRow(row.roomId);
-      renderRow(item, row, state);
+      renderRow(item, row, state, removal.isAsking(row.roomId));
       if (list.children[i] !== item) list.insertBefore(item, list.children[i] ?? null);
     });
     if (changes && changes.roomId !== roomId) {
@@ -137,20 +145,41 @@ export function createRoomsSheet(options) {
   };
 }
 
-/** @param {HTMLElement} item @param {RoomRow} row @param {AppState} state */
-function renderRow(item, row, state) {
+/** @param {HTMLElement} item @param {RoomRow} row @param {AppState} state @param {boolean} isRemovalAsked whether one more press removes the room */
+function renderRow(item, row, state, isRemovalAsked) {
   const isHere = row.roomId === state.roomId;
+  const isDamaged = row.damaged === true;
   const form = queryElement(item, 'form', HTMLFormElement);
   form.classList.toggle('here', isHere);
   form.classList.toggle('playing', row.mode === 'playing' && row.current !== null);
   setText(queryElement(item, '.room-title', HTMLElement), shownName(row));
   setHidden(queryElement(item, '.room-lock', HTMLElement), !row.locked);
-  setText(queryElement(item, '.room-track', HTMLElement), playedText(row) || text('rooms.nothing'));
-  setText(queryElement(item, '.room-people', HTMLElement), peopleText(row, isHere ? state : null));
+  const [track, people] = [queryElement(item, '.room-track', HTMLElement), queryElement(item, '.room-people', HTMLElement)];
+  setHidden(track, isDamaged);
+  setHidden(people, isDamaged);
+  setText(track, playedText(row) || text('rooms.nothing'));
+  setText(people, peopleText(row, isHere ? state : null));
   setHidden(queryElement(item, '.room-here', HTMLElement), !isHere);
   const button = queryElement(item, '[type=submit]', HTMLButtonElement);
   setHidden(button, isHere);
   setAttribute(button, 'aria-label', text('rooms.enterName', { name: shownName(row) }));
+  renderDamage(item, row, state, isRemovalAsked);
+}
+
+/** What is wrong with a damaged room, and the button that removes it. @param {Parameters<typeof renderRow>} parameters */
+function renderDamage(...[item, row, state, isRemovalAsked]) {
+  const isDamaged = row.damaged === true;
+  const damage = queryElement(item, '.room-damage', HTMLElement);
+  damage.id = `room-damage-${row.roomId}`;
+  setHidden(damage, !isDamaged);
+  setText(damage, isDamaged ? text('rooms.damaged') : '');
+  setDisabledBecause(queryElement(item, '[type=submit]', HTMLButtonElement), isDamaged ? damage.id : null);
+  const button = queryElement(item, '.remove', HTMLButtonElement);
+  setHidden(button, !isDamaged);
+  setText(button, text(isRemovalAsked ? 'paired.confirm' : 'paired.remove'));
+  setAttribute(button, 'aria-label', text(isRemovalAsked ? 'paired.confirmName' : 'paired.removeName', { name: shownName(row) }));
+  button.classList.toggle('confirming', isRemovalAsked);
+  setPermitted(button, 'removeRoom', isPermitted(state, 'removeRoom'));
 }
 
 /** Who listens in a room: by name in the present one. @param {RoomRow} row @param {AppState | null} state of the present room */
