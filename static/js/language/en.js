@@ -504,7 +504,7 @@ export const en = {
   'reason.orderTurns': 'Added tracks play in turns, so nobody moves them',
   'reason.orderVotes': 'Votes decide the order, so nobody moves tracks',
   'reason.maxPicks': { one: 'Each person may have {count} track waiting', other: 'Each person may have {count} tracks waiting' },
-  'reason.remoteVote': 'Only phones that listen count',
+  'reason.remoteVote': 'This phone is a remote control. Votes to skip or for a DJ count only from phones that play the music.',
 
   // Refused requests, by the code of the server's problem (docs/api.md). `{detail}` is the server's sentence, in English;
   // `{count}` is the number of seconds to wait, `{name}` the name of an uploaded file.

@@ -502,7 +502,7 @@ export const de = {
   'reason.orderTurns': 'Hinzugefügte Titel spielen reihum, daher verschiebt sie niemand',
   'reason.orderVotes': 'Stimmen bestimmen die Reihenfolge, daher verschiebt niemand Titel',
   'reason.maxPicks': { one: 'Von jeder Person darf {count} Titel warten', other: 'Von jeder Person dürfen {count} Titel warten' },
-  'reason.remoteVote': 'Nur Handys, die mithören, zählen',
+  'reason.remoteVote': 'Dieses Handy ist nur Fernbedienung. Beim Überspringen und bei der DJ-Wahl zählen nur Handys, die die Musik abspielen.',
 
   // Refused requests, by the code of the server's problem (docs/api.md). `{detail}` is the server's sentence, in English;
   // `{count}` is the number of seconds to wait, `{name}` the name of an uploaded file.

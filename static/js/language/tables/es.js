@@ -502,7 +502,7 @@ export const es = {
   'reason.orderTurns': 'Las canciones añadidas suenan por turnos: nadie las mueve',
   'reason.orderVotes': 'Los votos deciden el orden: nadie mueve canciones',
   'reason.maxPicks': { one: 'Cada uno puede tener {count} canción en espera', many: 'Cada uno puede tener {count} de canciones en espera', other: 'Cada uno puede tener {count} canciones en espera' },
-  'reason.remoteVote': 'Solo cuentan los teléfonos que escuchan',
+  'reason.remoteVote': 'Este teléfono es solo mando. Para saltar o elegir DJ solo cuentan los votos de los teléfonos que reproducen la música.',
 
   // Refused requests, by the code of the server's problem (docs/api.md). `{detail}` is the server's sentence, in English;
   // `{count}` is the number of seconds to wait, `{name}` the name of an uploaded file.

@@ -502,7 +502,7 @@ export const fr = {
   'reason.orderTurns': 'Les titres ajoutés sont lus tour à tour : personne ne les déplace',
   'reason.orderVotes': 'Les votes décident de l’ordre : personne ne déplace de titres',
   'reason.maxPicks': { one: 'Chacun peut avoir {count} titre en attente', many: 'Chacun peut avoir {count} de titres en attente', other: 'Chacun peut avoir {count} titres en attente' },
-  'reason.remoteVote': 'Seuls les téléphones qui écoutent comptent',
+  'reason.remoteVote': 'Ce téléphone est une télécommande. Pour passer un titre ou élire un DJ, seuls comptent les votes des téléphones qui jouent la musique.',
 
   // Refused requests, by the code of the server's problem (docs/api.md). `{detail}` is the server's sentence, in English;
   // `{count}` is the number of seconds to wait, `{name}` the name of an uploaded file.

@@ -502,7 +502,7 @@ export const it = {
   'reason.orderTurns': 'I brani aggiunti suonano a turno: nessuno li sposta',
   'reason.orderVotes': 'I voti decidono l’ordine: nessuno sposta brani',
   'reason.maxPicks': { one: 'Ciascuno può avere {count} brano in attesa', many: 'Ciascuno può avere {count} di brani in attesa', other: 'Ciascuno può avere {count} brani in attesa' },
-  'reason.remoteVote': 'Contano solo i telefoni che ascoltano',
+  'reason.remoteVote': 'Questo telefono è solo un telecomando. Per saltare un brano o eleggere un DJ contano solo i voti dei telefoni che riproducono la musica.',
 
   // Refused requests, by the code of the server's problem (docs/api.md). `{detail}` is the server's sentence, in English;
   // `{count}` is the number of seconds to wait, `{name}` the name of an uploaded file.

@@ -502,7 +502,7 @@ export const ja = {
   'reason.orderTurns': '追加した曲は 1 人ずつ順番に再生されるため、移動できません',
   'reason.orderVotes': '順番は投票で決まるため、曲は移動できません',
   'reason.maxPicks': { other: '1 人が並べておけるのは {count} 曲までです' },
-  'reason.remoteVote': '数えられるのは、聴いているスマホだけです',
+  'reason.remoteVote': 'このスマホはリモコンです。スキップと DJ の投票で数えられるのは、音楽を再生しているスマホだけです。',
 
   // Refused requests, by the code of the server's problem (docs/api.md). `{detail}` is the server's sentence, in English;
   // `{count}` is the number of seconds to wait, `{name}` the name of an uploaded file.

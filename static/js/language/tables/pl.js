@@ -502,7 +502,7 @@ export const pl = {
   'reason.orderTurns': 'Dodane utwory grają po kolei, więc nikt ich nie przesuwa',
   'reason.orderVotes': 'O kolejności decydują głosy, więc nikt nie przesuwa utworów',
   'reason.maxPicks': { one: 'Każdy może mieć {count} czekający utwór', few: 'Każdy może mieć {count} czekające utwory', many: 'Każdy może mieć {count} czekających utworów', other: 'Każdy może mieć {count} czekającego utworu' },
-  'reason.remoteVote': 'Liczą się tylko telefony, które słuchają',
+  'reason.remoteVote': 'Ten telefon jest tylko pilotem. Przy pomijaniu i wyborze DJ-a liczą się tylko głosy telefonów, które odtwarzają muzykę.',
 
   // Refused requests, by the code of the server's problem (docs/api.md). `{detail}` is the server's sentence, in English;
   // `{count}` is the number of seconds to wait, `{name}` the name of an uploaded file.

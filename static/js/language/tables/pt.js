@@ -502,7 +502,7 @@ export const pt = {
   'reason.orderTurns': 'As faixas adicionadas tocam por vez: ninguém as move',
   'reason.orderVotes': 'Os votos decidem a ordem: ninguém move faixas',
   'reason.maxPicks': { one: 'Cada um pode ter {count} faixa na fila', many: 'Cada um pode ter {count} de faixas na fila', other: 'Cada um pode ter {count} faixas na fila' },
-  'reason.remoteVote': 'Só contam os celulares que ouvem',
+  'reason.remoteVote': 'Este celular é só controle remoto. Para saltar uma faixa ou eleger um DJ, só contam os votos dos celulares que tocam a música.',
 
   // Refused requests, by the code of the server's problem (docs/api.md). `{detail}` is the server's sentence, in English;
   // `{count}` is the number of seconds to wait, `{name}` the name of an uploaded file.

@@ -502,7 +502,7 @@ export const zh = {
   'reason.orderTurns': '已添加的歌曲轮流播放，所以谁也不能移动',
   'reason.orderVotes': '顺序由投票决定，所以谁也不能移动歌曲',
   'reason.maxPicks': { other: '每人最多可有 {count} 首歌排队' },
-  'reason.remoteVote': '只计算正在收听的手机',
+  'reason.remoteVote': '这部手机只作遥控器。投票跳过或选 DJ 时，只计算正在播放音乐的手机。',
 
   // Refused requests, by the code of the server's problem (docs/api.md). `{detail}` is the server's sentence, in English;
   // `{count}` is the number of seconds to wait, `{name}` the name of an uploaded file.
