@@ -130,6 +130,7 @@ export const en = {
   'dj.voteOutName': 'Vote {name} out',
   'dj.coolingDown': 'removed',
   'dj.removedUntil': '{name} was removed, and can be DJ again in {count} min',
+  'host.makeName': 'Make {name} host',
   'skip.vote': 'Vote to skip',
   'votes.tallyTitle': { one: '{votes} of {total} listeners; {count} is enough', other: '{votes} of {total} listeners; {count} are enough' },
   'votes.needed': '{count} needed',
@@ -434,7 +435,7 @@ export const en = {
   'paired.confirmName': 'Really remove {name}?',
   'paired.host': 'host',
   'paired.makeHost': 'Make host',
-  'paired.makeHostName': 'Make {name} host',
+  'paired.makeHostName': 'Make host: {name}',
   'paired.endHost': 'Remove as host',
   'paired.endHostName': 'Remove as host: {name}',
 

@@ -145,6 +145,40 @@ test('a DJ is made, hands over, is voted out and cools down', (t) =>
     await ada.waitFor('a DJ by lot', async () => ['m1', 'm4'].includes((await (await fetch('/snapshot')).json()).dj));
   }));
 
+test('controls of a party have the names of the contract', (t) =>
+  withRoom(t, browser, { fill: tones({ 'Alpha Dance': 90, 'Beta Waltz': 90 }), names: ['Ada', 'Ben'] }, async ([ada, ben]) => {
+    const waitForNames = async (/** @type {'button' | 'textbox'} */ role, /** @type {string[]} */ names) => {
+      for (const name of names) await ada.page.getByRole(role, { name, exact: true }).waitFor();
+    };
+    await choosePreset(ada, 'DJ');
+    await openRules(ada);
+    await ada.page.getByLabel('Skipping together').selectOption('0.5');
+    await closeSheet(ada);
+    await waitForNames('button', ['Vote to skip', 'Make Ada DJ', 'Make Ben DJ', 'Vote for Ada', 'Vote for Ben', 'Make Ben host', 'Chat', 'React']);
+    await ada.press('Chat');
+    await waitForNames('textbox', ['Message']);
+    await waitForNames('button', ['Send']);
+    await closeSheet(ada);
+    await ada.press('Settings');
+    await waitForNames('button', ['Rules', 'Rooms', 'Big screen']);
+    await ada.press('Rooms');
+    await waitForNames('button', ['New room']);
+    await waitForNames('textbox', ['Room name']);
+    await ada.page.getByLabel('Room name', { exact: true }).fill('Garden');
+    await ada.page.getByLabel('Password', { exact: true }).fill('tomato');
+    await ada.press('New room');
+    await waitForNames('button', ['Enter Garden']);
+    await closeSheet(ada);
+
+    // Hosts make hosts where the other buttons of a listener are.
+    assert.equal(await button(ben, 'Make Ada host').count(), 0);
+    await ada.press('Make Ben host');
+    await waitForRoom(ada, 'hosts', ['m1', 'm2']);
+    await button(ben, 'Remove as host: Ada').waitFor();
+    await ada.press('Remove as host: Ben');
+    await waitForRoom(ada, 'hosts', ['m1']);
+  }));
+
 test('three of five skip, in turns and by votes, and rules survive a restart', (t) =>
   withRoom(t, browser, { fill: taggedTones(ALBUMS), names: ['Ada', 'Ben', 'Cem', 'Dee', 'Eli'] }, async (phones, server) => {
     const [ada, ben, cem, dee, eli] = /** @type {[Phone, Phone, Phone, Phone, Phone]} */ (phones);

@@ -128,6 +128,7 @@ export const de = {
   'dj.voteOutName': '{name} abwählen',
   'dj.coolingDown': 'abgesetzt',
   'dj.removedUntil': '{name} wurde abgesetzt und kann in {count} min wieder DJ sein',
+  'host.makeName': '{name} zum Gastgeber machen',
   'skip.vote': 'Für Weiter stimmen',
   'votes.tallyTitle': { one: '{votes} von {total} Mithörenden; {count} genügt', other: '{votes} von {total} Mithörenden; {count} genügen' },
   'votes.needed': '{count} nötig',
@@ -432,7 +433,7 @@ export const de = {
   'paired.confirmName': '{name} wirklich entfernen?',
   'paired.host': 'Gastgeber',
   'paired.makeHost': 'Zum Gastgeber machen',
-  'paired.makeHostName': '{name} zum Gastgeber machen',
+  'paired.makeHostName': 'Zum Gastgeber machen: {name}',
   'paired.endHost': 'Als Gastgeber absetzen',
   'paired.endHostName': 'Als Gastgeber absetzen: {name}',
 

@@ -128,6 +128,7 @@ export const es = {
   'dj.voteOutName': 'Votar contra {name}',
   'dj.coolingDown': 'retirado',
   'dj.removedUntil': '{name} dejó de ser DJ y podrá volver a serlo en {count} min',
+  'host.makeName': 'Hacer anfitrión a {name}',
   'skip.vote': 'Votar por pasar',
   'votes.tallyTitle': { one: '{votes} de {total} oyentes; basta {count}', many: '{votes} de {total} oyentes; bastan {count}', other: '{votes} de {total} oyentes; bastan {count}' },
   'votes.needed': 'hacen falta {count}',
@@ -432,7 +433,7 @@ export const es = {
   'paired.confirmName': '¿Quitar de verdad {name}?',
   'paired.host': 'anfitrión',
   'paired.makeHost': 'Hacer anfitrión',
-  'paired.makeHostName': 'Hacer anfitrión a {name}',
+  'paired.makeHostName': 'Hacer anfitrión: {name}',
   'paired.endHost': 'Quitar como anfitrión',
   'paired.endHostName': 'Quitar como anfitrión: {name}',
 

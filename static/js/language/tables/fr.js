@@ -128,6 +128,7 @@ export const fr = {
   'dj.voteOutName': 'Voter contre {name}',
   'dj.coolingDown': 'retiré',
   'dj.removedUntil': '{name} n’est plus DJ, et pourra le redevenir dans {count} min',
+  'host.makeName': 'Nommer {name} hôte',
   'skip.vote': 'Voter pour passer',
   'votes.tallyTitle': { one: '{votes} auditeurs sur {total} ; {count} suffit', many: '{votes} auditeurs sur {total} ; {count} suffisent', other: '{votes} auditeurs sur {total} ; {count} suffisent' },
   'votes.needed': 'il en faut {count}',
@@ -432,7 +433,7 @@ export const fr = {
   'paired.confirmName': 'Vraiment retirer {name} ?',
   'paired.host': 'hôte',
   'paired.makeHost': 'Nommer hôte',
-  'paired.makeHostName': 'Nommer {name} hôte',
+  'paired.makeHostName': 'Nommer hôte : {name}',
   'paired.endHost': 'Retirer comme hôte',
   'paired.endHostName': 'Retirer comme hôte : {name}',
 

@@ -128,6 +128,7 @@ export const it = {
   'dj.voteOutName': 'Vota contro {name}',
   'dj.coolingDown': 'revocato',
   'dj.removedUntil': '{name} non è più DJ e potrà tornarlo tra {count} min',
+  'host.makeName': 'Nomina {name} host',
   'skip.vote': 'Vota per passare',
   'votes.tallyTitle': { one: '{votes} ascoltatori su {total}; ne basta {count}', many: '{votes} ascoltatori su {total}; ne bastano {count}', other: '{votes} ascoltatori su {total}; ne bastano {count}' },
   'votes.needed': 'ne servono {count}',
@@ -432,7 +433,7 @@ export const it = {
   'paired.confirmName': 'Rimuovere davvero {name}?',
   'paired.host': 'host',
   'paired.makeHost': 'Nomina host',
-  'paired.makeHostName': 'Nomina {name} host',
+  'paired.makeHostName': 'Nomina host: {name}',
   'paired.endHost': 'Togli da host',
   'paired.endHostName': 'Togli da host: {name}',
 

@@ -128,6 +128,7 @@ export const ja = {
   'dj.voteOutName': '{name} さんの交代に投票',
   'dj.coolingDown': '交代済み',
   'dj.removedUntil': '{name} さんは DJ から外されました。{count} 分後に再び DJ になれます',
+  'host.makeName': '{name} さんをホストにする',
   'skip.vote': 'スキップに投票',
   'votes.tallyTitle': { other: '{total} 人中 {votes} 人。{count} 人で決まります' },
   'votes.needed': '{count} 票必要',
@@ -432,7 +433,7 @@ export const ja = {
   'paired.confirmName': '本当に削除しますか? {name}',
   'paired.host': 'ホスト',
   'paired.makeHost': 'ホストにする',
-  'paired.makeHostName': '{name} さんをホストにする',
+  'paired.makeHostName': 'ホストにする: {name} さん',
   'paired.endHost': 'ホストから外す',
   'paired.endHostName': 'ホストから外す: {name} さん',
 

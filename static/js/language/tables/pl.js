@@ -128,6 +128,7 @@ export const pl = {
   'dj.voteOutName': 'Głosuj przeciw: {name}',
   'dj.coolingDown': 'odwołany',
   'dj.removedUntil': '{name} już nie jest DJ-em i może znów nim zostać za {count} min',
+  'host.makeName': 'Zrób {name} gospodarzem',
   'skip.vote': 'Głosuj za pominięciem',
   'votes.tallyTitle': { one: '{votes} z {total} słuchaczy; wystarczy {count}', few: '{votes} z {total} słuchaczy; wystarczą {count}', many: '{votes} z {total} słuchaczy; wystarczy {count}', other: '{votes} z {total} słuchaczy; wystarczy {count}' },
   'votes.needed': 'potrzeba {count}',

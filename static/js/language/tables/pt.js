@@ -128,6 +128,7 @@ export const pt = {
   'dj.voteOutName': 'Votar contra {name}',
   'dj.coolingDown': 'tirado',
   'dj.removedUntil': '{name} deixou de ser DJ e pode voltar a ser em {count} min',
+  'host.makeName': 'Tornar {name} anfitrião',
   'skip.vote': 'Votar para pular',
   'votes.tallyTitle': { one: '{votes} de {total} ouvintes; basta {count}', many: '{votes} de {total} ouvintes; bastam {count}', other: '{votes} de {total} ouvintes; bastam {count}' },
   'votes.needed': 'são precisos {count}',
@@ -432,7 +433,7 @@ export const pt = {
   'paired.confirmName': 'Remover mesmo? {name}',
   'paired.host': 'anfitrião',
   'paired.makeHost': 'Tornar anfitrião',
-  'paired.makeHostName': 'Tornar {name} anfitrião',
+  'paired.makeHostName': 'Tornar anfitrião: {name}',
   'paired.endHost': 'Tirar de anfitrião',
   'paired.endHostName': 'Tirar de anfitrião: {name}',
 

@@ -128,6 +128,7 @@ export const zh = {
   'dj.voteOutName': '投票换下 {name}',
   'dj.coolingDown': '已换下',
   'dj.removedUntil': '{name} 已被换下，{count} 分钟后才能再当 DJ',
+  'host.makeName': '让 {name} 当主持人',
   'skip.vote': '投票跳过',
   'votes.tallyTitle': { other: '{total} 位听众中有 {votes} 位；{count} 位就够了' },
   'votes.needed': '需 {count} 票',
@@ -432,7 +433,7 @@ export const zh = {
   'paired.confirmName': '确定移除 {name}？',
   'paired.host': '主持人',
   'paired.makeHost': '设为主持人',
-  'paired.makeHostName': '让 {name} 当主持人',
+  'paired.makeHostName': '设为主持人：{name}',
   'paired.endHost': '取消主持人',
   'paired.endHostName': '取消主持人：{name}',
 
