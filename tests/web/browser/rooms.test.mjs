@@ -305,7 +305,7 @@ test('a damaged room says so, and a host of the house removes it', (t) =>
     // The name is in the file: without it, the room is named by its id.
     const name = file.replace('.json', '');
     assert.match((await pressRefused(`Enter ${name}`)) ?? '', /^The file of this room on the server is damaged/);
-    assert.match((await pressRefused(`Remove ${name}`)) ?? '', /^Only hosts may do this, and there is none/);
+    assert.match((await pressRefused(`Remove ${name}`)) ?? '', /^Only hosts may do this, and there is no host yet/);
     // The first to choose rules becomes host.
     await ada.page.keyboard.press('Escape');
     await ada.press('Settings');

@@ -70,7 +70,7 @@ test('a DJ is made, hands over, is voted out and cools down', (t) =>
     await ada.waitFor('the note', () => document.querySelector('#rules-note').textContent === 'There is no host. The first to change a rule becomes host.');
     await closeSheet(ada);
     await choosePreset(ada, 'DJ');
-    await onAll(phones, (phone) => waitForDjText(phone, 'Nobody is DJ'));
+    await onAll(phones, (phone) => waitForDjText(phone, 'There is no DJ'));
     // Without a DJ, everyone may control.
     await button(cem, 'Play').click({ trial: true });
     await ada.press('Make Ben DJ');
@@ -108,9 +108,9 @@ test('a DJ is made, hands over, is voted out and cools down', (t) =>
     await ada.press('Vote Cem out');
     await waitForTally(dee, 'Vote Cem out', '1/4');
     await dee.press('Vote Cem out');
-    await onAll(phones, (phone) => waitForDjText(phone, 'Nobody is DJ'));
-    await waitForHappening(dee, 'Cem is DJ no more');
-    await waitForHappening(cem, 'You are DJ no more');
+    await onAll(phones, (phone) => waitForDjText(phone, 'There is no DJ'));
+    await waitForHappening(dee, 'Cem is no longer DJ');
+    await waitForHappening(cem, 'You are no longer DJ');
     await dee.waitForListener('^CCem .*removed');
 
     // He is not elected while he cools down; somebody else is.
@@ -123,7 +123,7 @@ test('a DJ is made, hands over, is voted out and cools down', (t) =>
     await pressDisabled(dee, 'Make Cem DJ');
     await waitForToast(dee, 'Cem was removed, and can be DJ again in 5 min');
     await dee.press('Step down');
-    await onAll(phones, (phone) => waitForDjText(phone, 'Nobody is DJ'));
+    await onAll(phones, (phone) => waitForDjText(phone, 'There is no DJ'));
     assert.equal(await dee.evaluate(() => document.activeElement.id), 'panel-now', 'the focus is not lost with the button');
 
     // A DJ who is away stays listed, also for a phone that has never seen it, and is told on the Queue tab when that ends.
@@ -137,8 +137,8 @@ test('a DJ is made, hands over, is voted out and cools down', (t) =>
     await cem.openTab('Queue');
     await ada.press('Remove Ben as DJ');
     await ada.press('Really remove Ben as DJ?');
-    await onAll([ada, dee], (phone) => waitForDjText(phone, 'Nobody is DJ'));
-    await waitForToast(cem, 'Ben is DJ no more');
+    await onAll([ada, dee], (phone) => waitForDjText(phone, 'There is no DJ'));
+    await waitForToast(cem, 'Ben is no longer DJ');
     await cem.openTab('Now');
     await openRules(ada);
     await ada.press('Random DJ');
@@ -185,7 +185,7 @@ test('three of five skip, in turns and by votes, and rules survive a restart', (
     await choosePreset(ada, 'Party');
     await openRules(ada);
     await pressDisabled(ada, 'Stop being host');
-    await waitForToast(ada, 'The last host can stop only once all rules are those of Friends');
+    await waitForToast(ada, 'You are the only host. First choose the rules Friends, or make another person host.');
     await closeSheet(ada);
     await ben.waitFor('who controls', () => document.querySelector('#control-text:not([hidden])')?.textContent === 'Ada controls the music');
     await onAll([ben, cem], (phone) => phone.waitFor('the vote to skip', () => !document.querySelector('#skip-box').hidden));
@@ -201,7 +201,7 @@ test('three of five skip, in turns and by votes, and rules survive a restart', (
     await waitForTally(eli, 'Vote to skip', '2/5');
     await eli.press('Vote to skip');
     await onAll(phones, (phone) => phone.waitForTitle('Beta Waltz'));
-    await onAll([ada, eli], (phone) => waitForHappening(phone, 'The room skipped Alpha Dance'));
+    await onAll([ada, eli], (phone) => waitForHappening(phone, 'Alpha Dance was skipped by votes'));
     await waitForTally(ben, 'Vote to skip', '0/5');
 
     // Paused, so that the order stays as it is.
@@ -213,7 +213,7 @@ test('three of five skip, in turns and by votes, and rules survive a restart', (
     await ada.page.getByLabel('Tracks per person').selectOption('10');
     await ada.page.getByLabel('Inviting').selectOption('hosts');
     await ada.press('New pairing code');
-    await waitForToast(ada, 'The code was set when the server was started, and stays');
+    await waitForToast(ada, 'The pairing code was set when the server was started, so it cannot be changed');
     await ada.page.route('**/code/renew', (route) => route.fulfill({ json: { code: '271828' } }));
     await ada.press('New pairing code');
     await ada.waitFor('the new code', () => document.querySelector('#rules-code').textContent === 'The new code is 271828. The earlier one is no longer valid.');
@@ -237,12 +237,12 @@ test('three of five skip, in turns and by votes, and rules survive a restart', (
 
     // Nobody moves tracks, a guest cannot put one first, and a host pins.
     assert.equal(await ada.page.getByRole('button', { name: 'Move Bay Samba' }).count(), 0);
-    await ada.waitFor('why', () => [...document.querySelectorAll('.list-header .note')].some((note) => note.textContent === 'Added tracks play in turns, so nobody moves them'));
+    await ada.waitFor('why', () => [...document.querySelectorAll('.list-header .note')].some((note) => note.textContent === 'Added tracks play in turns, so they cannot be moved'));
     await eli.press('More for Delta Blues');
     await pressDisabled(eli, 'Play Delta Blues next');
     await waitForToast(eli, 'Ada is host, and only hosts may do this');
     await pressDisabled(eli, 'Remove Delta Blues');
-    await waitForToast(eli, 'Somebody else added this: only Ada may change it');
+    await waitForToast(eli, 'Another person added this: only Ada may change it');
     await closeSheet(eli);
     await ada.press('More for Calm Mambo');
     await ada.press('Play Calm Mambo next');
