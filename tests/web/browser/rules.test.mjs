@@ -281,7 +281,7 @@ test('three of five skip, in turns and by votes, and rules survive a restart', (
     await eli.press('Friends');
     await waitForRoom(eli, 'hosts', ['m5']);
     await onAll([ben, cem, dee], (phone) => button(phone, 'Next').click({ trial: true }));
-    await eli.press('Make Ben host');
+    await eli.press('Make host: Ben');
     await waitForHappening(ben, 'You are host now');
     await waitForRoom(eli, 'hosts', ['m2', 'm5']);
     await eli.press('Stop being host');
