@@ -110,11 +110,34 @@ export function createRoomsSheet(options) {
     const item = cloneTemplate('room-template');
     const form = queryElement(item, 'form', HTMLFormElement);
     onSubmit(form, () => enter(roomId, form));
-    queryElement(item, '.remove', HTMLButtonElement).addEventListener('click', (event) => {
-      if (removal.press(roomId, event)) void options.remove(roomId);
-    });
     item.dataset['room'] = roomId;
     return item;
+  }
+
+  /** What is wrong with a damaged room, and the button that removes it. @param {HTMLElement} item @param {RoomRow} row @param {AppState} state */
+  function renderDamage(item, row, state) {
+    let part = item.querySelector('.room-damage');
+    if (!row.damaged) {
+      part?.remove();
+      return setDisabledBecause(queryElement(item, '[type=submit]', HTMLButtonElement), null);
+    }
+    if (!part) {
+      part = cloneTemplate('room-damage-template');
+      queryElement(part, 'p', HTMLElement).id = `room-damage-${row.roomId}`;
+      queryElement(part, 'button', HTMLButtonElement).addEventListener('click', (event) => {
+        if (removal.press(row.roomId, event)) void options.remove(row.roomId);
+      });
+      queryElement(item, 'form', HTMLFormElement).append(part);
+    }
+    const sentence = queryElement(part, 'p', HTMLElement);
+    setText(sentence, text('rooms.damaged'));
+    setDisabledBecause(queryElement(item, '[type=submit]', HTMLButtonElement), sentence.id);
+    const isAsking = removal.isAsking(row.roomId);
+    const button = queryElement(part, 'button', HTMLButtonElement);
+    setText(button, text(isAsking ? 'paired.confirm' : 'paired.remove'));
+    setAttribute(button, 'aria-label', text(isAsking ? 'paired.confirmName' : 'paired.removeName', { name: shownName(row) }));
+    button.classList.toggle('confirming', isAsking);
+    setPermitted(button, 'removeRoom', isPermitted(state, 'removeRoom'));
   }
 
   /** @param {AppState} state */
@@ -124,7 +147,8 @@ export function createRoomsSheet(options) {
     for (const [id, item] of items) if (!rooms.some((row) => row.roomId === id)) item.remove();
     rooms.forEach((row, i) => {
       const item = items.get(row.roomId) ?? createRow(row.roomId);
-      renderRow(item, row, state, removal.isAsking(row.roomId));
+      renderRow(item, row, state);
+      renderDamage(item, row, state);
       if (list.children[i] !== item) list.insertBefore(item, list.children[i] ?? null);
     });
     if (changes && changes.roomId !== roomId) {
@@ -145,8 +169,8 @@ export function createRoomsSheet(options) {
   };
 }
 
-/** @param {HTMLElement} item @param {RoomRow} row @param {AppState} state @param {boolean} isRemovalAsked whether one more press removes the room */
-function renderRow(item, row, state, isRemovalAsked) {
+/** @param {HTMLElement} item @param {RoomRow} row @param {AppState} state */
+function renderRow(item, row, state) {
   const isHere = row.roomId === state.roomId;
   const isDamaged = row.damaged === true;
   const form = queryElement(item, 'form', HTMLFormElement);
@@ -163,23 +187,6 @@ function renderRow(item, row, state, isRemovalAsked) {
   const button = queryElement(item, '[type=submit]', HTMLButtonElement);
   setHidden(button, isHere);
   setAttribute(button, 'aria-label', text('rooms.enterName', { name: shownName(row) }));
-  renderDamage(item, row, state, isRemovalAsked);
-}
-
-/** What is wrong with a damaged room, and the button that removes it. @param {Parameters<typeof renderRow>} parameters */
-function renderDamage(...[item, row, state, isRemovalAsked]) {
-  const isDamaged = row.damaged === true;
-  const damage = queryElement(item, '.room-damage', HTMLElement);
-  damage.id = `room-damage-${row.roomId}`;
-  setHidden(damage, !isDamaged);
-  setText(damage, isDamaged ? text('rooms.damaged') : '');
-  setDisabledBecause(queryElement(item, '[type=submit]', HTMLButtonElement), isDamaged ? damage.id : null);
-  const button = queryElement(item, '.remove', HTMLButtonElement);
-  setHidden(button, !isDamaged);
-  setText(button, text(isRemovalAsked ? 'paired.confirm' : 'paired.remove'));
-  setAttribute(button, 'aria-label', text(isRemovalAsked ? 'paired.confirmName' : 'paired.removeName', { name: shownName(row) }));
-  button.classList.toggle('confirming', isRemovalAsked);
-  setPermitted(button, 'removeRoom', isPermitted(state, 'removeRoom'));
 }
 
 /** Who listens in a room: by name in the present one. @param {RoomRow} row @param {AppState | null} state of the present room */
