@@ -242,6 +242,7 @@
  * @property {number} listeners
  * @property {{trackId: TrackId, title: string | null, artist: string | null} | null} current
  * @property {'playing' | 'paused'} mode
+ * @property {boolean} [damaged] Whether the file of the room is damaged, so that no device can enter it.
  */
 
 /**

@@ -10,7 +10,7 @@ import { ApiError, describeError, problemMessage } from '../net/http.js';
  * @typedef {{outcome: 'entered' | 'needs-password' | 'failed', message: import('../language/texts.js').Message | null}} EntryResult
  */
 
-const PASSWORD_CODES = ['password-needed', 'wrong-password'];
+const PASSWORD_CODES = ['password-needed', 'wrong-password', 'too-many-passwords'];
 
 /**
  * @param {object} options

@@ -16,12 +16,13 @@ import { hasVote } from './votes.js';
 /**
  * What the rules may reserve. `control`: playing, pausing, seeking, skipping, shuffling; `pick`, `nudge`, `unpick`, `move`: as the
  * commands; `setRules`: also a new pairing code; `setHosts`; `setDj`: making somebody DJ, or nobody; `drawDj`: by lot; `unpair`: removing
- * other phones; `upload`; `invite`: seeing the pairing code; `vote`: for a DJ and for skipping; `stopHosting`.
- * @typedef {'control' | 'pick' | 'nudge' | 'unpick' | 'move' | 'setRules' | 'setHosts' | 'setDj' | 'drawDj' | 'unpair' | 'upload' | 'invite' | 'vote' | 'stopHosting'} Right
+ * other phones; `upload`; `invite`: seeing the pairing code; `vote`: for a DJ and for skipping; `stopHosting`; `removeRoom`: a damaged one, as a
+ * host of the house room.
+ * @typedef {'control' | 'pick' | 'nudge' | 'unpick' | 'move' | 'setRules' | 'setHosts' | 'setDj' | 'drawDj' | 'unpair' | 'upload' | 'invite' | 'vote' | 'stopHosting' | 'removeRoom'} Right
  */
 
 /** @type {readonly Right[]} */
-export const RIGHTS = ['control', 'pick', 'nudge', 'unpick', 'move', 'setRules', 'setHosts', 'setDj', 'drawDj', 'unpair', 'upload', 'invite', 'vote', 'stopHosting'];
+export const RIGHTS = ['control', 'pick', 'nudge', 'unpick', 'move', 'setRules', 'setHosts', 'setDj', 'drawDj', 'unpair', 'upload', 'invite', 'vote', 'stopHosting', 'removeRoom'];
 
 /** @param {Snapshot} room @returns {Message} */
 function onlyHosts(room) {
@@ -100,6 +101,7 @@ export function objection(room, memberId, right, trackIds) {
       return hasHostRights(room, memberId) ? null : onlyHosts(room);
     case 'setHosts':
     case 'drawDj':
+    case 'removeRoom':
       return isHost(room, memberId) ? null : onlyHosts(room);
     case 'setDj':
       return isHost(room, memberId) || (memberId !== null && djOf(room) === memberId) ? null : onlyDj(room);

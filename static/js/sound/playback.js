@@ -13,13 +13,16 @@ import { createTrackLoader } from './track-loader.js';
 import { coalesce } from '../coalesce.js';
 import { isSilencedHere } from '../room/own-silence.js';
 import { ownDelayMs } from '../room/selectors.js';
-import { every } from '../timer.js';
+import { after, every } from '../timer.js';
 
 /** @typedef {import('./goal.js').Goal} Goal */
 /** @typedef {import('../types.js').AppState} AppState */
 /** @typedef {import('../types.js').TrackId} TrackId */
 
 const UPDATE_INTERVAL_MS = 250;
+
+/** After a start, updates follow each other at this interval until the sync error is known, for this long at most. */
+const FIRST_UPDATES = { intervalMs: 110, durationMs: 3_000 };
 
 /** One tap causes several events; those within this time are one gesture. */
 const GESTURE_DEBOUNCE_MS = 500;
@@ -41,6 +44,9 @@ export function createPlayback({ store, player, syncStats, read, onWake }) {
   /** @type {number | null} */
   let silentSinceMs = null;
   let lastUpdateAtMs = Date.now();
+  /** @type {number | null} */
+  let playingSinceMs = null;
+  let cancelNextUpdate = () => {};
 
   // An update may request another update, which `coalesce` runs after the first one.
   const update = coalesce(() => {
@@ -68,6 +74,10 @@ export function createPlayback({ store, player, syncStats, read, onWake }) {
     // Other phones wait for those that report a sync error, because these sound.
     const { phase, latencyMs } = player.report();
     if (phase !== 'playing') syncStats.record(nowMs, null, latencyMs);
+    playingSinceMs = phase === 'playing' ? (playingSinceMs ?? nowMs) : null;
+    cancelNextUpdate();
+    const isMeasuring = playingSinceMs !== null && syncStats.syncErrorMs() === null && nowMs - playingSinceMs < FIRST_UPDATES.durationMs;
+    if (isMeasuring) cancelNextUpdate = after(FIRST_UPDATES.intervalMs, update);
     publishSoundState({ store, player, goals, syncStats, isCutOff: trackEnd.isCutOff() });
   });
 

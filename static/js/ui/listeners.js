@@ -9,6 +9,7 @@ import { djOf, hasDjRole } from '../room/rules.js';
 import { cloneTemplate, elementById, queryElement, setAttribute, setCssVariable, setText } from './dom.js';
 import { createCooldowns } from './rules/cooldowns.js';
 import { createDjButtons } from './rules/dj-buttons.js';
+import { createHostButton } from './rules/host-button.js';
 import { createTrimControl } from './trim-control.js';
 
 /** @typedef {import('../types.js').MemberId} MemberId */
@@ -27,6 +28,8 @@ export function createMemberList(setTrim, sendCommand) {
   const rowByMemberId = new Map();
   /** @type {Map<MemberId, ReturnType<typeof createDjButtons>>} */
   const djButtons = new Map();
+  /** @type {Map<MemberId, ReturnType<typeof createHostButton>>} */
+  const hostButtons = new Map();
   /** @type {Set<MemberId>} */
   const seenMemberIds = new Set();
 
@@ -53,12 +56,14 @@ export function createMemberList(setTrim, sendCommand) {
       rowByMemberId.delete(memberId);
       djButtons.get(memberId)?.stop();
       djButtons.delete(memberId);
+      hostButtons.delete(memberId);
     }
     rowContents.forEach((content, i) => {
       const row = rowByMemberId.get(content.memberId) ?? createRow(content.memberId);
       renderMemberRow(row, content);
       renderTrim(row, content, room?.clients[content.memberId]?.trimDb ?? 0);
       if (room) djButtons.get(content.memberId)?.render(room, ownMemberId, content.name, content.activity !== 'disconnected');
+      if (room) hostButtons.get(content.memberId)?.(room, ownMemberId, content.name);
       if (listElement.children[i] !== row) listElement.insertBefore(row, listElement.children[i] ?? null);
     });
   };
@@ -68,6 +73,7 @@ export function createMemberList(setTrim, sendCommand) {
     const row = cloneTemplate('listener-template');
     rowByMemberId.set(memberId, row);
     djButtons.set(memberId, createDjButtons(row, memberId, { sendCommand, cooldownMs: cooldowns.remainingMs, onChange: () => render(...lastInputs) }));
+    hostButtons.set(memberId, createHostButton(row, memberId, sendCommand));
     queryElement(row, '.trim-button', HTMLButtonElement).addEventListener('click', () => {
       trimControl.toggle(memberId);
       render(...lastInputs);

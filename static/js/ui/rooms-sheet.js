@@ -6,6 +6,8 @@ import { playedText, roomName, shownName } from '../room/room-list.js';
 import { memberName } from '../room/selectors.js';
 import { cloneTemplate, elementById, queryElement, setAttribute, setHidden, setMessage, setText } from './dom.js';
 import { createNewRoomForm, createRoomChanges, onSubmit } from './room-forms.js';
+import { isPermitted, setDisabledBecause, setPermitted } from './rules/reasons.js';
+import { createSecondPress } from './second-press.js';
 import { createSheet } from './sheets.js';
 
 /** @typedef {import('../net/room-address.js').RoomId} RoomId */
@@ -36,6 +38,9 @@ export function createRoomsSheet(options) {
   const passwordError = queryElement(passwordPart, '.error', HTMLElement);
   /** @type {ReturnType<typeof createRoomChanges> | null} */
   let changes = null;
+  /** @type {ReturnType<typeof createSecondPress<RoomId>>} */
+  const removal = createSecondPress(() => render(getState()));
+  removal.ignoreHeldKeys(list);
 
   const sheet = createSheet('rooms', () => {
     details.open = false;
@@ -109,6 +114,32 @@ export function createRoomsSheet(options) {
     return item;
   }
 
+  /** What is wrong with a damaged room, and the button that removes it. @param {HTMLElement} item @param {RoomRow} row @param {AppState} state */
+  function renderDamage(item, row, state) {
+    let part = item.querySelector('.room-damage');
+    if (!row.damaged) {
+      part?.remove();
+      return setDisabledBecause(queryElement(item, '[type=submit]', HTMLButtonElement), null);
+    }
+    if (!part) {
+      part = cloneTemplate('room-damage-template');
+      queryElement(part, 'p', HTMLElement).id = `room-damage-${row.roomId}`;
+      queryElement(part, 'button', HTMLButtonElement).addEventListener('click', (event) => {
+        if (removal.press(row.roomId, event)) void options.remove(row.roomId);
+      });
+      queryElement(item, 'form', HTMLFormElement).append(part);
+    }
+    const sentence = queryElement(part, 'p', HTMLElement);
+    setText(sentence, text('rooms.damaged'));
+    setDisabledBecause(queryElement(item, '[type=submit]', HTMLButtonElement), sentence.id);
+    const isAsking = removal.isAsking(row.roomId);
+    const button = queryElement(part, 'button', HTMLButtonElement);
+    setText(button, text(isAsking ? 'paired.confirm' : 'paired.remove'));
+    setAttribute(button, 'aria-label', text(isAsking ? 'paired.confirmName' : 'paired.removeName', { name: shownName(row) }));
+    button.classList.toggle('confirming', isAsking);
+    setPermitted(button, 'removeRoom', isPermitted(state, 'removeRoom'));
+  }
+
   /** @param {AppState} state */
   function render(state) {
     const { rooms, roomId } = state;
@@ -117,6 +148,7 @@ export function createRoomsSheet(options) {
     rooms.forEach((row, i) => {
       const item = items.get(row.roomId) ?? createRow(row.roomId);
       renderRow(item, row, state);
+      renderDamage(item, row, state);
       if (list.children[i] !== item) list.insertBefore(item, list.children[i] ?? null);
     });
     if (changes && changes.roomId !== roomId) {
@@ -140,13 +172,17 @@ export function createRoomsSheet(options) {
 /** @param {HTMLElement} item @param {RoomRow} row @param {AppState} state */
 function renderRow(item, row, state) {
   const isHere = row.roomId === state.roomId;
+  const isDamaged = row.damaged === true;
   const form = queryElement(item, 'form', HTMLFormElement);
   form.classList.toggle('here', isHere);
   form.classList.toggle('playing', row.mode === 'playing' && row.current !== null);
   setText(queryElement(item, '.room-title', HTMLElement), shownName(row));
   setHidden(queryElement(item, '.room-lock', HTMLElement), !row.locked);
-  setText(queryElement(item, '.room-track', HTMLElement), playedText(row) || text('rooms.nothing'));
-  setText(queryElement(item, '.room-people', HTMLElement), peopleText(row, isHere ? state : null));
+  const [track, people] = [queryElement(item, '.room-track', HTMLElement), queryElement(item, '.room-people', HTMLElement)];
+  setHidden(track, isDamaged);
+  setHidden(people, isDamaged);
+  setText(track, playedText(row) || text('rooms.nothing'));
+  setText(people, peopleText(row, isHere ? state : null));
   setHidden(queryElement(item, '.room-here', HTMLElement), !isHere);
   const button = queryElement(item, '[type=submit]', HTMLButtonElement);
   setHidden(button, isHere);

@@ -287,6 +287,38 @@ test('the latest wish for a room wins over a slow earlier one', (t) =>
     assert.deepEqual(ada.errors, []);
   }));
 
+test('a damaged room says so, and a host of the house removes it', (t) =>
+  withRoom(t, browser, { fill: tones(TRACKS), names: ['Ada', 'Ben'] }, async ([ada, ben], server) => {
+    await openRooms(ada);
+    await makeRoom(ada, 'Garden');
+    await server.stop();
+    const folder = `${server.stateFile}.rooms`;
+    const [file = ''] = (await readdir(folder)).filter((name) => name.endsWith('.json'));
+    await writeFile(join(folder, file), 'damaged');
+    await server.start();
+    await ada.page.locator('.room-damage p').getByText('A host of the house can remove the room.').waitFor();
+    await ben.page.getByRole('button', { name: 'Room: House' }).click();
+    const pressRefused = async (/** @type {string} */ label) => {
+      await ben.page.getByRole('button', { name: label, exact: true, disabled: true }).click({ force: true });
+      return ben.page.getByRole('alert').last().textContent();
+    };
+    // The name is in the file: without it, the room is named by its id.
+    const name = file.replace('.json', '');
+    assert.match((await pressRefused(`Enter ${name}`)) ?? '', /^The file of this room on the server is damaged/);
+    assert.match((await pressRefused(`Remove ${name}`)) ?? '', /^Only hosts may do this, and there is no host yet/);
+    // The first to choose rules becomes host.
+    await ada.page.keyboard.press('Escape');
+    await ada.press('Settings');
+    await ada.press('Rules');
+    await ada.press('Party');
+    await ada.page.getByText('You are host').first().waitFor();
+    await ada.page.keyboard.press('Escape');
+    await ada.page.getByRole('button', { name: 'Room: House' }).click();
+    await ada.press(`Remove ${name}`);
+    await ada.press(`Really remove ${name}?`);
+    for (const phone of [ada, ben]) await phone.waitFor('the only room', () => document.querySelectorAll('.room-row').length === 1);
+  }));
+
 test('the address of a locked room asks for its password, or leads to the house', (t) =>
   withRoom(t, browser, { fill: tones(TRACKS), names: ['Ada', 'Ben'] }, async ([ada, ben]) => {
     await openRooms(ada);

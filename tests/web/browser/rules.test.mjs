@@ -70,7 +70,7 @@ test('a DJ is made, hands over, is voted out and cools down', (t) =>
     await ada.waitFor('the note', () => document.querySelector('#rules-note').textContent === 'There is no host. The first to change a rule becomes host.');
     await closeSheet(ada);
     await choosePreset(ada, 'DJ');
-    await onAll(phones, (phone) => waitForDjText(phone, 'Nobody is DJ'));
+    await onAll(phones, (phone) => waitForDjText(phone, 'There is no DJ'));
     // Without a DJ, everyone may control.
     await button(cem, 'Play').click({ trial: true });
     await ada.press('Make Ben DJ');
@@ -108,9 +108,9 @@ test('a DJ is made, hands over, is voted out and cools down', (t) =>
     await ada.press('Vote Cem out');
     await waitForTally(dee, 'Vote Cem out', '1/4');
     await dee.press('Vote Cem out');
-    await onAll(phones, (phone) => waitForDjText(phone, 'Nobody is DJ'));
-    await waitForHappening(dee, 'Cem is DJ no more');
-    await waitForHappening(cem, 'You are DJ no more');
+    await onAll(phones, (phone) => waitForDjText(phone, 'There is no DJ'));
+    await waitForHappening(dee, 'Cem is no longer DJ');
+    await waitForHappening(cem, 'You are no longer DJ');
     await dee.waitForListener('^CCem .*removed');
 
     // He is not elected while he cools down; somebody else is.
@@ -123,7 +123,7 @@ test('a DJ is made, hands over, is voted out and cools down', (t) =>
     await pressDisabled(dee, 'Make Cem DJ');
     await waitForToast(dee, 'Cem was removed, and can be DJ again in 5 min');
     await dee.press('Step down');
-    await onAll(phones, (phone) => waitForDjText(phone, 'Nobody is DJ'));
+    await onAll(phones, (phone) => waitForDjText(phone, 'There is no DJ'));
     assert.equal(await dee.evaluate(() => document.activeElement.id), 'panel-now', 'the focus is not lost with the button');
 
     // A DJ who is away stays listed, also for a phone that has never seen it, and is told on the Queue tab when that ends.
@@ -137,12 +137,46 @@ test('a DJ is made, hands over, is voted out and cools down', (t) =>
     await cem.openTab('Queue');
     await ada.press('Remove Ben as DJ');
     await ada.press('Really remove Ben as DJ?');
-    await onAll([ada, dee], (phone) => waitForDjText(phone, 'Nobody is DJ'));
-    await waitForToast(cem, 'Ben is DJ no more');
+    await onAll([ada, dee], (phone) => waitForDjText(phone, 'There is no DJ'));
+    await waitForToast(cem, 'Ben is no longer DJ');
     await cem.openTab('Now');
     await openRules(ada);
     await ada.press('Random DJ');
     await ada.waitFor('a DJ by lot', async () => ['m1', 'm4'].includes((await (await fetch('/snapshot')).json()).dj));
+  }));
+
+test('controls of a party have the names of the contract', (t) =>
+  withRoom(t, browser, { fill: tones({ 'Alpha Dance': 90, 'Beta Waltz': 90 }), names: ['Ada', 'Ben'] }, async ([ada, ben]) => {
+    const waitForNames = async (/** @type {'button' | 'textbox'} */ role, /** @type {string[]} */ names) => {
+      for (const name of names) await ada.page.getByRole(role, { name, exact: true }).waitFor();
+    };
+    await choosePreset(ada, 'DJ');
+    await openRules(ada);
+    await ada.page.getByLabel('Skipping together').selectOption('0.5');
+    await closeSheet(ada);
+    await waitForNames('button', ['Vote to skip', 'Make Ada DJ', 'Make Ben DJ', 'Vote for Ada', 'Vote for Ben', 'Make Ben host', 'Chat', 'React']);
+    await ada.press('Chat');
+    await waitForNames('textbox', ['Message']);
+    await waitForNames('button', ['Send']);
+    await closeSheet(ada);
+    await ada.press('Settings');
+    await waitForNames('button', ['Rules', 'Rooms', 'Big screen']);
+    await ada.press('Rooms');
+    await waitForNames('button', ['New room']);
+    await waitForNames('textbox', ['Room name']);
+    await ada.page.getByLabel('Room name', { exact: true }).fill('Garden');
+    await ada.page.getByLabel('Password', { exact: true }).fill('tomato');
+    await ada.press('New room');
+    await waitForNames('button', ['Enter Garden']);
+    await closeSheet(ada);
+
+    // Hosts make hosts where the other buttons of a listener are.
+    assert.equal(await button(ben, 'Make Ada host').count(), 0);
+    await ada.press('Make Ben host');
+    await waitForRoom(ada, 'hosts', ['m1', 'm2']);
+    await button(ben, 'Remove as host: Ada').waitFor();
+    await ada.press('Remove as host: Ben');
+    await waitForRoom(ada, 'hosts', ['m1']);
   }));
 
 test('three of five skip, in turns and by votes, and rules survive a restart', (t) =>
@@ -151,7 +185,7 @@ test('three of five skip, in turns and by votes, and rules survive a restart', (
     await choosePreset(ada, 'Party');
     await openRules(ada);
     await pressDisabled(ada, 'Stop being host');
-    await waitForToast(ada, 'The last host can stop only once all rules are those of Friends');
+    await waitForToast(ada, 'You are the only host. First choose the rules Friends, or make another person host.');
     await closeSheet(ada);
     await ben.waitFor('who controls', () => document.querySelector('#control-text:not([hidden])')?.textContent === 'Ada controls the music');
     await onAll([ben, cem], (phone) => phone.waitFor('the vote to skip', () => !document.querySelector('#skip-box').hidden));
@@ -167,7 +201,7 @@ test('three of five skip, in turns and by votes, and rules survive a restart', (
     await waitForTally(eli, 'Vote to skip', '2/5');
     await eli.press('Vote to skip');
     await onAll(phones, (phone) => phone.waitForTitle('Beta Waltz'));
-    await onAll([ada, eli], (phone) => waitForHappening(phone, 'The room skipped Alpha Dance'));
+    await onAll([ada, eli], (phone) => waitForHappening(phone, 'Alpha Dance was skipped by votes'));
     await waitForTally(ben, 'Vote to skip', '0/5');
 
     // Paused, so that the order stays as it is.
@@ -179,7 +213,7 @@ test('three of five skip, in turns and by votes, and rules survive a restart', (
     await ada.page.getByLabel('Tracks per person').selectOption('10');
     await ada.page.getByLabel('Inviting').selectOption('hosts');
     await ada.press('New pairing code');
-    await waitForToast(ada, 'The code was set when the server was started, and stays');
+    await waitForToast(ada, 'The pairing code was set when the server was started, so it cannot be changed');
     await ada.page.route('**/code/renew', (route) => route.fulfill({ json: { code: '271828' } }));
     await ada.press('New pairing code');
     await ada.waitFor('the new code', () => document.querySelector('#rules-code').textContent === 'The new code is 271828. The earlier one is no longer valid.');
@@ -203,12 +237,12 @@ test('three of five skip, in turns and by votes, and rules survive a restart', (
 
     // Nobody moves tracks, a guest cannot put one first, and a host pins.
     assert.equal(await ada.page.getByRole('button', { name: 'Move Bay Samba' }).count(), 0);
-    await ada.waitFor('why', () => [...document.querySelectorAll('.list-header .note')].some((note) => note.textContent === 'Added tracks play in turns, so nobody moves them'));
+    await ada.waitFor('why', () => [...document.querySelectorAll('.list-header .note')].some((note) => note.textContent === 'Added tracks play in turns, so they cannot be moved'));
     await eli.press('More for Delta Blues');
     await pressDisabled(eli, 'Play Delta Blues next');
     await waitForToast(eli, 'Ada is host, and only hosts may do this');
     await pressDisabled(eli, 'Remove Delta Blues');
-    await waitForToast(eli, 'Somebody else added this: only Ada may change it');
+    await waitForToast(eli, 'Another person added this: only Ada may change it');
     await closeSheet(eli);
     await ada.press('More for Calm Mambo');
     await ada.press('Play Calm Mambo next');
@@ -247,7 +281,7 @@ test('three of five skip, in turns and by votes, and rules survive a restart', (
     await eli.press('Friends');
     await waitForRoom(eli, 'hosts', ['m5']);
     await onAll([ben, cem, dee], (phone) => button(phone, 'Next').click({ trial: true }));
-    await eli.press('Make Ben host');
+    await eli.press('Make host: Ben');
     await waitForHappening(ben, 'You are host now');
     await waitForRoom(eli, 'hosts', ['m2', 'm5']);
     await eli.press('Stop being host');

@@ -91,7 +91,7 @@ test('two phones play what one of them uploads', (t) =>
     const flac = await fileOf('Brought Along.flac', await readFile(join(DEMO_MUSIC, 'Nursery Waltz.flac')));
     const mp3 = await fileOf('Second One.mp3', await readFile(join(DEMO_MUSIC, 'Porch Swing.mp3')));
     await choose(ada, [flac, mp3, text]);
-    await waitForRow(ada, 'Shopping List.mp3 holds no music');
+    await waitForRow(ada, 'Shopping List.mp3 contains no music');
     await ada.waitFor('two uploaded tracks', async () => (await (await fetch('/index')).json()).filter(({ uploadedBy }) => uploadedBy).length === 2);
     await ada.press('Dismiss Shopping List.mp3');
     await waitForNoRow(ada);
@@ -120,7 +120,7 @@ test('an upload continues after a cut connection, and others see it', (t) =>
     const offsets = sentOffsets(ada);
     await choose(ada, [await longFile('Long Road.wav')]);
     await waitForRow(ada, 'Long Road.wav [1-9]\\d? %');
-    await ben.waitFor('the upload of Ada', () => /^Ada is bringing Long Road, \d+ %$/.test(document.querySelector('#room-uploads li')?.textContent ?? ''));
+    await ben.waitFor('the upload of Ada', () => /^Ada is uploading Long Road, \d+ %$/.test(document.querySelector('#room-uploads li')?.textContent ?? ''));
     proxy.cut();
     await waitForRow(ada, 'waiting for the server');
     proxy.restore();
@@ -258,7 +258,7 @@ test('a server without uploads says so once and hides the button', (t) =>
   withRoom(t, browser, { names: ['Ada'], flags: ['--no-uploads'] }, async ([ada]) => {
     await ada.openTab('Queue');
     await choose(ada, [await fileOf('Not Today.wav', tone(2))]);
-    await waitForRow(ada, 'This server takes no uploads');
+    await waitForRow(ada, 'This server does not accept uploads');
     assert.equal(await ada.page.locator('#upload-add').isVisible(), false);
   }));
 

@@ -42,7 +42,7 @@ for (const { name, open } of ENGINES) {
     const text = join(folder, 'List.mp3');
     await writeFile(text, 'milk, bread and butter\n'.repeat(400));
     await phone.chooseFile('upload-files', text);
-    await phone.waitFor('the refusal', () => document.querySelector('#upload-list')?.textContent.includes('List.mp3 holds no music'));
+    await phone.waitFor('the refusal', () => document.querySelector('#upload-list')?.textContent.includes('List.mp3 contains no music'));
     await phone.press('Dismiss List.mp3');
 
     const song = join(folder, 'AUD-0001.wav');

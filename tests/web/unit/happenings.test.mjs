@@ -26,7 +26,7 @@ const CASES = /** @type {[string, object, string | null][]} */ ([
   ['queue.advanced', { trackId: 'c', reason: 'ended' }, null],
   ['queue.shuffled', {}, 'Ada shuffled the library'],
   ['queue.sorted', { order: 'album' }, 'Ada put the library in order'],
-  ['queue.undone', {}, 'Ada took it back'],
+  ['queue.undone', {}, 'Ada undid the last change'],
   ['playback.paused', {}, 'Ada paused'],
   ['playback.seeked', { anchorPositionSec: 130 }, 'Ada moved to 2:10'],
   ['barrier.opened', { type: 'resume', trackId: 'b' }, 'Ada pressed Play'],
@@ -51,18 +51,18 @@ const ruling = (/** @type {string} */ event, /** @type {object} */ payload, memb
 /** [event, payload, what Ben's phone says, what Ada's phone says] */
 const RULINGS = /** @type {[string, object, string | null, string | null][]} */ ([
   ['rules.changed', {}, 'Ada changed the rules', null],
-  ['queue.advanced', { trackId: 'c', reason: 'voted' }, 'The room skipped Beta Waltz', 'The room skipped Beta Waltz'],
+  ['queue.advanced', { trackId: 'c', reason: 'voted' }, 'Beta Waltz was skipped by votes', 'Beta Waltz was skipped by votes'],
   ['dj.changed', { memberId: 'm2', reason: 'elected', by: null }, 'You were elected DJ', 'Ben was elected DJ'],
   ['dj.changed', { memberId: 'm2', reason: 'elected' }, 'You were elected DJ', 'Ben was elected DJ'],
   ['dj.changed', { memberId: 'm2', reason: 'random' }, 'You were drawn as DJ', 'Ben was drawn as DJ'],
   ['dj.changed', { memberId: 'm2', reason: 'handed' }, 'You are DJ now', 'Ben is DJ now'],
   ['dj.changed', { memberId: 'm2', reason: 'host' }, 'You are DJ now', 'Ben is DJ now'],
-  ['dj.changed', { memberId: null, reason: 'removed' }, 'Ada is DJ no more', 'You are DJ no more'],
-  ['dj.changed', { memberId: null, reason: 'gone', by: null }, 'Ada is DJ no more', 'You are DJ no more'],
+  ['dj.changed', { memberId: null, reason: 'removed' }, 'Ada is no longer DJ', 'You are no longer DJ'],
+  ['dj.changed', { memberId: null, reason: 'gone', by: null }, 'Ada is no longer DJ', 'You are no longer DJ'],
   ['hosts.changed', { memberId: 'm2', host: true }, 'You are host now', null],
-  ['hosts.changed', { memberId: 'm2', host: false }, 'You are host no more', null],
+  ['hosts.changed', { memberId: 'm2', host: false }, 'You are no longer host', null],
   ['hosts.changed', { memberId: 'm1', host: true }, 'Ada is host now', 'You are host now'],
-  ['hosts.changed', { memberId: 'm1', host: false }, 'Ada is host no more', null],
+  ['hosts.changed', { memberId: 'm1', host: false }, 'Ada is no longer host', null],
 ]);
 for (const [event, payload, toBen, toAda] of RULINGS) {
   test(`${event} ${JSON.stringify(payload)} is told as ${toBen}`, () => assert.deepEqual([ruling(event, payload), ruling(event, payload, 'm1')], [toBen, toAda]));

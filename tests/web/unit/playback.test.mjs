@@ -130,6 +130,13 @@ test('a phone whose index arrives late still plays to the sample', async (t) => 
   assertNear(aheadMs(phone, phone.time.now(), atMs), 0);
 });
 
+test('the sync error is known 1.2 s after the start of a song', async (t) => {
+  const phone = await enterRoom(t);
+  phone.play(300);
+  await phone.time.run(1_500);
+  assert.equal(phone.store.get().sound.syncErrorMs, 0);
+});
+
 test('a song starts at the time that the room has set', async (t) => {
   const phone = await enterRoom(t);
   const atMs = phone.play(300);

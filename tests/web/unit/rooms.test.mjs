@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { text } from '../../../static/js/language/texts.js';
+import { messageText, text } from '../../../static/js/language/texts.js';
+import { createRoomActions } from '../../../static/js/app/room-actions.js';
+import { ApiError } from '../../../static/js/net/http.js';
 import { HOUSE, roomIdAt, roomPageUrl, roomPath } from '../../../static/js/net/room-address.js';
 import { hasSeveralRooms, playedText, roomName } from '../../../static/js/room/room-list.js';
 
@@ -43,4 +45,18 @@ test('what a room plays is named as far as it is known', () => {
   assert.equal(played({ trackId: 'a', title: 'Porch Swing', artist: null }), 'Porch Swing');
   assert.equal(played({ trackId: 'a', title: null, artist: null }), '');
   assert.equal(played(null), '');
+});
+
+test('an answer about the password is shown at its field', async () => {
+  const enter = async (/** @type {ApiError} */ error, /** @type {string | undefined} */ password) => {
+    /** @type {string[]} */
+    const bubbles = [];
+    const actions = createRoomActions(/** @type {any} */ ({ enterRoom: () => Promise.reject(error), showMessage: (/** @type {string} */ message) => bubbles.push(message) }));
+    const { outcome, message } = await actions.enter('k3', password);
+    return [outcome, message && messageText(message), bubbles];
+  };
+  assert.deepEqual(await enter(new ApiError(403, '', 0, 'password-needed'), undefined), ['needs-password', null, []]);
+  assert.deepEqual(await enter(new ApiError(403, '', 0, 'wrong-password'), 'tomato'), ['needs-password', 'That is not the password', []]);
+  assert.deepEqual(await enter(new ApiError(429, '', 42, 'too-many-passwords'), 'tomato'), ['needs-password', 'Too many attempts with a password. Wait 42 seconds.', []]);
+  assert.deepEqual(await enter(new ApiError(404, '', 0, 'no-such-room'), 'tomato'), ['failed', null, ['There is no such room any more']]);
 });

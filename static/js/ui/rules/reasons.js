@@ -30,8 +30,8 @@ export function setPermitted(control, right, isPermitted) {
 
 /** Whether this phone may do something that the rules can reserve. @param {AppState} state @param {Right} right */
 export function isPermitted(state, right) {
-  // Uploads follow the house room's rules, which are not known in other rooms: there the server says why it refuses.
-  if (right === 'upload' && state.roomId !== HOUSE) return true;
+  // Uploads and damaged rooms follow the house room's rules, which are not known in other rooms: there the server says why it refuses.
+  if ((right === 'upload' || right === 'removeRoom') && state.roomId !== HOUSE) return true;
   const room = shownRoom(state);
   return room === null || objection(room, state.memberId, right) === null;
 }
