@@ -90,6 +90,17 @@ impl DataFiles {
         self.with_suffix(".socket")
     }
 
+    /// Whether there are files that a server writes only once it has a state.
+    pub(crate) fn has_data_of_earlier_runs(&self) -> bool {
+        [
+            self.history_path(),
+            self.index_cache_path(),
+            self.rooms_path(),
+        ]
+        .iter()
+        .any(|path| path.exists())
+    }
+
     /// The absolute paths of all data files and folders whose names do not begin with a dot. The scanner leaves these files
     /// out, because they may lie in the audio folder. The names of the other data files begin with a dot and do not end as
     /// those of audio files do, so the scanner ignores them without a rule of their own.

@@ -39,7 +39,7 @@ pub enum StoreError {
 /// The result of [`Store::load`].
 #[derive(Debug)]
 pub enum LoadedState {
-    /// There is no state file, or it is empty: this is the first start.
+    /// There is no state file, or one that an administrator has created: this is the first start.
     Missing,
     /// The state file holds a valid room.
     Valid(Box<(Room, RoomProfile)>),
@@ -164,10 +164,13 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return LoadedState::Missing,
             Err(error) => return LoadedState::Damaged(format!("the file cannot be read: {error}")),
         };
-        // An administrator may create the file in order to set its owner. The server itself never writes an empty state
-        // file.
+        // An administrator may create the file before the first start in order to set its owner. The server itself never writes
+        // an empty state file.
         if bytes.is_empty() {
-            return LoadedState::Missing;
+            return match self.files.has_data_of_earlier_runs() {
+                true => LoadedState::Damaged("the file is empty".into()),
+                false => LoadedState::Missing,
+            };
         }
         match parse_with_profile(&bytes) {
             Ok(state) => LoadedState::Valid(Box::new(state)),
@@ -375,12 +378,20 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_state_file_is_a_first_start() {
+    fn an_empty_state_file_is_a_first_start_unless_there_was_one_before() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         let store = Store::open(&path).unwrap();
         fs::write(&path, "").unwrap();
         assert!(matches!(store.load(), LoadedState::Missing));
+        for name in ["state.json.history", "state.json.index"] {
+            let file = folder.path().join(name);
+            fs::write(&file, "{}").unwrap();
+            assert!(matches!(store.load(), LoadedState::Damaged(_)), "{name}");
+            fs::remove_file(file).unwrap();
+        }
+        fs::create_dir(folder.path().join("state.json.rooms")).unwrap();
+        assert!(matches!(store.load(), LoadedState::Damaged(_)));
     }
 
     #[test]

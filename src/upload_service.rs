@@ -16,14 +16,18 @@ use crate::room::{Command, Control, MemberId, Rejection, TrackId};
 use crate::rooms::Rooms;
 use crate::uploads::{Completed, StoredUpload, Unfinished, UploadError, Uploads, Writer};
 
-/// The time between two searches for expired uploads.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// The longest time between two searches for expired uploads.
+const MAX_SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// The shortest time between two searches for expired uploads.
+const MIN_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// The shortest time between two reports of the uploads under way.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 /// How often to look whether a new track is listed: the index may change without a change of any room.
 const INDEX_POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The longest wait for the scan that lists a new track, before a request is answered.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest wait until the rooms lack a removed track, before a request is answered: the disk of one of them may hang.
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// The receive buffers of all uploads together, in bytes. The kernel doubles them, and most of that can wait in the queue of an
 /// access point: about 20 ms at 20 Mbit/s. `tests/web/measure-uploads.mjs` measures the effect.
 const RECEIVE_BUFFERS_SIZE: usize = 24 << 10;
@@ -200,7 +204,7 @@ impl UploadService {
         false
     }
 
-    /// Removes the files of the track.
+    /// Removes the files of the track. Waits until the index and the rooms lack the track, for at most [`REMOVAL_TIMEOUT`].
     ///
     /// # Errors
     /// [`UploadError::Unknown`] if there are none, or the file system's error.
@@ -211,7 +215,24 @@ impl UploadService {
             return Err(UploadError::Unknown);
         }
         self.library.report_upload();
+        // On a timeout, the track is removed later.
+        let _ = timeout(REMOVAL_TIMEOUT, self.wait_until_removed(track_id)).await;
         Ok(())
+    }
+
+    async fn wait_until_removed(&self, track_id: TrackId) {
+        loop {
+            let change = self.rooms.next_change();
+            let has_track = |hub: &Hub| hub.view().room.catalog.duration_sec(track_id).is_some();
+            let is_listed = self.library.index().track(track_id).is_some();
+            if !is_listed && !self.rooms.hubs().iter().any(has_track) {
+                return;
+            }
+            tokio::select! {
+                () = change => {}
+                () = sleep(INDEX_POLL_INTERVAL) => {}
+            }
+        }
     }
 
     /// Gives the upload of `member` that has become the track a title; an empty one removes the title. Waits until the index has
@@ -288,11 +309,15 @@ impl UploadService {
     }
 
     async fn sweep_at_intervals(self: &Arc<Self>) {
+        let keep = self.uploads.settings().keep;
+        let interval = keep.map_or(MAX_SWEEP_INTERVAL, |keep| {
+            (keep / 4).clamp(MIN_SWEEP_INTERVAL, MAX_SWEEP_INTERVAL)
+        });
         loop {
             self.complete_received();
             // As long as a room is damaged or not loaded, it is unknown which tracks it needs.
             if !self.rooms.are_known() {
-                sleep(SWEEP_INTERVAL).await;
+                sleep(interval).await;
                 continue;
             }
             let service = self.clone();
@@ -303,7 +328,7 @@ impl UploadService {
                 Ok(false) => {}
                 Err(error) => tracing::warn!("cannot remove expired uploads: {error}"),
             }
-            self.record_uses_for(SWEEP_INTERVAL).await;
+            self.record_uses_for(interval).await;
         }
     }
 

@@ -95,6 +95,7 @@ fn invalid_state_files(valid: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("a state twice", [valid, valid].concat()),
         ("a JSON array", b"[]".to_vec()),
         ("null", b"null".to_vec()),
+        ("no bytes, although the server has run", Vec::new()),
         ("an empty object", b"{}".to_vec()),
         ("a missing queue", without_queue),
         ("deeply nested JSON", b"[".repeat(100_000)),

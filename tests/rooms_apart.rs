@@ -23,13 +23,19 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn damaged_file_of_one_room_refuses_alone_and_stays() {
+    for content in ["{", ""] {
+        expect_refusal_of_room_with_file(content).await;
+    }
+}
+
+async fn expect_refusal_of_room_with_file(content: &str) {
     let mut server = TestServer::start().await;
     let ann = Phone::pair(&server).await;
     let room = make_room(&ann, "Garden").await;
     let other = make_room(&ann, "Kitchen").await;
     server.stop().await;
     let file = room_folder(server.setup()).join(format!("{room}.json"));
-    fs::write(&file, "{").unwrap();
+    fs::write(&file, content).unwrap();
     server.restart().await;
     let mut ann = ann.clone_for_server(&server);
     let path = format!("/rooms/{room}");
@@ -47,7 +53,7 @@ async fn damaged_file_of_one_room_refuses_alone_and_stays() {
     in_room(&ann, &server, &other).await.next().await;
     let rows = ann.get("/rooms").await.expect(200).json();
     assert_eq!(rows.as_array().unwrap().len(), 3);
-    assert_eq!(fs::read(&file).unwrap(), b"{");
+    assert_eq!(fs::read_to_string(&file).unwrap(), content);
     assert!(server.log().contains("OF A ROOM IS DAMAGED"));
 
     let detail = problem["detail"].as_str().unwrap();
@@ -65,7 +71,8 @@ async fn damaged_file_of_one_room_refuses_alone_and_stays() {
     delete().await.expect(204);
     delete().await.expect_problem(404);
     assert!(!file.exists());
-    assert_eq!(fs::read(file.with_extension("json.aside-1")).unwrap(), b"{");
+    let aside = fs::read_to_string(file.with_extension("json.aside-1"));
+    assert_eq!(aside.unwrap(), content);
 }
 
 /// Blocks the writes of one room for the whole test. The commands of the house must be answered meanwhile.

@@ -19,9 +19,10 @@ pub(super) fn unix_seconds(now: SystemTime) -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-/// Whether nobody has used a room for [`LIFETIME`]. The recorded time may be in the future if the machine's clock was wrong.
+/// Whether no device has used a room for [`LIFETIME`]. The recorded time may be in the future if the machine's clock was wrong; it is
+/// 0 in a file that has none.
 pub(super) fn has_expired(recorded_at: u64, now: SystemTime) -> bool {
-    unix_seconds(now).saturating_sub(recorded_at) > LIFETIME.as_secs()
+    recorded_at > 0 && unix_seconds(now).saturating_sub(recorded_at) > LIFETIME.as_secs()
 }
 
 /// Whether the use of a room must be recorded again. A recorded time in the future is replaced, because the room would expire late.
@@ -76,6 +77,7 @@ mod tests {
             (70 * DAY, false),
             (100 * DAY, false),
             (200 * DAY, false),
+            (0, false),
         ] {
             assert_eq!(has_expired(recorded_at, now), expected, "{recorded_at}");
         }

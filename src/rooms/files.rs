@@ -107,10 +107,12 @@ impl RoomFolder {
                         history: History::load(&path),
                     })
                 }
+                LoadedState::Missing if path.exists() => {
+                    damaged("the file is empty".into(), Some(store))
+                }
                 LoadedState::Missing => {
-                    // The server never writes an empty file, and a link may lead nowhere.
                     tracing::warn!(
-                        "the state file of room {id} is empty, so there is no such room"
+                        "the link to the state file of room {id} leads nowhere, so there is no such room"
                     );
                     return None;
                 }

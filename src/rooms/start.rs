@@ -196,7 +196,7 @@ impl Rooms {
     /// update.
     ///
     /// The room may still list members that the house lacks, and does so while its disk is full. They have no rights: a member that
-    /// the house lacks has no token, and no later device gets its id (`skip_member_ids` in `lib.rs`).
+    /// the house lacks has no token, and no later device gets its id (`skip_member_ids` in `startup.rs`).
     pub(super) fn add(
         &self,
         StartedHub {
