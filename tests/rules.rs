@@ -470,8 +470,8 @@ async fn three_of_five_skip_a_track_together() {
     let current = ring(&phones[0]).await[0].clone();
     let vote = |up: bool| json!({ "trackId": current, "up": up });
     for phone in &phones[..2] {
-        let nobody = "Nobody can skip by vote here: the rules do not permit it";
-        let expected = text(("skip-votes-off", nobody));
+        let sentence = "Skipping by vote is not possible here: the rules do not permit it";
+        let expected = text(("skip-votes-off", sentence));
         assert_eq!(refused(phone, "/vote-skip", vote(true)).await, expected);
     }
     set_rules(&phones[0], json!({ "skipShare": 0.5 })).await;
@@ -598,7 +598,7 @@ async fn room_without_hosts_is_claimed_by_the_next_change() {
     assert_eq!(code, "hosts-only");
     assert_eq!(
         sentence,
-        "Nobody is host: the first to change a rule becomes host"
+        "There is no host yet: the first to change a rule becomes host"
     );
     let snapshot = set_rules(&phones[2], json!({ "maxPicks": 5 })).await;
     assert_eq!(snapshot["hosts"], json!(["m3"]));

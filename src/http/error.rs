@@ -207,7 +207,7 @@ impl From<HubError> for ApiError {
                 Rejection::CoolingDown => {
                     ApiError::Unprocessable("cooling-down", sentence(&rejection))
                 }
-                Rejection::NobodyForDj => {
+                Rejection::NoCandidateForDj => {
                     ApiError::Unprocessable("nobody-for-dj", sentence(&rejection))
                 }
                 Rejection::NoSuchVote => {

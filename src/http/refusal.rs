@@ -11,24 +11,24 @@ pub(super) fn sentence(refusal: Refusal, room: &DurableState) -> String {
         [others @ .., last] => Some(format!("{} and {last} are hosts", others.join(", "))),
     };
     let dj = room.dj.map(|dj| format!("{} is DJ", name(room, dj)));
-    let nobody = "Nobody is host: the first to change a rule becomes host";
+    let no_host = "There is no host yet: the first to change a rule becomes host";
     match refusal {
-        Refusal::HostsOnly => hosts.unwrap_or_else(|| nobody.into()),
-        Refusal::DjOnly => dj.or(hosts).unwrap_or_else(|| nobody.into()),
+        Refusal::HostsOnly => hosts.unwrap_or_else(|| no_host.into()),
+        Refusal::DjOnly => dj.or(hosts).unwrap_or_else(|| no_host.into()),
         Refusal::OwnerOnly(Some(owner)) => owner_sentence(&name(room, owner), [hosts]),
-        Refusal::OwnerOnly(None) => hosts.unwrap_or_else(|| nobody.into()),
+        Refusal::OwnerOnly(None) => hosts.unwrap_or_else(|| no_host.into()),
         Refusal::PickerOnly(Some(owner)) => owner_sentence(&name(room, owner), [dj, hosts]),
         Refusal::PickerOnly(None) => match (dj, hosts) {
             (Some(dj), Some(hosts)) => format!("{dj}, and {hosts}"),
-            (dj, hosts) => dj.or(hosts).unwrap_or_else(|| nobody.into()),
+            (dj, hosts) => dj.or(hosts).unwrap_or_else(|| no_host.into()),
         },
         Refusal::OrderedByRule => {
-            "Nobody may move tracks here: the rules determine their order".into()
+            "Tracks cannot be moved here: the rules determine their order".into()
         }
         Refusal::SkipVotesAreOff => {
-            "Nobody can skip by vote here: the rules do not permit it".into()
+            "Skipping by vote is not possible here: the rules do not permit it".into()
         }
-        Refusal::ChatIsOff => "Nobody may write here: the chat is off".into(),
+        Refusal::ChatIsOff => "Messages cannot be written here: the chat is off".into(),
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn sentences_name_who_may() {
-        let nobody = "Nobody is host: the first to change a rule becomes host";
+        let no_host = "There is no host yet: the first to change a rule becomes host";
         for (refusal, hosts, dj, expected) in [
             (Refusal::HostsOnly, &[1][..], None, "Ada is host"),
             (
@@ -96,10 +96,10 @@ mod tests {
                 None,
                 "Ada, Ben and Phone 3 are hosts",
             ),
-            (Refusal::HostsOnly, &[], None, nobody),
+            (Refusal::HostsOnly, &[], None, no_host),
             (Refusal::DjOnly, &[1], Some(2), "Ben is DJ"),
             (Refusal::DjOnly, &[1], None, "Ada is host"),
-            (Refusal::DjOnly, &[], None, nobody),
+            (Refusal::DjOnly, &[], None, no_host),
             (
                 Refusal::OwnerOnly(Some(MemberId(2))),
                 &[1],
@@ -136,7 +136,7 @@ mod tests {
                 Refusal::SkipVotesAreOff,
                 &[1],
                 Some(4),
-                "Nobody can skip by vote here: the rules do not permit it",
+                "Skipping by vote is not possible here: the rules do not permit it",
             ),
         ] {
             assert_eq!(sentence(refusal, &room(hosts, dj)), expected, "{refusal:?}");

@@ -391,8 +391,8 @@ pub enum Rejection {
     #[error("this phone was DJ a moment ago, and cannot be DJ again yet")]
     CoolingDown,
     /// No listener can be DJ.
-    #[error("nobody who listens can be DJ now")]
-    NobodyForDj,
+    #[error("no listener can be DJ now")]
+    NoCandidateForDj,
     /// The track of a vote is not the current one, or not a pick.
     #[error("the vote is about a track that plays no more, or waits no more")]
     NoSuchVote,

@@ -57,11 +57,11 @@ pub enum Refusal {
     OwnerOnly(Option<MemberId>),
     /// The device that has picked the track, if it is still paired, the DJ and the hosts.
     PickerOnly(Option<MemberId>),
-    /// Nobody, because the rules do not let the listeners skip together.
+    /// No device: the rules do not let the listeners skip together.
     SkipVotesAreOff,
-    /// Nobody, because the rules determine the order of the picks.
+    /// No device: the rules determine the order of the picks.
     OrderedByRule,
-    /// Nobody, because the rules permit no messages.
+    /// No device: the rules permit no messages.
     ChatIsOff,
 }
 

@@ -87,7 +87,7 @@ impl Rooms {
                 updated = self.update_members(hub).await;
             }
             if let Some(first_update) = first_update.take() {
-                // Nobody may wait any more.
+                // The receiver may have been dropped.
                 let _ = first_update.send(());
             }
             let retry = async {

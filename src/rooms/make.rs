@@ -233,7 +233,7 @@ impl Rooms {
         ];
         let mut room = Room::default();
         for command in commands.into_iter().flatten() {
-            // Nobody can hear the events of a room that does not exist yet.
+            // No stream can receive the events of a room that does not exist yet.
             if let Ok((next, _)) = room::apply(&room, &command, context) {
                 room = next;
             }

@@ -37,7 +37,7 @@ impl Transition {
         let listeners = self.room.live.listeners.iter().copied();
         let mut candidates: Vec<_> = listeners.filter(|m| !self.is_cooling_down(*m)).collect();
         if candidates.is_empty() {
-            return Err(Rejection::NobodyForDj);
+            return Err(Rejection::NoCandidateForDj);
         }
         candidates.retain(|candidate| !self.room.durable.is_dj(*candidate));
         if !candidates.is_empty() {

@@ -110,7 +110,7 @@ pub(super) fn expected_rejection(
                 Control::ChooseDj { .. } => stale(*if_match).or_else(|| {
                     let mut listeners = room.live.listeners.iter();
                     let can_be = listeners.any(|member| !is_cooling_down(*member));
-                    (!can_be).then_some(Rejection::NobodyForDj)
+                    (!can_be).then_some(Rejection::NoCandidateForDj)
                 }),
                 Control::VoteDj { member_id } => {
                     stale(*if_match).or_else(|| unknown_member(member_id?))
