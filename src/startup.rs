@@ -149,6 +149,11 @@ pub(super) async fn start(
     })
 }
 
+/// More members than a room of a house has had.
+const UNKNOWN_MEMBERS: u32 = 1_000;
+/// Higher numbers of members are those of a damaged file.
+const MAX_SKIPPED_ID: u32 = 1_000_000_000;
+
 /// The current tracks and the picks of all rooms that are known.
 fn awaited_tracks(house: Option<&StartState>, others: &FoundRooms) -> Vec<TrackId> {
     let states = house.into_iter().chain(others.states());
@@ -158,11 +163,17 @@ fn awaited_tracks(house: Option<&StartState>, others: &FoundRooms) -> Vec<TrackI
 }
 
 /// Makes the ids of new devices unlike those of the members of other rooms, also if the house has lost some of them, for example
-/// because its state file was restored from a backup. So no device has the rights of another one.
+/// because its state file was restored from a backup. So no device has the rights of another one in these rooms.
 fn skip_member_ids(house: &mut StartState, others: &FoundRooms) {
     let numbers = others.states().map(|state| state.room.private.last_member);
     let last = &mut house.room.private.last_member;
-    *last = numbers.fold(*last, u32::max);
+    *last = numbers
+        .filter(|number| *number < MAX_SKIPPED_ID)
+        .fold(*last, u32::max);
+    // The members of a room that is damaged or still being read are not known.
+    if !others.are_known() && *last < MAX_SKIPPED_ID {
+        *last += UNKNOWN_MEMBERS;
+    }
 }
 
 /// Whether a room has no tracks yet and expects none back, so that a partial index does no harm.
@@ -178,8 +189,8 @@ fn usable_catalog(scanner: &Scanner, accepts_partial: bool) -> Option<Arc<TrackC
     is_usable.then(|| Arc::new(index.for_room()))
 }
 
-/// Opens the audio folders, on the blocking pool. `awaited` are the room's current track and its picks, which stay in the index
-/// even if better copies of the same recordings exist.
+/// Opens the audio folders, on the blocking pool. `awaited` are the current tracks and the picks of all rooms that are known,
+/// which stay in the index even if better copies of the same recordings exist.
 async fn open_scanner(
     config: &Config,
     awaited: Vec<TrackId>,

@@ -39,7 +39,7 @@ pub enum StoreError {
 /// The result of [`Store::load`].
 #[derive(Debug)]
 pub enum LoadedState {
-    /// There is no state file, or one that an administrator has created: this is the first start.
+    /// There is no state file, or an empty one that an administrator has created: this is the first start.
     Missing,
     /// The state file holds a valid room.
     Valid(Box<(Room, RoomProfile)>),
@@ -175,6 +175,18 @@ impl Store {
         match parse_with_profile(&bytes) {
             Ok(state) => LoadedState::Valid(Box::new(state)),
             Err(why) => LoadedState::Damaged(why),
+        }
+    }
+
+    /// Replaces the state file if there is one and it is empty. Blocks.
+    ///
+    /// # Errors
+    /// Those of [`Store::save`].
+    pub fn fill_empty_file(&self, room: &Room, profile: &RoomProfile) -> io::Result<()> {
+        let found = fs::metadata(self.files.state_path());
+        match found.is_ok_and(|file| file.len() == 0) {
+            true => self.save(room, profile),
+            false => Ok(()),
         }
     }
 

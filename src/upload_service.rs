@@ -317,7 +317,7 @@ impl UploadService {
             self.complete_received();
             // As long as a room is damaged or not loaded, it is unknown which tracks it needs.
             if !self.rooms.are_known() {
-                sleep(interval).await;
+                self.record_uses_for(interval).await;
                 continue;
             }
             let service = self.clone();

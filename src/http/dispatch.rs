@@ -16,7 +16,7 @@ use super::gate::{self, PairedDevice};
 use super::listen::ListenSocketKind;
 use super::routes::{Handler, METRICS_PATH, ROUTES, Route, is_of_house};
 use super::socket::ConnectionInfo;
-use super::{App, Body, assets, control, empty, https_setup, unread_body, uploads};
+use super::{App, Body, assets, control, empty, https_setup, rooms, unread_body, uploads};
 use crate::base_path::{BasePath, Location};
 use crate::clock;
 use crate::rooms::{RoomEntry, Rooms};
@@ -162,7 +162,7 @@ fn strip_room(rooms: &Rooms, head: &mut Request<()>) -> Option<Arc<RoomEntry>> {
 /// The response to a request at the address of a room that does not exist.
 ///
 /// # Errors
-/// 401 for a request that needs a token and has none; otherwise 404. A browser that opens the page gets it with this status, because
+/// 401 for a request that needs a token and has none; otherwise those of [`rooms::no_such_room`]. A browser that opens the page gets it with this status, because
 /// the page leads on to the house.
 fn without_room(call: &Call<'_>) -> HandlerResult {
     let (path, method) = (call.head.uri().path(), call.head.method());
@@ -186,7 +186,7 @@ fn without_room(call: &Call<'_>) -> HandlerResult {
         }
         None => {}
     }
-    Err(ApiError::NO_SUCH_ROOM)
+    Err(rooms::no_such_room(&call.app.rooms))
 }
 
 pub(super) fn redirect(location: &str) -> Response<Body> {

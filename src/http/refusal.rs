@@ -2,7 +2,7 @@
 
 use crate::room::{DurableState, MemberId, Refusal};
 
-/// Words a refusal: names the members who may do it, or says that no member may.
+/// Words a refusal: names the members who may do it, or says what is not possible and why.
 pub(super) fn sentence(refusal: Refusal, room: &DurableState) -> String {
     let hosts: Vec<_> = room.hosts.iter().map(|host| name(room, *host)).collect();
     let hosts = match &hosts[..] {

@@ -14,7 +14,7 @@ use super::sync::no_content;
 use super::{Body, gate, json};
 use crate::hub::Accepted;
 use crate::room::Command;
-use crate::rooms::{RoomEntry, RoomError};
+use crate::rooms::{RoomEntry, RoomError, RoomStatus, Rooms};
 use crate::wire::{EnterRoomRequest, LockRoomRequest, MakeRoomRequest, NameRoomRequest};
 
 type HandlerResult = Result<Response<Body>, ApiError>;
@@ -150,19 +150,26 @@ fn find_managed(call: &Call<'_>) -> Result<Arc<RoomEntry>, ApiError> {
 /// The room in the path. Callers look for the device first: 401 comes before 404.
 ///
 /// # Errors
-/// 404
+/// Those of [`no_such_room`].
 fn find(call: &Call<'_>) -> Result<Arc<RoomEntry>, ApiError> {
-    call.app
-        .rooms
-        .find(call.parameter)
-        .ok_or(ApiError::NO_SUCH_ROOM)
+    let room = call.app.rooms.find(call.parameter);
+    room.ok_or_else(|| no_such_room(&call.app.rooms))
+}
+
+/// The error for a room that is not in the list: 404, or 503 while the folder of the rooms has not been read, because phones leave a
+/// room that does not exist for good.
+pub(super) fn no_such_room(rooms: &Rooms) -> ApiError {
+    match rooms.are_listed() {
+        true => ApiError::NO_SUCH_ROOM,
+        false => RoomError::Opening.into(),
+    }
 }
 
 /// Checks that the sender may rename, lock or remove a room: a host of the room, or its maker while it has none, a host of the house
 /// room, and everyone on the local socket. Everyone may rename a house room without hosts. The hosts of a damaged room are not known.
 ///
 /// # Errors
-/// 401 without a valid token, 403 for others.
+/// 401 without a valid token, 403 for others, 503 while the hosts are not known because the file is still being read.
 fn check_manager(call: &Call<'_>, room: &RoomEntry) -> Result<(), ApiError> {
     if call.is_local() {
         return Ok(());
@@ -177,6 +184,9 @@ fn check_manager(call: &Call<'_>, room: &RoomEntry) -> Result<(), ApiError> {
     });
     if is_allowed || call.app.rooms.is_host_of_house(member) {
         return Ok(());
+    }
+    if matches!(room.status, RoomStatus::Opening) {
+        return Err(RoomError::Opening.into());
     }
     Err(ApiError::Forbidden(
         "not-room-host",

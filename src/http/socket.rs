@@ -536,7 +536,8 @@ mod tests {
             segment_size > 4_096,
             "the loopback interface has large segments"
         );
-        assert!(socket.recv_buffer_size()? >= 2 * segment_size);
+        // The kernel reports twice the size that was set.
+        assert!(socket.recv_buffer_size()? >= 4 * segment_size);
         Ok(())
     }
 }

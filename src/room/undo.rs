@@ -107,7 +107,7 @@ impl Transition {
         durable.picked_by = undo.picked_by;
         self.room.private.pick_places = undo.pick_places.clone();
         self.keep_votes(&voted);
-        // Since the change, the order of the rules, votes or the promised start may have changed.
+        // Since the change, the rule for the order, the votes or the promised start may have changed.
         self.sort_picks();
         if let Some(playback) = undo.playback {
             Arc::make_mut(&mut self.room.live.decoded_lengths).forget_shortening();

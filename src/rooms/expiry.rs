@@ -10,8 +10,8 @@ use super::{RoomEntry, Rooms};
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How old the recorded time may become while the room is used: each record is a write.
 const PRECISION: Duration = Duration::from_secs(24 * 60 * 60);
-/// The time between two checks of which rooms are used.
-pub(super) const CHECK_INTERVAL: Duration = PRECISION;
+/// The time between two checks of which rooms are used. Short, because the clock of a machine may be corrected only after the start.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Seconds since 1970 (UTC).
 pub(super) fn unix_seconds(now: SystemTime) -> u64 {

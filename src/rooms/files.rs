@@ -70,24 +70,23 @@ impl RoomFolder {
     }
 
     /// The ids of all rooms. Blocks.
-    pub(super) fn list(&self) -> Vec<RoomId> {
-        let mut ids: Vec<RoomId> = match fs::read_dir(&self.0) {
-            Ok(entries) => entries
-                .flatten()
-                .filter_map(|entry| {
-                    let name = entry.file_name().into_string().ok()?;
-                    let id: RoomId = name.strip_suffix(SUFFIX)?.parse().ok()?;
-                    (!id.is_house()).then_some(id)
-                })
-                .collect(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
-            Err(error) => {
-                tracing::error!("the rooms in {} cannot be read: {error}", self.0.display());
-                return Vec::new();
-            }
+    ///
+    /// # Errors
+    /// The folder cannot be read. One that is missing has no rooms.
+    pub(super) fn list(&self) -> io::Result<Vec<RoomId>> {
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
         };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name().into_string().ok();
+            let id = name.and_then(|name| name.strip_suffix(SUFFIX)?.parse::<RoomId>().ok());
+            ids.extend(id.filter(|id| !id.is_house()));
+        }
         ids.sort();
-        ids
+        Ok(ids)
     }
 
     /// Locks and loads a room. One that nobody has used for a long time is set aside instead. Blocks.
@@ -107,15 +106,12 @@ impl RoomFolder {
                         history: History::load(&path),
                     })
                 }
-                LoadedState::Missing if path.exists() => {
-                    damaged("the file is empty".into(), Some(store))
+                LoadedState::Missing if path.symlink_metadata().is_ok() => {
+                    let why = "the file is empty, or is a link that leads nowhere";
+                    damaged(why.into(), Some(store))
                 }
-                LoadedState::Missing => {
-                    tracing::warn!(
-                        "the link to the state file of room {id} leads nowhere, so there is no such room"
-                    );
-                    return None;
-                }
+                // The file was removed since the folder was listed.
+                LoadedState::Missing => return None,
                 LoadedState::Damaged(why) => damaged(why, Some(store)),
             },
             Err(error) => damaged(error.to_string(), None),

@@ -43,10 +43,6 @@ impl HouseMembers {
         }
     }
 
-    pub(super) fn has(&self, member: MemberId) -> bool {
-        self.clients.contains_key(&member)
-    }
-
     fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.clients, &other.clients) && Arc::ptr_eq(&self.hosts, &other.hosts)
     }

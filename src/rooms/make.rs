@@ -193,6 +193,9 @@ impl Rooms {
         let path = folder.state_file(&id);
         let create = move || -> io::Result<LoadedRoom> {
             folder.create()?;
+            if path.symlink_metadata().is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
             let store = Store::open(&path).map_err(io::Error::other)?;
             if let Err(error) = store.save(&state.room, &state.profile) {
                 // After a failed flush of the folder, the file may exist although the room was refused.

@@ -1,6 +1,7 @@
 //! The rooms that a start finds beside the house room. Each is loaded by itself, so that a file system that hangs delays one room
 //! only: the server starts without that room, which is listed, and runs once its files have been read.
 
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,10 +11,9 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::files::{Damage, OpenedRoom, RoomFolder};
-use super::follow::{HouseMembers, RETRY_INTERVAL};
+use super::follow::RETRY_INTERVAL;
 use super::{RoomEntry, RoomId, RoomStatus, Rooms};
-use crate::hub::{Hub, HubError, StartState};
-use crate::room::{Command, Rejection};
+use crate::hub::StartState;
 
 /// The longest wait for the files of the rooms at a start.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ pub(super) struct Rest {
 #[derive(Debug)]
 struct OpeningRoom {
     id: RoomId,
-    /// Ends with `None` if the room has expired or is empty.
+    /// Ends with `None` if the room has expired.
     task: JoinHandle<Option<OpenedRoom>>,
 }
 
@@ -56,8 +56,7 @@ impl FoundRooms {
         let deadline = Instant::now() + OPEN_TIMEOUT;
         let folder = RoomFolder::beside(&state_file);
         let mut found = FoundRooms::default();
-        let of_list = folder.clone();
-        let mut list = spawn_blocking(move || of_list.list());
+        let mut list = tokio::spawn(list(folder.clone()));
         let Ok(ids) = timeout_at(deadline, &mut list).await else {
             tracing::error!("the folder of the rooms cannot be read yet");
             found.rest.listing = Some((folder, list));
@@ -79,9 +78,28 @@ impl FoundRooms {
         self.opened.iter().filter_map(OpenedRoom::state)
     }
 
-    /// Whether all rooms were loaded in time.
+    /// Whether all rooms were loaded in time. Some may be damaged.
     pub(crate) fn is_complete(&self) -> bool {
         self.rest.opening.is_empty() && self.rest.listing.is_none()
+    }
+
+    /// Whether the states of all rooms are known.
+    pub(crate) fn are_known(&self) -> bool {
+        self.is_complete() && self.opened.iter().all(|room| room.state().is_some())
+    }
+}
+
+/// The ids of all rooms. Tries again until the folder can be read: rooms that are not listed would seem not to exist.
+async fn list(folder: RoomFolder) -> Vec<RoomId> {
+    loop {
+        let of_list = folder.clone();
+        match spawn_blocking(move || of_list.list()).await {
+            Ok(Ok(ids)) => return ids,
+            Ok(Err(error)) => tracing::error!("the folder of the rooms cannot be read: {error}"),
+            // The runtime is shutting down.
+            Err(_) => pending().await,
+        }
+        sleep(RETRY_INTERVAL).await;
     }
 }
 
@@ -108,16 +126,14 @@ impl Rooms {
     }
 
     /// Whether the list has all rooms. Some may still be loaded.
-    pub(super) fn are_listed(&self) -> bool {
+    pub fn are_listed(&self) -> bool {
         self.registry.is_listed.load(Ordering::Relaxed)
     }
 
     /// Lists the rooms that were not loaded in time, and starts each once it has been loaded.
     pub(super) fn start_later(&self, Rest { opening, listing }: Rest) {
-        // Of a damaged house nothing is known.
-        let members = self.registry.house.hub().map(HouseMembers::of);
         for room in opening {
-            self.start_when_opened(room, members.clone());
+            self.start_when_opened(room);
         }
         let Some((folder, list)) = listing else {
             self.registry.is_listed.store(true, Ordering::Relaxed);
@@ -128,17 +144,14 @@ impl Rooms {
         tokio::spawn(async move {
             for id in list.await.unwrap_or_default() {
                 let room = OpeningRoom::begin(&folder, id);
-                rooms.start_when_opened(room, members.clone());
+                rooms.start_when_opened(room);
             }
             rooms.registry.is_listed.store(true, Ordering::Relaxed);
         });
     }
 
-    fn start_when_opened(&self, room: OpeningRoom, members_at_start: Option<HouseMembers>) {
-        tracing::error!(
-            "the file of room {} cannot be read yet; the room is closed until then",
-            room.id
-        );
+    fn start_when_opened(&self, room: OpeningRoom) {
+        tracing::error!("room {} is closed until its file has been read", room.id);
         let (status, pairing) = (RoomStatus::Opening, self.new_pairing());
         let entry = RoomEntry::new(room.id.clone(), status, pairing, Arc::default());
         self.insert(Arc::new(entry));
@@ -149,53 +162,18 @@ impl Rooms {
                 return;
             }
             match opened {
-                Some(opened) => rooms.start_late(opened, members_at_start).await,
+                Some(opened) => rooms.start_late(opened),
                 None => rooms.take_out(&room.id),
             }
         });
     }
 
     /// Starts a room that was loaded after the house had started.
-    async fn start_late(&self, room: OpenedRoom, members_at_start: Option<HouseMembers>) {
-        let Some(started) = self.start_opened(room) else {
-            return;
-        };
-        if let (Some(hub), Some(members)) = (started.entry.hub(), members_at_start) {
-            if self.expel_lost(hub, &members).await.is_err() {
-                return;
-            }
+    fn start_late(&self, room: OpenedRoom) {
+        if let Some(started) = self.start_opened(room) {
+            tracing::info!("room {} is open", started.entry.id);
+            // Nothing waits for the first update.
+            drop(self.add(started));
         }
-        tracing::info!("room {} is open", started.entry.id);
-        self.add(started).await;
-    }
-
-    /// Removes the members that the house did not have at its start. When the house chose the ids of devices that were paired since
-    /// then, the members of this room were not known, so a new device may have the id of a lost one. The room must not run before.
-    ///
-    /// # Errors
-    /// [`HubError::Closing`]
-    async fn expel_lost(&self, hub: &Hub, members_at_start: &HouseMembers) -> Result<(), HubError> {
-        let members = hub.view().room.durable.clients.clone();
-        for member in members.keys().copied() {
-            if members_at_start.has(member) {
-                continue;
-            }
-            let removed_by = None;
-            loop {
-                match hub.submit(Command::Expel { member, removed_by }).await {
-                    Ok(_)
-                    | Err(HubError::Rejected {
-                        rejection: Rejection::NotPaired,
-                        ..
-                    }) => break,
-                    Err(HubError::Closing) => return Err(HubError::Closing),
-                    Err(error) => {
-                        tracing::warn!("a room cannot be opened yet: {error}");
-                        sleep(RETRY_INTERVAL).await;
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 }

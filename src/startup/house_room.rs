@@ -67,7 +67,12 @@ pub(super) async fn set_state_aside(
 /// A description of the damage to the state file.
 fn load_room(store: &Store) -> Result<StartState, String> {
     match store.load() {
-        LoadedState::Missing => Ok(StartState::default()),
+        LoadedState::Missing => {
+            let state = StartState::default();
+            // An empty file would be damaged once the server has written others. A failed write is repeated by the first change.
+            let _ = store.fill_empty_file(&state.room, &state.profile);
+            Ok(state)
+        }
         LoadedState::Valid(state) => {
             let (room, profile) = *state;
             Ok(StartState { room, profile })

@@ -232,7 +232,8 @@ fn house_step() -> impl Strategy<Value = HouseStep> {
 #[test]
 fn no_device_listens_in_two_rooms_and_no_barrier_waits_for_one_that_moved() {
     let mean_steps = MAX_STEPS as u64 / 2;
-    let histories = random::requested_steps().map_or(HISTORIES, |steps| steps / mean_steps);
+    let histories =
+        random::requested_steps().map_or(HISTORIES, |steps| (steps / mean_steps).max(1));
     let mut runner = TestRunner::new(Config {
         cases: u32::try_from(histories).expect("fewer histories"),
         // A step that is none in a room is drawn again.

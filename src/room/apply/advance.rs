@@ -7,6 +7,7 @@ use super::super::command::Rejection;
 use super::super::event::{AdvanceReason, EventKind};
 use super::super::id::{MemberId, TrackId};
 use super::super::queue;
+use super::super::rules::PickOrder;
 use super::super::segue::{MAX_EARLY_MS, MAX_LATE_MS};
 use super::super::transition::Transition;
 
@@ -89,6 +90,10 @@ impl Transition {
         durable.queue_index = queue::advance(durable.queue.len(), durable.queue_index);
         let pick = durable.take_pick(track_id);
         durable.picked_by = pick.map_or(Some(member), |pick| pick.by);
+        if durable.rules.order != PickOrder::First {
+            // The promise for a pick that stayed first because of it has ended.
+            self.sort_picks_behind(None);
+        }
         self.start_current(track_id, AdvanceReason::PlayNow, promised_start_ms);
         Ok(())
     }

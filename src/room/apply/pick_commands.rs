@@ -148,13 +148,18 @@ impl Transition {
         pick_order::set_order_of_arrival(places, &self.room.durable.picks);
     }
 
-    /// Puts the picks into the order of the rules, also in the ring.
+    /// Puts the picks into the order of the rules, also in the ring. One whose start is promised stays first.
     pub(in crate::room) fn sort_picks(&mut self) {
         let promised = self.room.live.segue.map(|segue| segue.track_id);
+        self.sort_picks_behind(promised);
+    }
+
+    /// Puts the picks into the order of the rules, also in the ring; `first` stays first, if it is.
+    pub(super) fn sort_picks_behind(&mut self, first: Option<TrackId>) {
         let durable = &mut self.room.durable;
         let mut picks = durable.picks.to_vec();
         let places = &self.room.private.pick_places;
-        pick_order::sort(&mut picks, durable.rules.order, places, promised);
+        pick_order::sort(&mut picks, durable.rules.order, places, first);
         if picks != *durable.picks {
             durable.picks = Arc::new(picks);
             self.place_picks();

@@ -1,6 +1,6 @@
 // What the sheet of rooms does. Each action shows a message if it fails.
 
-import { getRooms, leaveRoom, lockRoom, makeRoom, removeRoom, renameRoom } from '../net/rooms-api.js';
+import { leaveRoom, lockRoom, makeRoom, refreshRooms, removeRoom, renameRoom } from '../net/rooms-api.js';
 import { ApiError, describeError, problemMessage } from '../net/http.js';
 
 /** @typedef {import('../net/room-address.js').RoomId} RoomId */
@@ -21,7 +21,7 @@ const PASSWORD_CODES = ['password-needed', 'wrong-password', 'too-many-passwords
  * @param {() => Promise<void>} options.returnToHouse
  */
 export function createRoomActions({ store, attempt, showMessage, enterRoom, returnToHouse }) {
-  const refresh = async () => store.update({ rooms: await getRooms() });
+  const refresh = () => refreshRooms(store);
   /** @param {Promise<unknown>} request */
   const attemptAndRefresh = (request) => attempt(request.then(refresh));
 

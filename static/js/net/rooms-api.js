@@ -25,6 +25,19 @@ export async function getRooms() {
   return (await request('/rooms', { cache: 'no-store' })).json();
 }
 
+/**
+ * Updates the list of rooms in the store. Asks again if the event stream has sent a list meanwhile, because the response may be the
+ * older one.
+ * @param {import('../store.js').Store} store
+ */
+export async function refreshRooms(store) {
+  for (;;) {
+    const known = store.get().rooms;
+    const rooms = await getRooms();
+    if (store.get().rooms === known) return store.update({ rooms });
+  }
+}
+
 /** @param {string} name @param {string | null} password @returns {Promise<{roomId: RoomId, name: string}>} */
 export async function makeRoom(name, password) {
   return (await post('/rooms', password === null ? { name } : { name, password })).json();

@@ -8,7 +8,7 @@ import { ApiError, problemMessage } from './http.js';
 import { createIndexSync } from './index-sync.js';
 import { HOUSE, currentRoomId, setCurrentRoom } from './room-address.js';
 import { createMessageHandler } from './room-messages.js';
-import { enterRoom as requestEntry, getRooms } from './rooms-api.js';
+import { enterRoom as requestEntry, getRooms, refreshRooms } from './rooms-api.js';
 import { roomFromSnapshot } from '../room/reducer.js';
 import { sleep } from '../timer.js';
 
@@ -88,12 +88,10 @@ export function createSession({ store, nowPlaying, indexCache, showMessage, onTa
     const isOtherRoom = roomId !== store.get().roomId;
     store.update({ ...(isOtherRoom && ROOM_DEFAULTS), view: 'room', isRoomLocked: false, room, memberId, roomId, connection: 'connecting', disconnectReason: null });
     indexSync.refresh();
-    refreshRooms();
+    // The server sends the list only when it changes. An older server has none.
+    refreshRooms(store).catch(() => {});
     eventStream.open();
   }
-
-  /** The server sends the list only when it changes. An older server has none. */
-  const refreshRooms = () => void getRooms().then((rooms) => store.update({ rooms }), () => {});
 
   /** The page must not show the room before while its requests go to the house room. */
   function goToHouse() {

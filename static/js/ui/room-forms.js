@@ -35,12 +35,17 @@ export function createNewRoomForm(make, onMade) {
   const form = /** @type {HTMLFormElement} */ (cloneTemplate('rooms-new-template'));
   const nameField = queryElement(form, '[type=text]', HTMLInputElement);
   const passwordField = queryElement(form, '[type=password]', HTMLInputElement);
-  onSubmit(form, async () => {
-    const name = nameField.value.trim();
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    const [name, password] = [nameField.value.trim(), passwordField.value];
     if (name === '') return nameField.focus();
-    if (!(await make(name, passwordField.value || null))) return;
+    // At once, so that the fields are free for another room before the server has answered.
     form.reset();
-    onMade(name);
+    if (await make(name, password || null)) return onMade(name);
+    if (nameField.value === '') {
+      nameField.value = name;
+      passwordField.value = password;
+    }
   });
   return form;
 }

@@ -293,6 +293,10 @@ impl<'a> EventReplay<'a> {
                     if !is_pick {
                         visible.picked_by = Some(*member);
                     }
+                    if self.visible.rules.order != PickOrder::First {
+                        self.sort_picks_behind(None, after);
+                        self.visible.place_picks();
+                    }
                     return;
                 }
                 Control::Previous => {
@@ -444,13 +448,13 @@ impl<'a> EventReplay<'a> {
     /// Puts the picks into the order of the rules.
     fn sort_picks(&mut self, after: &Room) {
         let promised = self.expectation.room.live.segue;
+        self.sort_picks_behind(promised.map(|segue| segue.track_id), after);
+    }
+
+    fn sort_picks_behind(&mut self, promised: Option<TrackId>, after: &Room) {
         let visible = &mut self.visible;
-        visible.picks = pick_places::sorted(
-            &visible.picks,
-            visible.rules.order,
-            &after.private.pick_places,
-            promised.map(|segue| segue.track_id),
-        );
+        let places = &after.private.pick_places;
+        visible.picks = pick_places::sorted(&visible.picks, visible.rules.order, places, promised);
     }
 
     /// Applies `rules.changed`.

@@ -5,8 +5,10 @@ import { test } from 'node:test';
 import { messageText, text } from '../../../static/js/language/texts.js';
 import { createRoomActions } from '../../../static/js/app/room-actions.js';
 import { ApiError } from '../../../static/js/net/http.js';
+import { refreshRooms } from '../../../static/js/net/rooms-api.js';
 import { HOUSE, roomIdAt, roomPageUrl, roomPath } from '../../../static/js/net/room-address.js';
 import { hasSeveralRooms, playedText, roomName } from '../../../static/js/room/room-list.js';
+import { createStore } from '../../../static/js/store.js';
 
 test('a room has its requests and its page below the house', () => {
   assert.equal(roomPath('/play', HOUSE), '/play');
@@ -59,4 +61,18 @@ test('an answer about the password is shown at its field', async () => {
   assert.deepEqual(await enter(new ApiError(403, '', 0, 'wrong-password'), 'tomato'), ['needs-password', 'That is not the password', []]);
   assert.deepEqual(await enter(new ApiError(429, '', 42, 'too-many-passwords'), 'tomato'), ['needs-password', 'Too many attempts with a password. Wait 42 seconds.', []]);
   assert.deepEqual(await enter(new ApiError(404, '', 0, 'no-such-room'), 'tomato'), ['failed', null, ['There is no such room any more']]);
+});
+
+test('an older response does not replace a list that the stream has sent', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const store = createStore(/** @type {any} */ ({ rooms: [] }));
+  const [garden, terrace] = [{ roomId: 'k3' }, { roomId: 'k4' }];
+  const responses = [[garden], [garden, terrace]];
+  t.mock.method(globalThis, 'fetch', async () => {
+    // The list of the stream arrives during the first request.
+    if (responses.length === 2) store.update({ rooms: /** @type {any} */ ([garden, terrace]) });
+    return Response.json(responses.shift());
+  });
+  await refreshRooms(store);
+  assert.deepEqual(store.get().rooms, [garden, terrace]);
 });
