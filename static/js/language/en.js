@@ -334,6 +334,7 @@ export const en = {
   'rooms.nobody': 'No phone listens',
   'rooms.nothing': 'Nothing to play',
   'rooms.damaged': 'The file of this room on the server is damaged, so the room cannot be entered. A host of the house can remove the room.',
+  'rooms.notRead': 'The server is still reading its rooms; try again in a moment',
   'rooms.new': 'New room',
   'rooms.name': 'Room name',
   'rooms.password': 'Password',
@@ -570,6 +571,6 @@ export const en = {
   'problem.not-room-host': 'Only hosts of this room or of the house may do this',
   'problem.state-damaged': '{detail}',
   'problem.not-written': '{detail}',
-  'problem.room-opening': 'The server is still reading its rooms; try again in a moment',
+  'problem.room-opening': 'The server cannot read the file of this room yet. The room opens by itself.',
   'problem.server-closing': 'The server is closing',
 };

@@ -24,6 +24,12 @@ export function hasSeveralRooms(rooms) {
   return rooms.length > 1;
 }
 
+/** Why no device can enter a room; `null` if devices can. @param {RoomRow} row @returns {import('../language/texts.js').TextKey | null} */
+export function whyUnavailable({ damaged, opening }) {
+  if (damaged) return 'rooms.damaged';
+  return opening ? 'problem.room-opening' : null;
+}
+
 /** What a room plays: title and artist, as far as they are known; empty for a room without a track. @param {RoomRow} row */
 export function playedText({ current }) {
   return [current?.title, current?.artist].filter(Boolean).join(' · ');

@@ -296,7 +296,7 @@ test('a damaged room says so, and a host of the house removes it', (t) =>
     const [file = ''] = (await readdir(folder)).filter((name) => name.endsWith('.json'));
     await writeFile(join(folder, file), 'damaged');
     await server.start();
-    await ada.page.locator('.room-damage p').getByText('A host of the house can remove the room.').waitFor();
+    await ada.page.locator('.room-unavailable p').getByText('A host of the house can remove the room.').waitFor();
     await ben.page.getByRole('button', { name: 'Room: House' }).click();
     const pressRefused = async (/** @type {string} */ label) => {
       await ben.page.getByRole('button', { name: label, exact: true, disabled: true }).click({ force: true });
@@ -317,6 +317,7 @@ test('a damaged room says so, and a host of the house removes it', (t) =>
     await ada.press(`Remove ${name}`);
     await ada.press(`Really remove ${name}?`);
     for (const phone of [ada, ben]) await phone.waitFor('the only room', () => document.querySelectorAll('.room-row').length === 1);
+    await ada.waitFor('the focus on the title of the sheet', () => document.activeElement?.id === 'rooms-title');
   }));
 
 test('the address of a locked room asks for its password, or leads to the house', (t) =>

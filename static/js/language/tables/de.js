@@ -332,6 +332,7 @@ export const de = {
   'rooms.nobody': 'Kein Handy hört mit',
   'rooms.nothing': 'Nichts zu spielen',
   'rooms.damaged': 'Die Datei dieses Raums auf dem Server ist beschädigt, daher kann man ihn nicht betreten. Ein Gastgeber des Hauses kann den Raum entfernen.',
+  'rooms.notRead': 'Der Server liest seine Räume noch; versuche es gleich noch einmal',
   'rooms.new': 'Neuer Raum',
   'rooms.name': 'Name des Raums',
   'rooms.password': 'Passwort',
@@ -568,6 +569,6 @@ export const de = {
   'problem.not-room-host': 'Das dürfen nur Gastgeber dieses Raums oder des Hauses',
   'problem.state-damaged': 'Die Zustandsdatei des Servers ist beschädigt. Er meldet: {detail}',
   'problem.not-written': 'Der Server konnte nicht speichern. Er meldet: {detail}',
-  'problem.room-opening': 'Der Server liest seine Räume noch; versuche es gleich noch einmal',
+  'problem.room-opening': 'Der Server kann die Datei dieses Raums noch nicht lesen. Der Raum öffnet sich von selbst.',
   'problem.server-closing': 'Der Server wird beendet',
 };

@@ -332,6 +332,7 @@ export const es = {
   'rooms.nobody': 'Ningún teléfono escucha',
   'rooms.nothing': 'Nada que reproducir',
   'rooms.damaged': 'El archivo de esta sala en el servidor está dañado, así que no se puede entrar. Un anfitrión de la casa puede eliminar la sala.',
+  'rooms.notRead': 'El servidor aún está leyendo sus salas; inténtalo de nuevo en un momento',
   'rooms.new': 'Sala nueva',
   'rooms.name': 'Nombre de la sala',
   'rooms.password': 'Contraseña',
@@ -568,6 +569,6 @@ export const es = {
   'problem.not-room-host': 'Solo pueden hacerlo los anfitriones de esta sala o de la casa',
   'problem.state-damaged': 'El archivo de estado del servidor está dañado. El servidor indica: {detail}',
   'problem.not-written': 'El servidor no ha podido guardar. Indica: {detail}',
-  'problem.room-opening': 'El servidor aún está leyendo sus salas; inténtalo de nuevo en un momento',
+  'problem.room-opening': 'El servidor aún no puede leer el archivo de esta sala. La sala se abrirá sola.',
   'problem.server-closing': 'El servidor se está cerrando',
 };

@@ -332,6 +332,7 @@ export const fr = {
   'rooms.nobody': 'Aucun téléphone n’écoute',
   'rooms.nothing': 'Rien à jouer',
   'rooms.damaged': 'Le fichier de cette salle sur le serveur est endommagé : impossible d’y entrer. Un hôte de la maison peut supprimer la salle.',
+  'rooms.notRead': 'Le serveur lit encore ses salles ; réessayez dans un instant',
   'rooms.new': 'Nouvelle salle',
   'rooms.name': 'Nom de la salle',
   'rooms.password': 'Mot de passe',
@@ -568,6 +569,6 @@ export const fr = {
   'problem.not-room-host': 'Seuls les hôtes de cette salle ou de la maison peuvent le faire',
   'problem.state-damaged': 'Le fichier d’état du serveur est endommagé. Il indique : {detail}',
   'problem.not-written': 'Le serveur n’a pas pu enregistrer. Il indique : {detail}',
-  'problem.room-opening': 'Le serveur lit encore ses salles ; réessayez dans un instant',
+  'problem.room-opening': 'Le serveur ne peut pas encore lire le fichier de cette salle. La salle s’ouvrira d’elle-même.',
   'problem.server-closing': 'Le serveur s’arrête',
 };

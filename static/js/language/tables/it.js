@@ -332,6 +332,7 @@ export const it = {
   'rooms.nobody': 'Nessun telefono in ascolto',
   'rooms.nothing': 'Niente da riprodurre',
   'rooms.damaged': 'Il file di questa stanza sul server è danneggiato, quindi non si può entrare. Un host della casa può rimuovere la stanza.',
+  'rooms.notRead': 'Il server sta ancora leggendo le sue stanze; riprova tra un momento',
   'rooms.new': 'Nuova stanza',
   'rooms.name': 'Nome della stanza',
   'rooms.password': 'Password',
@@ -568,6 +569,6 @@ export const it = {
   'problem.not-room-host': 'Possono farlo solo gli host di questa stanza o della casa',
   'problem.state-damaged': 'Il file di stato del server è danneggiato. Il server indica: {detail}',
   'problem.not-written': 'Il server non è riuscito a salvare. Indica: {detail}',
-  'problem.room-opening': 'Il server sta ancora leggendo le sue stanze; riprova tra un momento',
+  'problem.room-opening': 'Il server non può ancora leggere il file di questa stanza. La stanza si aprirà da sola.',
   'problem.server-closing': 'Il server si sta chiudendo',
 };

@@ -332,6 +332,7 @@ export const ja = {
   'rooms.nobody': '再生中のスマホはありません',
   'rooms.nothing': '再生する曲がありません',
   'rooms.damaged': 'サーバーにあるこのルームのファイルが壊れているため、入れません。家のホストがこのルームを削除できます。',
+  'rooms.notRead': 'サーバーはまだルームを読み込んでいます。少し待ってからもう一度お試しください',
   'rooms.new': '新しいルーム',
   'rooms.name': 'ルーム名',
   'rooms.password': 'パスワード',
@@ -568,6 +569,6 @@ export const ja = {
   'problem.not-room-host': 'このルームか家のホストだけが操作できます',
   'problem.state-damaged': 'サーバーの状態ファイルが壊れています。サーバーの説明: {detail}',
   'problem.not-written': 'サーバーが保存できませんでした。サーバーの説明: {detail}',
-  'problem.room-opening': 'サーバーはまだルームを読み込んでいます。少し待ってからもう一度お試しください',
+  'problem.room-opening': 'サーバーはこのルームのファイルをまだ読み込めません。ルームは自動的に開きます。',
   'problem.server-closing': 'サーバーは終了中です',
 };

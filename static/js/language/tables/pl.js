@@ -332,6 +332,7 @@ export const pl = {
   'rooms.nobody': 'Żaden telefon nie słucha',
   'rooms.nothing': 'Nie ma czego odtwarzać',
   'rooms.damaged': 'Plik tego pokoju na serwerze jest uszkodzony, więc nie można do niego wejść. Gospodarz domu może usunąć pokój.',
+  'rooms.notRead': 'Serwer wciąż odczytuje pokoje; spróbuj ponownie za chwilę',
   'rooms.new': 'Nowy pokój',
   'rooms.name': 'Nazwa pokoju',
   'rooms.password': 'Hasło',
@@ -568,6 +569,6 @@ export const pl = {
   'problem.not-room-host': 'Mogą to robić tylko gospodarze tego pokoju albo domu',
   'problem.state-damaged': 'Plik stanu serwera jest uszkodzony. Serwer podaje: {detail}',
   'problem.not-written': 'Serwer nie mógł zapisać. Podaje: {detail}',
-  'problem.room-opening': 'Serwer wciąż odczytuje pokoje; spróbuj ponownie za chwilę',
+  'problem.room-opening': 'Serwer nie może jeszcze odczytać pliku tego pokoju. Pokój otworzy się sam.',
   'problem.server-closing': 'Serwer kończy pracę',
 };

@@ -332,6 +332,7 @@ export const pt = {
   'rooms.nobody': 'Nenhum celular ouve',
   'rooms.nothing': 'Nada para tocar',
   'rooms.damaged': 'O arquivo desta sala no servidor está danificado, por isso não é possível entrar. Um anfitrião da casa pode remover a sala.',
+  'rooms.notRead': 'O servidor ainda está lendo as salas; tente de novo em instantes',
   'rooms.new': 'Nova sala',
   'rooms.name': 'Nome da sala',
   'rooms.password': 'Senha',
@@ -568,6 +569,6 @@ export const pt = {
   'problem.not-room-host': 'Só os anfitriões desta sala ou da casa podem fazer isso',
   'problem.state-damaged': 'O arquivo de estado do servidor está danificado. O servidor informa: {detail}',
   'problem.not-written': 'O servidor não conseguiu salvar. Ele informa: {detail}',
-  'problem.room-opening': 'O servidor ainda está lendo as salas; tente de novo em instantes',
+  'problem.room-opening': 'O servidor ainda não consegue ler o arquivo desta sala. A sala abre sozinha.',
   'problem.server-closing': 'O servidor está sendo encerrado',
 };

@@ -332,6 +332,7 @@ export const zh = {
   'rooms.nobody': '没有手机在听',
   'rooms.nothing': '没有可播放的曲目',
   'rooms.damaged': '服务器上这个房间的文件已损坏，因此无法进入。家的主持人可以移除这个房间。',
+  'rooms.notRead': '服务器仍在读取房间；请稍后重试',
   'rooms.new': '新房间',
   'rooms.name': '房间名称',
   'rooms.password': '密码',
@@ -568,6 +569,6 @@ export const zh = {
   'problem.not-room-host': '只有这个房间或家的主持人可以这样做',
   'problem.state-damaged': '服务器的状态文件已损坏。服务器说明：{detail}',
   'problem.not-written': '服务器无法保存。服务器说明：{detail}',
-  'problem.room-opening': '服务器仍在读取房间；请稍后重试',
+  'problem.room-opening': '服务器还无法读取这个房间的文件。房间会自动打开。',
   'problem.server-closing': '服务器正在关闭',
 };
