@@ -19,6 +19,11 @@ export function roomName(rooms, roomId) {
   return row ? shownName(row) : roomId;
 }
 
+/** The name of the house room, also while the list does not have it. @param {readonly RoomRow[]} rooms */
+export function houseName(rooms) {
+  return shownName(rooms.find((row) => row.roomId === HOUSE) ?? { roomId: HOUSE, name: UNNAMED_HOUSE });
+}
+
 /** Whether there are rooms to choose from. @param {readonly RoomRow[]} rooms */
 export function hasSeveralRooms(rooms) {
   return rooms.length > 1;
