@@ -203,6 +203,12 @@ takeSharedFiles().then(async (files) => {
 
 // Views
 
+/** Browsers allow sound only in a gesture, in which this is to be called. */
+const unlockSoundOfThisTab = () => {
+  soundingTab.claim();
+  playback.unlock();
+};
+
 const joinFlow = createJoinFlow({
   store,
   join: session.join,
@@ -210,10 +216,7 @@ const joinFlow = createJoinFlow({
   goToHouse: rooms.returnToHouse,
   getPairingCode,
   saveName: (name) => changeSettings({ name }),
-  unlockSound: () => {
-    soundingTab.claim();
-    playback.unlock();
-  },
+  unlockSound: unlockSoundOfThisTab,
   closeSheets: () => {
     inviteSheet.close();
     roomsSheet.close();
@@ -274,6 +277,10 @@ const bigScreen = createBigScreen({
 });
 const requestRender = createRenderer({
   getState: store.get,
+  goToHouse: () => {
+    unlockSoundOfThisTab();
+    void attempt(rooms.returnToHouse());
+  },
   joinView: joinFlow,
   migrationView: createMigrationView(),
   roomViews: [reasons, nowView, dock, volumeControl, queueView, uploadsView, settingsSheet, inviteSheet, chatSheet, roomsSheet, createRoomName(), bigScreen],

@@ -243,6 +243,7 @@
  * @property {{trackId: TrackId, title: string | null, artist: string | null} | null} current
  * @property {'playing' | 'paused'} mode
  * @property {boolean} [damaged] Whether the file of the room is damaged, so that no device can enter it.
+ * @property {boolean} [opening] Whether the server has not read the file of the room yet, so that no device can enter it.
  */
 
 /**

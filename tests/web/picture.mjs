@@ -16,9 +16,11 @@ try {
   await ada.press('Play');
   await ada.waitForStatus('in step');
   await ada.waitForListener('Ben playing ±');
-  await ben.press('Add Rain on the Skylight');
-  await ada.waitFor('who has added what', () => document.querySelector('.has-happening #now-happening')?.textContent === 'Ben added Rain on the Skylight');
   await ada.waitFor('the covers', () => ['#now-cover img', '#now-next-line img'].every((image) => document.querySelector(image)?.matches('.loaded')));
+  await ben.press('Add Rain on the Skylight');
+  // The sentence stands for some seconds, in which the next track's cover loads.
+  await ada.waitFor('who has added what, with its cover', () =>
+    document.querySelector('.has-happening #now-happening')?.textContent === 'Ben added Rain on the Skylight' && document.querySelector('#now-next-line img')?.matches('.loaded'));
   await ada.waitFor('the end of the animations', () => document.getAnimations().every((animation) => animation.playState !== 'running' || animation.effect.getTiming().iterations === Infinity));
   await ada.page.screenshot({ path: new URL('picture.png', import.meta.url).pathname });
 } finally {

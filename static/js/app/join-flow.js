@@ -5,7 +5,7 @@ import { ApiError, problemMessage } from '../net/http.js';
 import { HOUSE } from '../net/room-address.js';
 import { createJoinView } from '../ui/join-view.js';
 import { createLockedRoomForm } from '../ui/locked-room-form.js';
-import { roomName, shownName } from '../room/room-list.js';
+import { houseName, roomName } from '../room/room-list.js';
 
 /**
  * @param {object} options
@@ -44,8 +44,7 @@ export function createJoinFlow({ store, join, enterLocked, goToHouse, getPairing
     const { isRoomLocked, rooms, roomId } = store.get();
     if (!isRoomLocked) return null;
     const isKnown = rooms.some((row) => row.roomId === roomId);
-    const house = rooms.find((row) => row.roomId === HOUSE) ?? { roomId: HOUSE, name: 'House' };
-    return { name: isKnown ? roomName(rooms, roomId) : null, houseName: shownName(house) };
+    return { name: isKnown ? roomName(rooms, roomId) : null, houseName: houseName(rooms) };
   }
 
   async function open() {

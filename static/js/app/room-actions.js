@@ -1,6 +1,7 @@
 // What the sheet of rooms does. Each action shows a message if it fails.
 
 import { leaveRoom, lockRoom, makeRoom, refreshRooms, removeRoom, renameRoom } from '../net/rooms-api.js';
+import { text } from '../language/texts.js';
 import { ApiError, describeError, problemMessage } from '../net/http.js';
 
 /** @typedef {import('../net/room-address.js').RoomId} RoomId */
@@ -42,7 +43,18 @@ export function createRoomActions({ store, attempt, showMessage, enterRoom, retu
     },
 
     /** @param {string} name @param {string | null} password */
-    make: (name, password) => attemptAndRefresh(makeRoom(name, password)),
+    make: async (name, password) => {
+      try {
+        await makeRoom(name, password);
+        await refresh();
+        return true;
+      } catch (error) {
+        // Here the code is about the folder of all rooms, elsewhere about the file of one.
+        const isNotRead = error instanceof ApiError && error.code === 'room-opening';
+        showMessage(isNotRead ? text('rooms.notRead') : describeError(error));
+        return false;
+      }
+    },
     /** @param {RoomId} roomId @param {string} name */
     rename: (roomId, name) => attemptAndRefresh(renameRoom(roomId, name)),
     /** @param {RoomId} roomId @param {string | null} password */

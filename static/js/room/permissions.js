@@ -16,8 +16,8 @@ import { hasVote } from './votes.js';
 /**
  * What the rules may reserve. `control`: playing, pausing, seeking, skipping, shuffling; `pick`, `nudge`, `unpick`, `move`: as the
  * commands; `setRules`: also a new pairing code; `setHosts`; `setDj`: making somebody DJ, or nobody; `drawDj`: by lot; `unpair`: removing
- * other phones; `upload`; `invite`: seeing the pairing code; `vote`: for a DJ and for skipping; `stopHosting`; `removeRoom`: a damaged one, as a
- * host of the house room.
+ * other phones; `upload`; `invite`: seeing the pairing code; `vote`: for a DJ and for skipping; `stopHosting`; `removeRoom`: removing a
+ * damaged room; only with the snapshot of the house room.
  * @typedef {'control' | 'pick' | 'nudge' | 'unpick' | 'move' | 'setRules' | 'setHosts' | 'setDj' | 'drawDj' | 'unpair' | 'upload' | 'invite' | 'vote' | 'stopHosting' | 'removeRoom'} Right
  */
 

@@ -19,9 +19,20 @@ export function roomName(rooms, roomId) {
   return row ? shownName(row) : roomId;
 }
 
+/** The name of the house room, also while the list does not have it. @param {readonly RoomRow[]} rooms */
+export function houseName(rooms) {
+  return shownName(rooms.find((row) => row.roomId === HOUSE) ?? { roomId: HOUSE, name: UNNAMED_HOUSE });
+}
+
 /** Whether there are rooms to choose from. @param {readonly RoomRow[]} rooms */
 export function hasSeveralRooms(rooms) {
   return rooms.length > 1;
+}
+
+/** Why no device can enter a room; `null` if devices can. @param {RoomRow} row @returns {import('../language/texts.js').TextKey | null} */
+export function whyUnavailable({ damaged, opening }) {
+  if (damaged) return 'rooms.damaged';
+  return opening ? 'problem.room-opening' : null;
 }
 
 /** What a room plays: title and artist, as far as they are known; empty for a room without a track. @param {RoomRow} row */

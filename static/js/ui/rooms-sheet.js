@@ -2,7 +2,7 @@
 
 import { formatList } from '../format.js';
 import { text } from '../language/texts.js';
-import { playedText, roomName, shownName } from '../room/room-list.js';
+import { playedText, roomName, shownName, whyUnavailable } from '../room/room-list.js';
 import { memberName } from '../room/selectors.js';
 import { cloneTemplate, elementById, queryElement, setAttribute, setHidden, setMessage, setText } from './dom.js';
 import { createNewRoomForm, createRoomChanges, onSubmit } from './room-forms.js';
@@ -27,6 +27,7 @@ import { createSheet } from './sheets.js';
  */
 export function createRoomsSheet(options) {
   const { getState } = options;
+  const title = elementById('rooms-title', HTMLElement);
   const list = elementById('rooms-list', HTMLElement);
   const details = elementById('rooms-change', HTMLDetailsElement);
   const summary = queryElement(details, 'summary', HTMLElement);
@@ -114,26 +115,28 @@ export function createRoomsSheet(options) {
     return item;
   }
 
-  /** What is wrong with a damaged room, and the button that removes it. @param {HTMLElement} item @param {RoomRow} row @param {AppState} state */
-  function renderDamage(item, row, state) {
-    let part = item.querySelector('.room-damage');
-    if (!row.damaged) {
+  /** Why a room cannot be entered, and the button that removes a damaged room. @param {HTMLElement} item @param {RoomRow} row @param {AppState} state */
+  function renderUnavailability(item, row, state) {
+    let part = item.querySelector('.room-unavailable');
+    const reason = whyUnavailable(row);
+    if (reason === null) {
       part?.remove();
       return setDisabledBecause(queryElement(item, '[type=submit]', HTMLButtonElement), null);
     }
     if (!part) {
-      part = cloneTemplate('room-damage-template');
-      queryElement(part, 'p', HTMLElement).id = `room-damage-${row.roomId}`;
+      part = cloneTemplate('room-unavailable-template');
+      queryElement(part, 'p', HTMLElement).id = `room-unavailable-${row.roomId}`;
       queryElement(part, 'button', HTMLButtonElement).addEventListener('click', (event) => {
         if (removal.press(row.roomId, event)) void options.remove(row.roomId);
       });
       queryElement(item, 'form', HTMLFormElement).append(part);
     }
     const sentence = queryElement(part, 'p', HTMLElement);
-    setText(sentence, text('rooms.damaged'));
+    setText(sentence, text(reason));
     setDisabledBecause(queryElement(item, '[type=submit]', HTMLButtonElement), sentence.id);
     const isAsking = removal.isAsking(row.roomId);
     const button = queryElement(part, 'button', HTMLButtonElement);
+    setHidden(button, !row.damaged);
     setText(button, text(isAsking ? 'paired.confirm' : 'paired.remove'));
     setAttribute(button, 'aria-label', text(isAsking ? 'paired.confirmName' : 'paired.removeName', { name: shownName(row) }));
     button.classList.toggle('confirming', isAsking);
@@ -144,11 +147,16 @@ export function createRoomsSheet(options) {
   function render(state) {
     const { rooms, roomId } = state;
     const items = new Map([...list.querySelectorAll('li')].map((item) => [item.dataset['room'], item]));
-    for (const [id, item] of items) if (!rooms.some((row) => row.roomId === id)) item.remove();
+    for (const [id, item] of items) {
+      if (rooms.some((row) => row.roomId === id)) continue;
+      // The focus would be lost with the row.
+      if (item.contains(document.activeElement)) title.focus({ preventScroll: true });
+      item.remove();
+    }
     rooms.forEach((row, i) => {
       const item = items.get(row.roomId) ?? createRow(row.roomId);
       renderRow(item, row, state);
-      renderDamage(item, row, state);
+      renderUnavailability(item, row, state);
       if (list.children[i] !== item) list.insertBefore(item, list.children[i] ?? null);
     });
     if (changes && changes.roomId !== roomId) {
@@ -172,15 +180,15 @@ export function createRoomsSheet(options) {
 /** @param {HTMLElement} item @param {RoomRow} row @param {AppState} state */
 function renderRow(item, row, state) {
   const isHere = row.roomId === state.roomId;
-  const isDamaged = row.damaged === true;
+  const isUnavailable = whyUnavailable(row) !== null;
   const form = queryElement(item, 'form', HTMLFormElement);
   form.classList.toggle('here', isHere);
   form.classList.toggle('playing', row.mode === 'playing' && row.current !== null);
   setText(queryElement(item, '.room-title', HTMLElement), shownName(row));
   setHidden(queryElement(item, '.room-lock', HTMLElement), !row.locked);
   const [track, people] = [queryElement(item, '.room-track', HTMLElement), queryElement(item, '.room-people', HTMLElement)];
-  setHidden(track, isDamaged);
-  setHidden(people, isDamaged);
+  setHidden(track, isUnavailable);
+  setHidden(people, isUnavailable);
   setText(track, playedText(row) || text('rooms.nothing'));
   setText(people, peopleText(row, isHere ? state : null));
   setHidden(queryElement(item, '.room-here', HTMLElement), !isHere);

@@ -18,7 +18,7 @@ const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.
 async function axeViolations(/** @type {import('../support/phones.mjs').Phone} */ phone) {
   const areAnimationsFinished = () => document.getAnimations().every((animation) => animation.playState !== 'running' || animation.effect.getTiming().iterations === Infinity);
   const violations = [];
-  for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
+  for (const colorScheme of /** @type {const} */ (['dark', 'light'])) {
     await phone.page.emulateMedia({ colorScheme });
     await phone.waitFor('the end of all animations', areAnimationsFinished);
     await phone.cdp.send('Runtime.evaluate', { expression: AXE });
@@ -28,6 +28,7 @@ async function axeViolations(/** @type {import('../support/phones.mjs').Phone} *
       return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${theme}: ${id}: ${html.slice(0, 120)}`));
     }, colorScheme)));
   }
+  await phone.page.emulateMedia({ colorScheme: 'dark' });
   return violations;
 }
 

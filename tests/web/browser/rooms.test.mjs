@@ -1,7 +1,8 @@
 // Several rooms in one house: making and entering them, moving between them while music plays, and what each keeps for itself.
 
 import assert from 'node:assert/strict';
-import { readdir, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { layoutFaults, unreachableElements } from '../support/layout-checks.mjs';
@@ -296,7 +297,7 @@ test('a damaged room says so, and a host of the house removes it', (t) =>
     const [file = ''] = (await readdir(folder)).filter((name) => name.endsWith('.json'));
     await writeFile(join(folder, file), 'damaged');
     await server.start();
-    await ada.page.locator('.room-damage p').getByText('A host of the house can remove the room.').waitFor();
+    await ada.page.locator('.room-unavailable p').getByText('A host of the house can remove the room.').waitFor();
     await ben.page.getByRole('button', { name: 'Room: House' }).click();
     const pressRefused = async (/** @type {string} */ label) => {
       await ben.page.getByRole('button', { name: label, exact: true, disabled: true }).click({ force: true });
@@ -317,6 +318,38 @@ test('a damaged room says so, and a host of the house removes it', (t) =>
     await ada.press(`Remove ${name}`);
     await ada.press(`Really remove ${name}?`);
     for (const phone of [ada, ben]) await phone.waitFor('the only room', () => document.querySelectorAll('.room-row').length === 1);
+    await ada.waitFor('the focus on the title of the sheet', () => document.activeElement?.id === 'rooms-title');
+  }));
+
+test('a room that opens late says so, and leads to the house', (t) =>
+  withRoom(t, browser, { fill: tones(TRACKS), names: ['Ada', 'Ben'] }, async ([ada, ben], server) => {
+    await openRooms(ada);
+    await makeRoom(ada, 'Garden');
+    await enter(ada, 'Garden');
+    const url = ada.page.url();
+    await server.stop();
+    const folder = `${server.stateFile}.rooms`;
+    const [file = ''] = (await readdir(folder)).filter((name) => name.endsWith('.json'));
+    const path = join(folder, file);
+    const state = await readFile(path);
+    await rm(path);
+    // The server waits for what this pipe brings.
+    execFileSync('mkfifo', [path]);
+    await server.start();
+    await ada.page.goto(url);
+    await ada.page.locator('#start-error').getByText('The room opens by itself.').waitFor();
+    await ben.page.getByRole('button', { name: 'Room: House' }).click();
+    await ben.page.locator('.room-unavailable p').getByText('The room opens by itself.').waitFor();
+    const id = file.replace('.json', '');
+    await ben.page.getByRole('button', { name: `Enter ${id}`, exact: true, disabled: true }).click({ force: true });
+    assert.match((await ben.page.getByRole('alert').last().textContent()) ?? '', /^The server cannot read the file of this room yet/);
+    assert.equal(await ben.page.getByRole('button', { name: `Remove ${id}` }).count(), 0);
+    await ada.press('Go to House');
+    await waitForRoomName(ada, 'House');
+    assert.equal(new URL(ada.page.url()).pathname, '/');
+    await writeFile(path, state);
+    await ben.page.getByRole('button', { name: 'Enter Garden', exact: true, disabled: false }).waitFor();
+    await enter(ben, 'Garden');
   }));
 
 test('the address of a locked room asks for its password, or leads to the house', (t) =>

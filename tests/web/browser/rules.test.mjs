@@ -145,7 +145,7 @@ test('a DJ is made, hands over, is voted out and cools down', (t) =>
     await ada.waitFor('a DJ by lot', async () => ['m1', 'm4'].includes((await (await fetch('/snapshot')).json()).dj));
   }));
 
-test('controls of a party have the names of the contract', (t) =>
+test('controls of a party have their accessible names', (t) =>
   withRoom(t, browser, { fill: tones({ 'Alpha Dance': 90, 'Beta Waltz': 90 }), names: ['Ada', 'Ben'] }, async ([ada, ben]) => {
     const waitForNames = async (/** @type {'button' | 'textbox'} */ role, /** @type {string[]} */ names) => {
       for (const name of names) await ada.page.getByRole(role, { name, exact: true }).waitFor();
@@ -171,6 +171,7 @@ test('controls of a party have the names of the contract', (t) =>
     await closeSheet(ada);
 
     // Hosts make hosts where the other buttons of a listener are.
+    await button(ben, 'Vote for Ada').waitFor();
     assert.equal(await button(ben, 'Make Ada host').count(), 0);
     await ada.press('Make Ben host');
     await waitForRoom(ada, 'hosts', ['m1', 'm2']);
@@ -185,7 +186,7 @@ test('three of five skip, in turns and by votes, and rules survive a restart', (
     await choosePreset(ada, 'Party');
     await openRules(ada);
     await pressDisabled(ada, 'Stop being host');
-    await waitForToast(ada, 'You are the only host. First choose the rules Friends, or make another person host.');
+    await waitForToast(ada, 'You are the only host. Choose the preset “Friends” first, or make another person host.');
     await closeSheet(ada);
     await ben.waitFor('who controls', () => document.querySelector('#control-text:not([hidden])')?.textContent === 'Ada controls the music');
     await onAll([ben, cem], (phone) => phone.waitFor('the vote to skip', () => !document.querySelector('#skip-box').hidden));
@@ -277,6 +278,16 @@ test('three of five skip, in turns and by votes, and rules survive a restart', (
     await eli.page.getByRole('button', { name: 'Remove Ben', exact: true, disabled: true }).waitFor();
     await openRules(ada);
     await ada.page.getByRole('button', { name: 'Leave', exact: true }).click();
+    await cem.openTab('Now');
+    await cem.waitFor('who may control', () => document.querySelector('#control-text:not([hidden])')?.textContent.endsWith('The first to change a rule becomes host.'));
+    for (const [width, height] of /** @type {const} */ ([[390, 844], [320, 568]])) {
+      await cem.page.setViewportSize({ width, height });
+      const isCutOff = await cem.evaluate(() => {
+        const { scrollHeight, clientHeight, scrollWidth, clientWidth } = document.querySelector('#control-text');
+        return scrollHeight > clientHeight || scrollWidth > clientWidth;
+      });
+      assert.equal(isCutOff, false, `the sentence at ${width} px`);
+    }
     await eli.waitFor('no host', () => document.querySelector('#rules-note').textContent === 'There is no host. The first to change a rule becomes host.');
     await eli.press('Friends');
     await waitForRoom(eli, 'hosts', ['m5']);

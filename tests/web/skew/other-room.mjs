@@ -15,12 +15,18 @@ export async function openOtherRoom(url) {
     }));
     const roomId = await phones[0]?.evaluate(async () => {
       const response = await fetch('/rooms', { method: 'POST', body: JSON.stringify({ name: 'Other' }) });
+      if (!response.ok) throw new Error(`POST /rooms: ${response.status}`);
       return (await response.json()).roomId;
     });
     for (const phone of phones) {
-      await phone.evaluate((id) => fetch(`/rooms/${id}/enter`, { method: 'POST', body: '{}' }).then(() => true), roomId);
+      await phone.evaluate(async (id) => {
+        const response = await fetch(`/rooms/${id}/enter`, { method: 'POST', body: '{}' });
+        if (!response.ok) throw new Error(`POST /rooms/${id}/enter: ${response.status}`);
+      }, roomId);
       await phone.page.goto(`${url}rooms/${roomId}/`);
-      await phone.waitForListener(NAMES.join('|'));
+    }
+    for (const phone of phones) {
+      for (const name of NAMES) await phone.waitForListener(name);
       // A page makes no sound before its first gesture.
       await phone.openTab('Queue');
     }

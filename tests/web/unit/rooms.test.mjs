@@ -7,7 +7,7 @@ import { createRoomActions } from '../../../static/js/app/room-actions.js';
 import { ApiError } from '../../../static/js/net/http.js';
 import { refreshRooms } from '../../../static/js/net/rooms-api.js';
 import { HOUSE, roomIdAt, roomPageUrl, roomPath } from '../../../static/js/net/room-address.js';
-import { hasSeveralRooms, playedText, roomName } from '../../../static/js/room/room-list.js';
+import { hasSeveralRooms, playedText, roomName, whyUnavailable } from '../../../static/js/room/room-list.js';
 import { createStore } from '../../../static/js/store.js';
 
 test('a room has its requests and its page below the house', () => {
@@ -47,6 +47,28 @@ test('what a room plays is named as far as it is known', () => {
   assert.equal(played({ trackId: 'a', title: 'Porch Swing', artist: null }), 'Porch Swing');
   assert.equal(played({ trackId: 'a', title: null, artist: null }), '');
   assert.equal(played(null), '');
+});
+
+test('a row says why its room cannot be entered', () => {
+  const sentence = (/** @type {object} */ change) => {
+    const key = whyUnavailable(row(change));
+    return key && text(key);
+  };
+  assert.match(sentence({ damaged: true }) ?? '', /is damaged/);
+  assert.equal(sentence({ opening: true }), 'The server cannot read the file of this room yet. The room opens by itself.');
+  assert.equal(sentence({}), null);
+});
+
+test('a room that cannot be made yet is not said to open', async (t) => {
+  const made = async (/** @type {string} */ code) => {
+    t.mock.method(globalThis, 'fetch', async () => Response.json({ code, detail: '' }, { status: 503 }));
+    /** @type {string[]} */
+    const messages = [];
+    const actions = createRoomActions(/** @type {any} */ ({ showMessage: (/** @type {string} */ message) => messages.push(message) }));
+    return [await actions.make('Garden', null), ...messages];
+  };
+  assert.deepEqual(await made('room-opening'), [false, text('rooms.notRead')]);
+  assert.deepEqual(await made('name-taken'), [false, text('problem.name-taken')]);
 });
 
 test('an answer about the password is shown at its field', async () => {
