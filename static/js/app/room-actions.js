@@ -46,7 +46,8 @@ export function createRoomActions({ store, attempt, showMessage, enterRoom, retu
     make: async (name, password) => {
       try {
         await makeRoom(name, password);
-        await refresh();
+        // The event stream sends the list, too.
+        await refresh().catch(() => {});
         return true;
       } catch (error) {
         // Here the code is about the folder of all rooms, elsewhere about the file of one.
