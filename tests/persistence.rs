@@ -322,6 +322,17 @@ async fn empty_state_file_is_a_first_start() {
     assert_eq!(state["clients"]["m1"]["name"], "Ada");
 }
 
+#[tokio::test]
+async fn empty_state_file_is_filled_before_anything_happens() {
+    let setup = Setup::empty();
+    fs::write(setup.state_file(), "").unwrap();
+    let mut server = setup.start().await;
+    server.stop().await;
+    assert!(!server.state().is_empty());
+    server.restart().await;
+    ask(http().get(server.url("/healthz"))).await.expect(200);
+}
+
 /// As with `docker run -v ./state.json:/state.json`: no new file can replace a mount point.
 #[tokio::test]
 async fn state_file_that_is_mounted_by_itself_is_refused_at_the_start() {

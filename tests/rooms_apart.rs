@@ -375,6 +375,40 @@ async fn a_room_whose_file_hangs_at_a_start_delays_no_other() {
     assert_eq!(garden.view["hosts"], json!([]));
 }
 
+/// As with a folder on a disk that is not mounted correctly: phones must not take their room for removed.
+#[tokio::test]
+async fn rooms_whose_folder_cannot_be_read_are_unavailable_until_it_can() {
+    let mut server = TestServer::start().await;
+    let ann = Phone::pair(&server).await;
+    let room = make_room(&ann, "Garden").await;
+    server.stop().await;
+    let folder = room_folder(server.setup());
+    let aside = folder.with_extension("elsewhere");
+    fs::rename(&folder, &aside).unwrap();
+    fs::write(&folder, "no folder").unwrap();
+    server.restart().await;
+
+    let mut ann = ann.clone_for_server(&server);
+    ann.next().await;
+    let snapshot = format!("/rooms/{room}/snapshot");
+    for request in [
+        ann.request(Method::GET, &snapshot),
+        ann.request(Method::POST, &format!("/rooms/{room}/enter")),
+        ann.request(Method::DELETE, &format!("/rooms/{room}")),
+        ann.request(Method::POST, "/rooms")
+            .json(&json!({ "name": "Kitchen" })),
+    ] {
+        let problem = ask(request).await.expect_problem(503);
+        assert_eq!(problem["code"], "room-opening");
+    }
+    fs::remove_file(&folder).unwrap();
+    fs::rename(&aside, &folder).unwrap();
+    until("the room to open", async || {
+        ask(ann.request(Method::GET, &snapshot)).await.status == 200
+    })
+    .await;
+}
+
 /// The room must remove a device that the house has removed, and cannot.
 #[tokio::test]
 async fn a_room_with_a_full_disk_at_a_start_runs_and_recovers() {

@@ -89,7 +89,7 @@ impl RoomFolder {
         Ok(ids)
     }
 
-    /// Locks and loads a room. One that nobody has used for a long time is set aside instead. Blocks.
+    /// Locks and loads a room. A room that no device has used for a long time is set aside instead. Blocks.
     pub(super) fn open(&self, id: RoomId, now: SystemTime) -> Option<OpenedRoom> {
         let path = self.state_file(&id);
         let damaged = |why: String, store| Err(Damage { why, store });
@@ -127,7 +127,7 @@ fn is_set_aside(id: &RoomId, store: &Store) -> bool {
         Ok(aside) => {
             let aside = aside.clone().unwrap_or_default();
             tracing::info!(
-                "nobody has used room {id} for 30 days, so it was removed; its state was moved to {}",
+                "no device has used room {id} for 30 days, so it was removed; its state was moved to {}",
                 aside.display()
             );
         }

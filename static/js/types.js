@@ -197,7 +197,7 @@
  *   `skipVotes` are absent on servers of older versions.
  * @property {Rules} [rules]
  * @property {MemberId | null} [dj]
- * @property {Readonly<Record<MemberId, MemberId | null>>} [djVotes] Whom each voter wants to be DJ; `null`: nobody.
+ * @property {Readonly<Record<MemberId, MemberId | null>>} [djVotes] The candidate of each voter; `null`: a vote for no DJ.
  * @property {readonly MemberId[]} [skipVotes] Who wants to skip the current track.
  * @property {PlayState} playState
  * @property {number | null} gainDb The gain in dB with which all phones play the current track; `null` if its loudness is unknown.

@@ -1,4 +1,4 @@
-//! A rate limit on the actions of each device and of the room: so many within a window of time.
+//! A rate limit on the actions of each device and of the room: a maximum number within a time window.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};

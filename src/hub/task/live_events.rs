@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(task.cooldown_ends_at_ms, Some(ends_at_ms));
 
         let live = task.publish().live_of(&task.room);
-        // So many bytes that the next broadcast is far ahead.
+        // Enough bytes to put off the next broadcast for long.
         task.throttle
             .record_sent(live, 20_000_000_000, Instant::now());
 

@@ -226,7 +226,7 @@ export function createQueueActions({ store, sendCommand, showBubble }) {
     /** @param {TrackId} trackId */
     remove: (trackId) => {
       const place = returnToPlace(trackId);
-      // Where votes or turns decide the order, nobody may move it back.
+      // Where votes or turns decide the order, it cannot be moved back.
       const placeIfPermitted = (/** @type {Room} */ latest) => (objection(latest, store.get().memberId, 'move', [trackId]) ? null : place(latest));
       act(() => text('bubble.removed'), [removal([trackId])], { takeBack: addition([trackId]), place: placeIfPermitted });
     },

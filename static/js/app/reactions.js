@@ -26,7 +26,7 @@ export function createReactions({ postReaction, show, announce, showMessage, isO
     /** @param {string} emoji */
     react: async (emoji) => {
       if (isHeld) return;
-      // What looks sent would have reached nobody.
+      // The reaction would look sent although no other phone receives it.
       if (!isOnline()) return showMessage(text('message.serverAway'));
       own = addCounts(own, { [emoji]: 1 });
       show({ [emoji]: 1 });

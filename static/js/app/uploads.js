@@ -132,7 +132,7 @@ export function createUploads({ store, api, records, withoutOtherTabs, storeFile
     awaitTitle(entry);
   }
 
-  /** Forgets the upload of a track without a title after some time in which nobody types one. @param {Entry} entry */
+  /** Forgets the upload of a track without a title if none is typed for some time. @param {Entry} entry */
   function awaitTitle(entry) {
     entry.stopNaming();
     if (entry.trackId !== null && !entry.isTyping) entry.stopNaming = after(NAMING_MS, () => forget(entry));

@@ -15,9 +15,9 @@ import { hasVote } from './votes.js';
 
 /**
  * What the rules may reserve. `control`: playing, pausing, seeking, skipping, shuffling; `pick`, `nudge`, `unpick`, `move`: as the
- * commands; `setRules`: also a new pairing code; `setHosts`; `setDj`: making somebody DJ, or nobody; `drawDj`: by lot; `unpair`: removing
- * other phones; `upload`; `invite`: seeing the pairing code; `vote`: for a DJ and for skipping; `stopHosting`; `removeRoom`: removing a
- * damaged room; only with the snapshot of the house room.
+ * commands; `setRules`: also a new pairing code; `setHosts`; `setDj`: making a listener DJ, or removing the DJ; `drawDj`: by lot; `unpair`:
+ * removing other phones; `upload`; `invite`: seeing the pairing code; `vote`: for a DJ and for skipping; `stopHosting`; `removeRoom`:
+ * removing a damaged room; only with the snapshot of the house room.
  * @typedef {'control' | 'pick' | 'nudge' | 'unpick' | 'move' | 'setRules' | 'setHosts' | 'setDj' | 'drawDj' | 'unpair' | 'upload' | 'invite' | 'vote' | 'stopHosting' | 'removeRoom'} Right
  */
 

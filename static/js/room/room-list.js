@@ -8,7 +8,7 @@ import { HOUSE } from '../net/room-address.js';
 /** The name that the server gives to a house room without one. */
 const UNNAMED_HOUSE = 'House';
 
-/** The name of a room, in the language of the page if nobody has named it. @param {Pick<RoomRow, 'roomId' | 'name'>} row */
+/** The name of a room, in the language of the page if it was never named. @param {Pick<RoomRow, 'roomId' | 'name'>} row */
 export function shownName({ roomId, name }) {
   return roomId === HOUSE && name === UNNAMED_HOUSE ? text('rooms.house') : name;
 }
